@@ -35,9 +35,7 @@ class Signal:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.reason is Reason.NONE):
-            raise ValueError(
-                f"a signal is a value or a reason, got value={self.value!r} and reason={self.reason.name}"
-            )
+            raise ValueError(f"a signal is a value or a reason, got value={self.value!r} and reason={self.reason.name}")
         if self.value is not None and not (math.isfinite(self.value) and 0.0 <= self.value <= 1.0):
             raise ValueError(f"a signal lies in [0, 1], got {self.value!r}")
 

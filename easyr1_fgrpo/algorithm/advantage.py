@@ -1,0 +1,158 @@
+"""The constrained advantage (FGRPO Eq. 6): task and constraint signals, normalised apart, combined, whitened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from .checks import applicable_values, check_mask
+from .groups import normalize_signals, zero_variance_fractions
+
+MaskMode = Literal["exclude", "zero_fill"]
+Whiten = Literal["token", "rollout", "none"]
+
+TASK = "task"
+
+
+@dataclass(frozen=True)
+class ConstrainedAdvantage:
+    """The advantage of a batch and where it comes from; the dicts hold "task" first, then every signal.
+
+    Attributes:
+        advantages: (B, T) float32, one value per rollout over its response tokens; 0 elsewhere and on invalid rows.
+        shares: mean |lambda_k z_k| over the sum of these means, in [0, 1] (the task's lambda is 1); None when every
+            one of them is 0. Whitening hides these weights.
+        zero_variance: share of groups in which a signal has no gradient, over the groups with `min_group_valid`
+            applicable rollouts (whatever the mask mode); None when there is no such group.
+        normalized: (B,) float64, z_k before the multiplier.
+    """
+
+    advantages: Tensor
+    shares: dict[str, float | None]
+    zero_variance: dict[str, float | None]
+    normalized: dict[str, Tensor]
+
+
+def constrained_advantage(
+    task_B: Tensor,
+    signals: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    multipliers: Mapping[str, float],
+    groups_B: Tensor,
+    response_mask_BT: Tensor,
+    *,
+    valid_B: Tensor | None = None,
+    mask_mode: MaskMode = "exclude",
+    whiten: Whiten = "token",
+    min_group_valid: int = 2,
+    min_std: float = 0.0,
+    eps: float = 1e-6,
+) -> ConstrainedAdvantage:
+    """A = z(task) + sum_k lambda_k z(c_k), each normalised within its group, then whitened (FGRPO Eq. 6).
+
+    Args:
+        task_B: (B,) task rewards.
+        signals: per constraint its (B,) scores; a row that is not applicable may hold anything.
+        masks: per constraint a (B,) boolean mask, True where the score applies.
+        multipliers: per constraint its lambda, at least 0, from before this step's dual step.
+        groups_B: (B,) integers, the same for the rollouts of one prompt.
+        response_mask_BT: (B, T), non-zero on response tokens.
+        valid_B: (B,) boolean, False for a row that is no rollout (failed, padding): it enters no statistic and its
+            advantage is exactly 0. All rows are rollouts when None.
+        mask_mode: how a valid row without score enters its group. "exclude": not at all, and it gets 0.
+            "zero_fill" (an ablation): as a member with score 0.0, which rewards applicability itself.
+        whiten: statistics over "token" (every response token, as verl's `masked_whiten`), over "rollout" (each valid
+            rollout once), or "none". Variance with n-1; all 0 stays all 0, and a single token or rollout becomes 0.
+        min_group_valid: the fewest members a group is normalised with: applicable rollouts, or with "zero_fill"
+            valid rollouts.
+        min_std: floor of a group's standard deviation.
+        eps: added to a group's standard deviation.
+
+    Returns:
+        The advantages and, per signal, what whitening hides.
+
+    Raises:
+        ValueError: when the keys of signals, masks and multipliers differ, for a wrong shape, dtype or option, or for
+            an applicable score of a valid row that is NaN or infinite.
+    """
+    _check_options(mask_mode, whiten)
+    _check_keys(signals, masks, multipliers)
+    if response_mask_BT.ndim != 2 or len(response_mask_BT) != len(task_B):
+        raise ValueError(
+            f"response_mask_BT must have shape ({len(task_B)}, T), got shape {tuple(response_mask_BT.shape)}"
+        )
+    if valid_B is None:
+        valid_B = torch.ones(len(task_B), dtype=torch.bool, device=task_B.device)
+    check_mask("valid_B", valid_B, len(task_B))
+
+    for name, mask_B in masks.items():
+        check_mask(f"the mask of {name}", mask_B, len(task_B))
+
+    scores = {TASK: task_B, **signals}
+    applicable = {TASK: valid_B, **{name: valid_B & masks[name] for name in signals}}
+    x_KB = torch.stack([applicable_values(name, scores[name], applicable[name]) for name in scores])
+    applicable_KB = torch.stack([applicable[name] for name in scores])
+    member_KB = valid_B.expand_as(applicable_KB) if mask_mode == "zero_fill" else applicable_KB
+    z_KB = normalize_signals(x_KB, groups_B, member_KB, min_group_valid=min_group_valid, min_std=min_std, eps=eps)
+    zero_variance_K = zero_variance_fractions(x_KB, groups_B, applicable_KB, min_group_valid=min_group_valid)
+
+    weighted_KB = z_KB * z_KB.new_tensor([1.0, *(multipliers[name] for name in signals)])[:, None]
+    advantage_B = weighted_KB.sum(0)
+    response_BT = response_mask_BT.bool()
+    if whiten == "token":
+        advantage_B = _whiten(advantage_B, response_BT.sum(1) * valid_B)
+    elif whiten == "rollout":
+        advantage_B = _whiten(advantage_B, valid_B.long())
+    return ConstrainedAdvantage(
+        advantages=torch.where(response_BT, torch.where(valid_B, advantage_B, 0.0).float()[:, None], 0.0),
+        shares=_shares(list(scores), weighted_KB[:, valid_B]),
+        zero_variance=dict(zip(scores, zero_variance_K, strict=True)),
+        normalized=dict(zip(scores, z_KB, strict=True)),
+    )
+
+
+def _whiten(values_B: Tensor, weight_B: Tensor) -> Tensor:
+    """The `masked_whiten` of verl in float64, over values that stand `weight_B` times each (once per token)."""
+    # Rows without weight are dropped, not multiplied by 0: else padding would move the sums by a rounding.
+    present_B = weight_B > 0
+    x, weight = values_B[present_B], weight_B[present_B]
+    n = int(weight.sum())
+    if n < 2:
+        return torch.zeros_like(values_B)
+    mean = (weight * x).sum() / n
+    variance = (weight * (x - mean).square()).sum() / (n - 1)
+    return (values_B - mean) * torch.rsqrt(variance + 1e-8)
+
+
+def _shares(names: list[str], weighted_KB: Tensor) -> dict[str, float | None]:
+    # Sums in place of means: their denominator, the valid rollouts, cancels.
+    total_K = weighted_KB.abs().sum(1)
+    total = float(total_K.sum())
+    return {name: float(part) / total if total else None for name, part in zip(names, total_K, strict=True)}
+
+
+def _check_options(mask_mode: str, whiten: str) -> None:
+    for option, value, allowed in (
+        ("mask_mode", mask_mode, get_args(MaskMode)),
+        ("whiten", whiten, get_args(Whiten)),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _check_keys(signals: Collection[str], masks: Collection[str], multipliers: Mapping[str, float]) -> None:
+    if not set(signals) == set(masks) == set(multipliers):
+        raise ValueError(
+            "signals, masks and multipliers must have the same keys, "
+            f"got {sorted(signals)}, {sorted(masks)} and {sorted(multipliers)}"
+        )
+    if TASK in signals:
+        raise ValueError(f"no signal may be called {TASK!r}: it is the objective's name")
+    for name, multiplier in multipliers.items():
+        if not (math.isfinite(multiplier) and multiplier >= 0.0):
+            raise ValueError(f"the multiplier of {name} must be finite and at least 0, got {multiplier}")

@@ -1,0 +1,197 @@
+"""What a rollout is scored on: rules at once, judges in parallel under one deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, Label, Question, Verdict
+from easyr1_fgrpo.rewards.accuracy import answer_matches
+from easyr1_fgrpo.rewards.response import ParsedResponse, parse_response
+from easyr1_fgrpo.rewards.rollout import RolloutScore, Sample, SentenceVerdict
+from easyr1_fgrpo.rewards.sentences import Sentence, split_sentences
+from easyr1_fgrpo.rewards.signal import Reason, Signal
+from easyr1_fgrpo.rewards.spatial import spatial_score
+from easyr1_fgrpo.rewards.task import task_reward
+
+MAX_CONTEXT = 20_000
+"""Characters before a claim that its judge reads; bounds memory when a hostile trace has thousands of sentences."""
+
+_REASONS = {
+    Failure.UNREACHABLE: Reason.JUDGE_UNREACHABLE,
+    Failure.DEADLINE: Reason.JUDGE_DEADLINE,
+    Failure.INVALID: Reason.JUDGE_INVALID,
+}
+
+logger = logging.getLogger(__name__)
+
+
+async def score_rollout(
+    sample: Sample,
+    response: str,
+    judges: Mapping[Question, Judge],
+    settings: RewardSettings,
+    *,
+    truncated: bool = False,
+) -> RolloutScore:
+    """Measure every signal of one rollout.
+
+    Judges are asked about a correct rollout, or about every one with `judge_scope="all"`: consistency when there are a
+    trace and an answer, grounding for each sentence of a trace that is not trivial. All questions of the rollout run at
+    once; what has not answered after `deadline_s` is a DEADLINE verdict. A malformed response is scored by the rules.
+
+    A truncated response is scored like any other (it normally lacks its answer and fails the format); with
+    `truncated="invalid"` it has no task reward (reason UNPARSABLE) and so enters no statistic.
+
+    Args:
+        sample: the dataset row.
+        response: the decoded response; any string.
+        judges: who answers each question.
+        settings: see `RewardSettings`.
+        truncated: whether the response was cut at the length limit.
+
+    Returns:
+        The score. A signal that could not be measured carries the reason.
+
+    Raises:
+        ValueError: when a question has no judge.
+    """
+    if missing := [question.value for question in Question if question not in judges]:
+        raise ValueError(f"no judge for {', '.join(missing)}: give one for each of {[q.value for q in Question]}")
+    parsed = parse_response(response)
+    accurate = answer_matches(parsed.answer, sample.ground_truth, sample.choices)
+
+    asked = accurate or settings.judge_scope == "all"
+    consistency_verdict, sentences = await _judge(sample, parsed, judges, settings.deadline_s) if asked else (None, ())
+    if asked:
+        consistency = _consistency(consistency_verdict)
+        semantic_grounding = _semantic_grounding(parsed, sentences, settings)
+    else:
+        consistency = semantic_grounding = Signal.absent(Reason.ANSWER_WRONG)
+    spatial_grounding = _spatial_grounding(sample, parsed)
+    task = task_reward(
+        settings.task,
+        well_formed=parsed.well_formed,
+        accurate=accurate,
+        consistency=consistency,
+        spatial_grounding=spatial_grounding,
+    )
+    if truncated and settings.truncated == "invalid":
+        task = Signal.absent(Reason.UNPARSABLE)
+    return RolloutScore(
+        signals={
+            "format": Signal(float(parsed.well_formed)),
+            "accuracy": Signal(float(accurate)),
+            "task": task,
+            "consistency": consistency,
+            "semantic_grounding": semantic_grounding,
+            "spatial_grounding": spatial_grounding,
+        },
+        response=parsed,
+        consistency=consistency_verdict,
+        sentences=sentences,
+        truncated=truncated,
+    )
+
+
+# ---------------------------------------------------------------------- verdicts to signals
+
+
+def _consistency(verdict: Verdict | None) -> Signal:
+    """R_C: YES is 1; NO is 0, and so is UNCERTAIN, which is counted apart."""
+    if verdict is None:
+        return Signal.absent(Reason.UNPARSABLE)
+    if verdict.failure is not None:
+        return Signal.absent(_REASONS[verdict.failure])
+    return Signal(float(verdict.label is Label.YES))
+
+
+def _semantic_grounding(
+    parsed: ParsedResponse, sentences: Sequence[SentenceVerdict], settings: RewardSettings
+) -> Signal:
+    """R_S: the mean over scored sentences, CORRECT 1 and INCORRECT 0.
+
+    One failed verdict leaves R_S absent with the first failure's reason: judges fail more on long and odd sentences, so
+    a mean over the rest would be biased.
+    """
+    if parsed.trace is None:
+        return Signal.absent(Reason.UNPARSABLE)
+    verdicts = [item.verdict for item in sentences if item.verdict is not None]
+    for verdict in verdicts:
+        if verdict.failure is not None:
+            return Signal.absent(_REASONS[verdict.failure])
+    scores = [float(v.label is Label.CORRECT) for v in verdicts if v.label is not Label.SKIP]
+    if scores:
+        return Signal(fmean(scores))
+    return Signal(0.0) if settings.no_claim == "zero" else Signal.absent(Reason.NO_CLAIM)
+
+
+def _spatial_grounding(sample: Sample, parsed: ParsedResponse) -> Signal:
+    """R_G where the sample has ground-truth boxes."""
+    if not sample.boxes:
+        return Signal.absent(Reason.NO_REFERENCE)
+    return Signal(spatial_score(parsed.boxes, sample.boxes, parsed.n_boxes))
+
+
+# ---------------------------------------------------------------------- questions to verdicts
+
+
+async def _judge(
+    sample: Sample, parsed: ParsedResponse, judges: Mapping[Question, Judge], deadline_s: float
+) -> tuple[Verdict | None, tuple[SentenceVerdict, ...]]:
+    """Ask everything there is to ask about a rollout, at once.
+
+    Returns:
+        The consistency verdict (None without a trace and an answer) and the trace's sentences with their verdicts.
+    """
+    sentences = split_sentences(parsed.trace or "")
+    claims = [sentence for sentence in sentences if not sentence.trivial]
+    requests = [_grounding_request(sample, parsed.trace or "", claim) for claim in claims]
+    if parsed.trace is not None and parsed.answer is not None:
+        question = sample.question_with_choices
+        requests.append(
+            JudgeRequest(Question.CONSISTENCY, question=question, context=parsed.trace, answer=parsed.answer)
+        )
+    deadline = asyncio.get_running_loop().time() + deadline_s
+    verdicts = await asyncio.gather(*(_ask(judges[request.kind], request, deadline) for request in requests))
+    consistency = verdicts[-1] if parsed.parsable else None
+    by_start = {claim.start: verdict for claim, verdict in zip(claims, verdicts, strict=False)}
+    return consistency, tuple(SentenceVerdict(sentence, by_start.get(sentence.start)) for sentence in sentences)
+
+
+def _grounding_request(sample: Sample, trace: str, claim: Sentence) -> JudgeRequest:
+    return JudgeRequest(
+        Question.GROUNDING,
+        question=sample.question_with_choices,
+        images=sample.images,
+        context=trace[max(0, claim.start - MAX_CONTEXT) : claim.start],
+        claim=claim.text,
+    )
+
+
+async def _ask(judge: Judge, request: JudgeRequest, deadline: float) -> Verdict:
+    """One question; whatever goes wrong becomes a verdict without label.
+
+    Args:
+        judge: who is asked.
+        request: the question.
+        deadline: on the event loop's clock, seconds.
+    """
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit:
+            verdict = await judge.ask(request)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"a judge answers with a Verdict, got {type(verdict).__name__}")
+    except Exception as error:
+        if limit.expired() and isinstance(error, TimeoutError):
+            return Verdict(None, judge.name, Failure.DEADLINE, cause="no answer before the rollout's deadline")
+        logger.warning("judge %s raised on a %s question", judge.name, request.kind, exc_info=True)
+        return Verdict(None, judge.name, Failure.UNREACHABLE, cause=f"{type(error).__name__}: {error}")
+    if verdict.label is not None and verdict.label not in LABELS[request.kind]:
+        cause = f"{verdict.label} does not answer a {request.kind} question"
+        return Verdict(None, verdict.judge, Failure.INVALID, cause=cause, text=verdict.text, usage=verdict.usage)
+    return verdict

@@ -1,0 +1,40 @@
+"""The task reward, and the scalar rewards of the paper's additive and multiplicative baselines."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from easyr1_fgrpo.rewards.signal import Reason, Signal
+
+TaskRule = Literal["weighted", "additive", "multiplicative"]
+
+
+def task_reward(
+    rule: TaskRule, *, well_formed: bool, accurate: bool, consistency: Signal, spatial_grounding: Signal
+) -> Signal:
+    """R_task of one rollout.
+
+    weighted 0.5 R_acc + 0.5 R_fmt; additive 1/3 R_acc + 1/3 R_acc R_C + 1/3 R_fmt R_G; multiplicative 0.5 R_acc R_C +
+    0.5 R_fmt R_G. Missing parts: R_acc = 0 makes R_acc R_C zero; without ground-truth boxes R_fmt R_G is R_fmt; a right
+    answer without a trace has R_C = 0, as nothing entails it.
+
+    Args:
+        rule: which of the three.
+        well_formed: R_fmt.
+        accurate: R_acc.
+        consistency: R_C; read by additive and multiplicative where `accurate`.
+        spatial_grounding: R_G; read by additive and multiplicative.
+
+    Returns:
+        A reward in [0, 1], or the failure that kept R_C from being measured: a failed judge makes the rollout invalid.
+    """
+    acc, fmt = float(accurate), float(well_formed)
+    if rule == "weighted":
+        return Signal(0.5 * acc + 0.5 * fmt)
+    if accurate and not consistency.valid and consistency.reason is not Reason.UNPARSABLE:
+        return Signal.absent(consistency.reason)
+    acc_c = acc * (consistency.value or 0.0)
+    fmt_g = fmt if spatial_grounding.value is None else fmt * spatial_grounding.value
+    if rule == "additive":
+        return Signal((acc + acc_c + fmt_g) / 3)
+    return Signal(0.5 * acc_c + 0.5 * fmt_g)

@@ -1,0 +1,245 @@
+"""The trace record: the one currency between training, evaluation and report.
+
+A run directory holds `traces/<split>-<worker>.jsonl`, one record a line, and `images/<sha256>.png`. Model output is
+hostile text: it is written as ASCII JSON, lone surrogates replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from easyr1_fgrpo.judges.protocol import Failure, Label, Verdict
+from easyr1_fgrpo.rewards.response import Box
+from easyr1_fgrpo.rewards.signal import Reason, Signal
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from easyr1_fgrpo.rewards.rollout import RolloutScore, Sample
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def _without_surrogates(value: object) -> object:
+    return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_without_surrogates)]
+"""Any string; surrogates, which no encoding can write, become U+FFFD, so offsets stay."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SignalRecord(_Record):
+    """A signal as written: its value, or None and the name of a `Reason`."""
+
+    value: float | None
+    reason: str = Reason.NONE.name
+
+    @model_validator(mode="after")
+    def _is_signal(self) -> SignalRecord:
+        if self.reason not in Reason.__members__:
+            raise ValueError(f"reason={self.reason!r} is none of {list(Reason.__members__)}")
+        Signal(self.value, Reason[self.reason])
+        return self
+
+
+class VerdictRecord(_Record):
+    """A verdict as written: the label, or the failure and its cause; the judge's name and its raw text."""
+
+    judge: Text
+    label: Label | None = None
+    failure: Failure | None = None
+    cause: Text = ""
+    text: Text = ""
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> VerdictRecord:
+        """The record of a verdict."""
+        return cls(
+            judge=verdict.judge, label=verdict.label, failure=verdict.failure, cause=verdict.cause, text=verdict.text
+        )
+
+
+class SentenceRecord(_Record):
+    """A sentence of the trace, `trace[start:end]`; a trivial one has no verdict."""
+
+    text: Text
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    trivial: bool
+    verdict: VerdictRecord | None = None
+
+
+class TraceRecord(_Record):
+    """One scored rollout.
+
+    Attributes:
+        split, step, index, session: the key: the split, the training step (0 before training), the row's index and the
+            number of the rollout within its group.
+        question, choices, ground_truth: the dataset row.
+        images: `image_sha256` of each image as the policy saw it.
+        reference_boxes: ground-truth boxes, xyxy in pixels of those images.
+        response: the decoded response, and whether it was cut at the length limit.
+        trace, answer, boxes, n_boxes: its parts, as `rewards.ParsedResponse`.
+        signals: measured values by name.
+        consistency: the consistency verdict; None when it was not asked.
+        sentences: sentences with their verdicts; empty when the grounding judge was not asked.
+        written_at: Unix seconds, set by the writer; tells which record of a key is the last.
+    """
+
+    split: str
+    step: int = Field(ge=0)
+    index: int
+    session: int
+    question: Text
+    choices: tuple[Text, ...]
+    ground_truth: Text
+    images: tuple[str, ...] = ()
+    reference_boxes: tuple[Box, ...] = ()
+    response: Text
+    truncated: bool = False
+    trace: Text | None
+    answer: Text | None
+    boxes: tuple[Box, ...] = ()
+    n_boxes: int = Field(default=0, ge=0)
+    signals: dict[str, SignalRecord]
+    consistency: VerdictRecord | None = None
+    sentences: tuple[SentenceRecord, ...] = ()
+    written_at: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        """What the last record wins by."""
+        return self.split, self.step, self.index, self.session
+
+    @classmethod
+    def from_score(cls, sample: Sample, score: RolloutScore, *, response: str, step: int, session: int) -> TraceRecord:
+        """The record of a scored rollout."""
+        return cls(
+            split=sample.split,
+            step=step,
+            index=sample.index,
+            session=session,
+            question=sample.question,
+            choices=sample.choices,
+            ground_truth=sample.ground_truth,
+            images=tuple(image_sha256(image) for image in sample.images),
+            reference_boxes=sample.boxes,
+            response=response,
+            truncated=score.truncated,
+            trace=score.response.trace,
+            answer=score.response.answer,
+            boxes=score.response.boxes,
+            n_boxes=score.response.n_boxes,
+            signals={
+                name: SignalRecord(value=signal.value, reason=signal.reason.name)
+                for name, signal in score.signals.items()
+            },
+            consistency=None if score.consistency is None else VerdictRecord.of(score.consistency),
+            sentences=tuple(
+                SentenceRecord(
+                    text=item.sentence.text,
+                    start=item.sentence.start,
+                    end=item.sentence.end,
+                    trivial=item.sentence.trivial,
+                    verdict=None if item.verdict is None else VerdictRecord.of(item.verdict),
+                )
+                for item in score.sentences
+            ),
+        )
+
+
+class TraceWriter:
+    """Appends records to `<run_dir>/traces/<split>-<worker>.jsonl` and keeps their images.
+
+    Each record is one write and one flush. A line torn by a crash is closed when the file is opened again, so it costs
+    one record and no more. One process writes to a file.
+    """
+
+    def __init__(self, run_dir: str | Path, split: str, worker: str | int = 0) -> None:
+        self.path = Path(run_dir) / "traces" / f"{split}-{worker}.jsonl"
+        self.image_dir = Path(run_dir) / "images"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+b")
+        if self._file.tell() > 0:
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
+
+    def write(self, record: TraceRecord, images: Sequence[Image] = ()) -> None:
+        """Append one record; its images are saved before it, so that a record never points to a missing file."""
+        for image in images:
+            save_image(image, self.image_dir)
+        stamped = record.model_copy(update={"written_at": time.time()})
+        self._file.write(stamped.model_dump_json(ensure_ascii=True).encode("ascii") + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_traces(paths: Iterable[str | Path]) -> tuple[list[TraceRecord], int]:
+    """Read trace files; of several records with one key the one written last wins, whichever file it is in.
+
+    Returns:
+        The records in the order in which their keys first appear, and how many lines were no record (torn, damaged).
+    """
+    records: dict[tuple[str, int, int, int], TraceRecord] = {}
+    n_bad = 0
+    for path in paths:
+        with Path(path).open("rb") as file:
+            for line in file:
+                if not line.strip():
+                    continue
+                try:
+                    record = TraceRecord.model_validate_json(line)
+                except ValidationError:
+                    n_bad += 1
+                    continue
+                known = records.get(record.key)
+                if known is None or known.written_at <= record.written_at:
+                    records[record.key] = record
+    return list(records.values()), n_bad
+
+
+def image_sha256(image: Image) -> str:
+    """SHA-256 of an image's size and decoded RGB pixels: what a reader sees, whatever the file format."""
+    rgb = image.convert("RGB")
+    return hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()).hexdigest()
+
+
+def save_image(image: Image, directory: Path) -> str:
+    """Save an image as `<sha256>.png` unless it is there, atomically; returns its hash."""
+    digest = image_sha256(image)
+    path = directory / f"{digest}.png"
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        part = directory / f".{digest}.{uuid.uuid4().hex}.part"
+        try:
+            image.convert("RGB").save(part, format="PNG")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    return digest

@@ -1,0 +1,56 @@
+"""What can be known to be wrong with a training config before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from easyr1_fgrpo.judges.protocol import Question
+from easyr1_fgrpo.rows import check_rows
+from easyr1_fgrpo.verl_plugin.doctor import registration_problems
+from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
+
+
+def training_problems(config: Any) -> list[str]:
+    """Everything wrong with a composed config on this machine, one line each: key, value and the mend."""
+    return [*registration_problems(), *_method_problems(config), *_judge_problems(config), *_file_problems(config)]
+
+
+def _method_problems(config: Any) -> Iterator[str]:
+    mode, estimator = config.trainer.v1.trainer_mode, config.algorithm.adv_estimator
+    if mode != TRAINER:
+        yield f"trainer.v1.trainer_mode={mode}: constraints need {TRAINER} (verl's async modes hand no signals over)"
+    if estimator != ESTIMATOR:
+        yield f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; for plain GRPO use arm=grpo_t"
+    if config.algorithm.use_kl_in_reward:
+        yield "algorithm.use_kl_in_reward=true: a penalty inside the reward would be normalised with it; use actor.use_kl_loss"
+    if config.algorithm.filter_groups.enable:
+        yield (
+            "algorithm.filter_groups.enable=true: it drops groups of constant reward, which still carry constraint "
+            "signal; set it to false"
+        )
+    if config.reward.reward_model.enable:
+        yield "reward.reward_model.enable=true: judges are set with fgrpo.judges; set it to false"
+
+
+def _judge_problems(config: Any) -> Iterator[str]:
+    for question in Question:
+        if question.value not in config.fgrpo.judges:
+            yield f"fgrpo.judges.{question.value} is not set: choose a judge, for example judge=oracle"
+
+
+def _file_problems(config: Any) -> Iterator[str]:
+    model = Path(str(config.actor_rollout_ref.model.path))
+    looks_like_path = model.is_absolute() or str(model).startswith((".", "runs/", "~"))
+    if looks_like_path and not (model.expanduser() / "config.json").exists():
+        yield (
+            f"actor_rollout_ref.model.path={model}: no checkpoint there (config.json is missing); "
+            "for the miniature, `python -m easyr1_fgrpo.stages` makes it"
+        )
+    for key in ("train_files", "val_files"):
+        files = config.data[key]
+        paths = [Path(str(path)) for path in ([files] if isinstance(files, str) else files)]
+        absent = [path for path in paths if not path.exists()]
+        yield from (f"data.{key}={path}: no such file" for path in absent)
+        yield from check_rows([path for path in paths if path.exists()])

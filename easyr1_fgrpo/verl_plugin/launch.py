@@ -1,0 +1,130 @@
+"""Starts verl's trainer from a checked config, shows progress, and turns its end into an exit code.
+
+Everything verl and Ray print goes to `train.log` in the run directory; the terminal shows one progress bar, and on a
+failure the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFollower
+
+
+def finished_step(config: Any) -> int:
+    """The last checkpointed step of a run; 0 before the first."""
+    marker = Path(config.trainer.default_local_dir) / "latest_checkpointed_iteration.txt"
+    return int(marker.read_text()) if marker.exists() else 0
+
+
+def train(config: Any) -> int:
+    """Run or resume training.
+
+    Args:
+        config: the whole composed config, already checked.
+
+    Returns:
+        The exit code: 0 when the last step is reached (also when it was reached before), 1 otherwise.
+    """
+    total = config.trainer.total_training_steps
+    done = finished_step(config)
+    run_dir = Path(config.fgrpo.run_dir)
+    if total is not None and done >= total:
+        print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
+        return 0
+    print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
+    with _logged(run_dir / "train.log") as terminal, _progress(run_dir, done, total, terminal):
+        try:
+            _run(config)
+        except Exception as error:
+            print(f"error: {_cause(error)} (see {run_dir / 'train.log'})", file=terminal)
+            return 1
+    return 0
+
+
+def _run(config: Any) -> None:
+    import ray
+    from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.device import auto_set_device
+
+    auto_set_device(config)
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    try:
+        run_ppo(config, task_runner_class=TaskRunnerV1)
+    finally:
+        ray.shutdown()
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason in one line; Ray wraps the trainer's exception and hides it in a remote traceback."""
+    cause = getattr(error, "cause", None)
+    while isinstance(cause, BaseException) and getattr(cause, "cause", None) is not None:
+        cause = cause.cause
+    text = str(cause or error).strip()
+    return text.splitlines()[-1] if text else type(error).__name__
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[TextIO]:
+    """Send this process's output, Ray's included, to a file; yields the terminal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with path.open("a", encoding="utf-8") as log, os.fdopen(os.dup(2), "w", encoding="utf-8") as terminal:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for fd, target in zip(saved, (1, 2), strict=True):
+                os.dup2(fd, target)
+                os.close(fd)
+
+
+@contextmanager
+def _progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> Iterator[None]:
+    """A progress bar on the terminal, fed by the lines this run appends to metrics.jsonl."""
+    stop = threading.Event()
+    follower = MetricsFollower(run_dir / "metrics.jsonl")
+
+    def follow() -> None:
+        with tqdm(total=total, initial=done, desc="training", unit="step", file=terminal, dynamic_ncols=True) as bar:
+            while True:
+                ended = stop.wait(1.0)
+                for step, metrics in follower.new():
+                    bar.set_postfix_str(summary(metrics), refresh=False)
+                    bar.update(step - bar.n)
+                if ended:
+                    return
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def summary(metrics: dict[str, float]) -> str:
+    """The few numbers worth watching: task reward, then score and multiplier of each constraint."""
+    parts = [f"task {metrics['fgrpo/signals/task/mean']:.2f}"] if "fgrpo/signals/task/mean" in metrics else []
+    for name in metrics:
+        if name.startswith("fgrpo/") and name.endswith("/threshold"):
+            key = name.split("/")[1]
+            score = metrics.get(f"fgrpo/{key}/score")
+            shown = "–" if score is None else f"{score:.2f}"
+            parts.append(f"{key} {shown} λ{metrics[f'fgrpo/{key}/multiplier']:.2f}")
+    return ", ".join(parts)

@@ -1,0 +1,93 @@
+"""The reward manager verl's reward workers run: one rollout in, its task reward and every signal out.
+
+It is asynchronous and streams: a rollout is scored while others are still being generated. A rollout whose scoring
+fails is reported with the cause and without a score; the trainer leaves it out of every statistic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import ray
+from omegaconf import OmegaConf
+from PIL.Image import Image
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.judges.factory import build_judges
+from easyr1_fgrpo.rewards import Reason, RolloutScore, Sample, failed_numbers, score_rollout
+from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+
+logger = logging.getLogger(__name__)
+
+
+class FaithfulRewardManager(RewardManagerBase):  # type: ignore[misc]
+    """Scores one rollout with the rules and the judges of `fgrpo.*`, and writes its trace record."""
+
+    def __init__(self, config: Any, tokenizer: Any, compute_score: Any = None, **unused: Any) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        self.settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
+        self.judges = build_judges(self.settings.judges, namespace=self.settings.namespace)
+        worker = (ray.get_runtime_context().get_actor_name() or "worker_0").rsplit("_", 1)[-1]
+        self.writers = {split: TraceWriter(Path(self.settings.run_dir), split, worker) for split in ("train", "val")}
+
+    async def run_single(self, data: Any) -> dict[str, Any]:
+        """Score the last output of one session.
+
+        Returns:
+            verl's `reward_score` (a placeholder 0 when `task_valid` is 0) and `reward_extra_info`, the same numeric
+            keys on every rollout.
+        """
+        row = data[-1:][0]
+        try:
+            numbers = (await self._score(row)).to_numbers()
+        except Exception:
+            index = row.non_tensor_batch.get("index")
+            logger.exception("scoring failed for dataset row %s; the rollout is left out of every statistic", index)
+            numbers = failed_numbers(Reason.REWARD_FAILED)
+        return {"reward_score": numbers["task"] if numbers["task_valid"] else 0.0, "reward_extra_info": numbers}
+
+    async def _score(self, row: Any) -> RolloutScore:
+        fields = row.non_tensor_batch
+        response_ids = row.batch["responses"][: int(fields["response_len"])].tolist()
+        truncated = (
+            len(response_ids) >= self.config.data.max_response_length
+            and response_ids[-1] != self.tokenizer.eos_token_id
+        )
+        text = self.tokenizer.decode(response_ids, skip_special_tokens=True)
+        images = await asyncio.to_thread(read_images, list(fields["raw_prompt"]))
+        sample = read_sample(fields, images)
+        reward = self.settings.reward if sample.split == "train" else self.settings.reward.for_validation()
+        score = await score_rollout(sample, text, self.judges, reward, truncated=truncated)
+        record = TraceRecord.from_score(
+            sample, score, response=text, step=int(fields["global_steps"]), session=int(fields["session_id"])
+        )
+        self.writers["train" if sample.split == "train" else "val"].write(record, images)
+        return score
+
+
+def read_images(messages: list[dict[str, Any]]) -> tuple[Image, ...]:
+    """The images of a prompt at the size at which the policy sees them."""
+    from qwen_vl_utils import process_vision_info
+
+    images, _ = process_vision_info(messages)
+    return tuple(images or ())
+
+
+def read_sample(fields: Any, images: tuple[Image, ...]) -> Sample:
+    """A dataset row as the rewards read it, with its boxes brought from raw pixels to the policy's image size."""
+    info = fields["extra_info"]
+    scale = (images[0].width / info["width"], images[0].height / info["height"]) if images else (1.0, 1.0)
+    boxes = [tuple(float(value) * scale[axis % 2] for axis, value in enumerate(box)) for box in info["boxes"]]
+    return Sample(
+        question=info["question"],
+        choices=tuple(info["choices"]),
+        ground_truth=fields["reward_model"]["ground_truth"],
+        images=images,
+        boxes=tuple(boxes),
+        index=int(info["index"]),
+        split=info["split"],
+    )

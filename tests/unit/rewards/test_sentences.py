@@ -1,0 +1,109 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easyr1_fgrpo.rewards import is_trivial, split_sentences
+
+from .hostile import any_text, tag_soup
+
+
+def texts(trace):
+    return [sentence.text for sentence in split_sentences(trace)]
+
+
+def test_box_tags_and_decimals_stay_whole():
+    trace = "The red circle is at <bbox>[1.5, 2. 0! Oh? 30]</bbox>. It is 3.5 cm wide! Is it left? Yes"
+    assert texts(trace) == [
+        "The red circle is at <bbox>[1.5, 2. 0! Oh? 30]</bbox>.",
+        "It is 3.5 cm wide!",
+        "Is it left?",
+        "Yes",
+    ]
+
+
+def test_abbreviations_do_not_end_a_sentence():
+    assert texts("Dr. Smith holds e.g. a cup. He sits.") == ["Dr. Smith holds e.g. a cup.", "He sits."]
+
+
+def test_sentences_of_a_detokenised_trace():
+    trace = "the red circle is at <bbox>[1,2,3,4]</bbox> . the red circle is left of it . so the answer is left ."
+    assert len(texts(trace)) == 3
+
+
+def test_line_breaks_end_a_sentence():
+    assert texts("Objects:\n- red cup\n\n- blue cup\r\nend") == ["Objects:", "- red cup", "- blue cup", "end"]
+
+
+def test_full_width_stops_end_a_sentence():
+    assert texts("红色的。在左边！“是”吗？end") == ["红色的。", "在左边！", "“是”吗？", "end"]
+
+
+def test_empty_traces():
+    assert texts("") == texts(" \n\t ") == []
+
+
+def test_a_lone_full_width_stop_is_kept():
+    assert texts("！\n？a") == ["！", "？", "a"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Let me think.",
+        "let's see what to do step by step...".replace("see", "work out"),
+        "Therefore, it follows.",
+        "Wait.",
+        "- Wait, this is wrong.",
+        "Hmm...",
+        "So the answer is yes.",
+        "2.",
+        "3.5 + 2 = 5.5",
+        "...",
+    ],
+)
+def test_trivial(sentence):
+    assert is_trivial(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The zebra runs.",  # no opening: the judge decides
+        "Wait, the cup is red.",
+        "Therefore the circles touch.",
+        "Let me look at <bbox>[1,2,3,4]</bbox>.",
+        "So [10, 20, 30, 40]",
+        "[10, 20, 30, 40]",
+        "So the answer is left.",
+        "First, there is a zebra.",
+        "Sofa legs.",
+        "Thusly zebra.",
+        "红色的。",
+    ],
+)
+def test_not_trivial(sentence):
+    assert not is_trivial(sentence)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(any_text, tag_soup))
+def test_offsets_cover_every_visible_character(trace):
+    sentences = split_sentences(trace)
+    end = 0
+    for sentence in sentences:
+        assert trace[sentence.start : sentence.end] == sentence.text == sentence.text.strip() != ""
+        assert trace[end : sentence.start].strip() == ""
+        end = sentence.end
+    assert trace[end:].strip() == ""
+
+
+@pytest.mark.parametrize(
+    "unit", ["红。", "Aa. ", "'a'. ", "x\n", "Wait ", '"(a. ', "[ ", "A\u2028. ", "<bbox>[1,2,3,4]</bbox>. "]
+)
+def test_hostile_text_takes_bounded_time(unit):
+    trace = unit * (100_000 // len(unit))
+    start = time.perf_counter()
+    split_sentences(trace)
+    assert time.perf_counter() - start < 4.0  # 0.02 to 0.5 s

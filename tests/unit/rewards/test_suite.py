@@ -1,0 +1,287 @@
+import asyncio
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.judges.protocol import Failure, Label, Question
+from easyr1_fgrpo.rewards import SIGNALS, TASK, Reason, Sample, Signal, failed_numbers, score_rollout
+from easyr1_fgrpo.rewards import suite as suite_module
+
+from .hostile import responses
+from .judges import FailingJudge, MeetingJudge, RaisingJudge, RecordingJudge, SlowJudge, both
+
+PICTURE = Image.new("RGB", (84, 84))
+BOX = (7.0, 7.0, 21.0, 21.0)
+SAMPLE = Sample("Is red left or right of blue?", ("left", "right"), "left", (PICTURE,), (BOX,), index=3)
+FIRST = "The red circle is at <bbox>[7,7,21,21]</bbox>."
+SECOND = "The red circle is left of the blue square."
+TRACE = f"Let me think. {FIRST} {SECOND} So the answer is left."
+RIGHT = f"<think>{TRACE}</think><answer>left</answer>"
+WRONG = f"<think>{TRACE}</think><answer>right</answer>"
+DEFAULT = RewardSettings()
+ALL = RewardSettings(judge_scope="all")
+FAILED_AS = {
+    Failure.UNREACHABLE: Reason.JUDGE_UNREACHABLE,
+    Failure.DEADLINE: Reason.JUDGE_DEADLINE,
+    Failure.INVALID: Reason.JUDGE_INVALID,
+}
+
+
+def score(response=RIGHT, judge=None, settings=DEFAULT, sample=SAMPLE, **options):
+    judges = judge if isinstance(judge, dict) else both(judge or RecordingJudge())
+    return asyncio.run(score_rollout(sample, response, judges, settings, **options))
+
+
+def grounding(**labels):
+    """A judge whose grounding label depends on a word of the claim."""
+
+    def label(request):
+        if request.kind is Question.CONSISTENCY:
+            return Label.YES
+        return next((label for word, label in labels.items() if word in request.claim), Label.CORRECT)
+
+    return RecordingJudge(label)
+
+
+def test_a_perfect_rollout():
+    result = score()
+    assert {name: signal.value for name, signal in result.signals.items()} == dict.fromkeys((TASK, *SIGNALS), 1.0)
+    assert [item.verdict and item.verdict.label for item in result.sentences] == [None, *[Label.CORRECT] * 3]
+
+
+def test_what_judges_are_asked():
+    judge = RecordingJudge()
+    score(judge=judge)
+    by_kind = {kind: [request for request in judge.requests if request.kind is kind] for kind in Question}
+    (consistency,) = by_kind[Question.CONSISTENCY]
+    question = "Is red left or right of blue?\nA. left\nB. right"
+    assert consistency.images == ()
+    assert (consistency.question, consistency.context, consistency.answer) == (question, TRACE, "left")
+    claims = by_kind[Question.GROUNDING]
+    assert [request.claim for request in claims] == [FIRST, SECOND, "So the answer is left."]
+    assert [request.context for request in claims[:2]] == ["Let me think. ", f"Let me think. {FIRST} "]
+    assert all(request.images == (PICTURE,) and request.question == question for request in claims)
+
+
+def test_all_questions_of_a_rollout_run_at_once():
+    async def run():
+        return await score_rollout(SAMPLE, RIGHT, both(MeetingJudge(4)), RewardSettings(deadline_s=5))
+
+    assert asyncio.run(run()).signals["semantic_grounding"].value == 1.0
+
+
+def test_a_wrong_rollout_is_not_judged_by_default():
+    judge = RecordingJudge()
+    result = score(WRONG, judge)
+    assert judge.requests == []
+    assert result.signals["consistency"] == result.signals["semantic_grounding"] == Signal.absent(Reason.ANSWER_WRONG)
+    assert result.signals["spatial_grounding"].value == 1.0
+    assert result.signals["task"].value == 0.5
+
+
+def test_a_wrong_rollout_is_measured_but_masked_with_scope_all():
+    result = score(WRONG, settings=ALL)
+    numbers = result.to_numbers()
+    for name in ("consistency", "semantic_grounding"):
+        assert result.signals[name].value == numbers[name] == 1.0
+        assert not result.applicable(name)
+        assert (numbers[f"{name}_valid"], numbers[f"{name}_reason"]) == (0.0, 0.0)
+    assert result.applicable("spatial_grounding")
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "uncertain"), [(Label.NO, 0.0, 0.0), (Label.UNCERTAIN, 0.0, 1.0), (Label.YES, 1.0, 0.0)]
+)
+def test_consistency_labels(label, value, uncertain):
+    judges = {Question.CONSISTENCY: RecordingJudge(lambda _: label), Question.GROUNDING: RecordingJudge()}
+    result = score(judge=judges)
+    assert result.signals["consistency"].value == value
+    assert result.to_numbers()["uncertain"] == uncertain
+
+
+def test_semantic_grounding_is_the_mean_over_scored_sentences():
+    # box sentence wrong, relation right, conclusion skipped, planning trivial: 1 of 2
+    result = score(judge=grounding(bbox=Label.INCORRECT, So=Label.SKIP))
+    assert result.signals["semantic_grounding"].value == 0.5
+    numbers = result.to_numbers()
+    counts = (
+        "judge_calls",
+        "judge_failures",
+        "sentences",
+        "trivial_sentences",
+        "scored_sentences",
+        "skipped_sentences",
+    )
+    assert [numbers[name] for name in counts] == [4, 0, 4, 1, 2, 1]
+
+
+@pytest.mark.parametrize("trace", ["Let me think.", "The zebra."])
+def test_no_scored_sentence(trace):
+    response = f"<think>{trace}</think><answer>left</answer>"
+    judge = grounding(zebra=Label.SKIP)
+    assert score(response, judge).signals["semantic_grounding"] == Signal.absent(Reason.NO_CLAIM)
+    zero = score(response, judge, RewardSettings(no_claim="zero"))
+    assert zero.signals["semantic_grounding"] == Signal(0.0)
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+def test_a_failed_judge_is_never_a_number(failure):
+    result = score(judge=FailingJudge(failure))
+    numbers = result.to_numbers()
+    for name in ("consistency", "semantic_grounding"):
+        assert result.signals[name] == Signal.absent(FAILED_AS[failure])
+        assert math.isnan(numbers[name])
+        assert (numbers[f"{name}_valid"], numbers[f"{name}_reason"]) == (0.0, float(FAILED_AS[failure]))
+    assert numbers["judge_failures"] == numbers["judge_calls"] == 4
+    assert numbers["task"] == 1.0
+
+
+@pytest.mark.parametrize("task", ["additive", "multiplicative"])
+def test_scalar_rewards_need_the_consistency_verdict(task):
+    judges = {Question.CONSISTENCY: FailingJudge(Failure.INVALID), Question.GROUNDING: RecordingJudge()}
+    arm = RewardSettings(task=task)
+    assert score(judge=judges, settings=arm).signals["task"] == Signal.absent(Reason.JUDGE_INVALID)
+    assert score(WRONG, judges, arm).signals["task"].valid
+    assert score(judge=both(RecordingJudge()), settings=arm).signals["task"].value == 1.0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("down"), TimeoutError("its own"), OSError(), KeyError("x")])
+def test_a_raising_judge_is_unreachable_with_its_cause(error):
+    result = score(judge=RaisingJudge(error))
+    assert result.signals["consistency"] == Signal.absent(Reason.JUDGE_UNREACHABLE)
+    assert type(error).__name__ in result.consistency.cause
+
+
+def test_a_judge_that_answers_another_question_is_invalid():
+    result = score(judge=RecordingJudge(lambda request: Label.YES))
+    assert result.signals["consistency"].value == 1.0
+    assert result.signals["semantic_grounding"] == Signal.absent(Reason.JUDGE_INVALID)
+
+
+def test_a_judge_that_returns_no_verdict_is_unreachable():
+    class Mute(RecordingJudge):
+        async def ask(self, request):
+            return None
+
+    result = score(judge=Mute())
+    assert result.signals["consistency"] == Signal.absent(Reason.JUDGE_UNREACHABLE)
+    assert "NoneType" in result.consistency.cause
+
+
+def test_the_deadline_keeps_what_has_answered():
+    slow = SlowJudge(lambda request: request.claim == SECOND)
+    result = score(judge=slow, settings=RewardSettings(deadline_s=0.05))
+    assert result.signals["consistency"].value == 1.0
+    assert result.signals["semantic_grounding"] == Signal.absent(Reason.JUDGE_DEADLINE)
+    failures = [item.verdict.failure for item in result.sentences if item.verdict]
+    assert failures == [None, Failure.DEADLINE, None]
+
+
+def test_being_cancelled_is_not_swallowed():
+    async def run():
+        task = asyncio.create_task(score_rollout(SAMPLE, RIGHT, both(SlowJudge()), RewardSettings()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+
+
+def test_a_missing_judge_is_named():
+    with pytest.raises(ValueError, match="no judge for grounding"):
+        score(judge={Question.CONSISTENCY: RecordingJudge()})
+
+
+def test_a_right_answer_without_a_trace_is_unparsable():
+    result = score("<answer>left</answer>")
+    assert result.signals["consistency"] == result.signals["semantic_grounding"] == Signal.absent(Reason.UNPARSABLE)
+    assert result.signals["spatial_grounding"] == Signal(0.0)
+    assert result.signals["task"].value == 0.5
+    assert score("<answer>left</answer>", settings=RewardSettings(task="multiplicative")).signals["task"].value == 0.0
+
+
+def test_a_trace_without_an_answer_is_still_grounded_with_scope_all():
+    result = score(f"<think>{TRACE}", settings=ALL)
+    assert result.signals["semantic_grounding"].value == 1.0
+    assert result.signals["consistency"] == Signal.absent(Reason.UNPARSABLE)
+
+
+def test_a_sample_without_boxes_has_no_spatial_grounding():
+    result = score(sample=Sample("q", ("left", "right"), "left"))
+    assert result.signals["spatial_grounding"] == Signal.absent(Reason.NO_REFERENCE)
+
+
+def test_truncated_responses():
+    cut = score(f"<think>{TRACE}", truncated=True)
+    assert (cut.signals["task"].value, cut.to_numbers()["truncated"]) == (0.0, 1.0)
+    invalid = score(f"<think>{TRACE}", settings=RewardSettings(truncated="invalid"), truncated=True)
+    assert invalid.signals["task"] == Signal.absent(Reason.UNPARSABLE)
+    assert score(settings=RewardSettings(truncated="invalid")).signals["task"].value == 1.0
+
+
+def test_a_long_context_keeps_its_end(monkeypatch):
+    monkeypatch.setattr(suite_module, "MAX_CONTEXT", 10)
+    judge = RecordingJudge()
+    score(judge=judge)
+    claim = next(request for request in judge.requests if request.claim == SECOND)
+    assert claim.context == FIRST[-9:] + " "
+
+
+def test_a_bad_ground_truth_box_is_named():
+    with pytest.raises(ValueError, match=r"row 7 of split 'train'.*\(9, 0, 1, 1\)"):
+        Sample("q", (), "left", boxes=((9, 0, 1, 1),), index=7)
+    with pytest.raises(ValueError, match="nan"):
+        Sample("q", (), "left", boxes=((math.nan, 0, 1, 1),))
+
+
+def test_failed_numbers_have_the_same_keys():
+    failed = failed_numbers(Reason.REWARD_FAILED)
+    assert list(failed) == list(score().to_numbers())
+    for name in (TASK, *SIGNALS):
+        assert math.isnan(failed[name])
+        assert (failed[f"{name}_valid"], failed[f"{name}_reason"]) == (0.0, 8.0)
+    assert math.isnan(failed["acc"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "best"),
+    [("<bbox>[7,7,21,21]</bbox>", 1e-4), ("<bbox>[nan,inf,-5,1e9]</bbox>", 0.0), ("<bbox>[21,21,7,7]</bbox>. ", 0.0)],
+)
+def test_ten_thousand_boxes(tag, best):
+    result = score(f"<think>{tag * 10_000}</think><answer>left</answer>")
+    assert result.signals["spatial_grounding"].value == pytest.approx(best)
+    assert result.to_numbers()["response_boxes"] == 10_000
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    responses,
+    st.sampled_from(["weighted", "additive", "multiplicative"]),
+    st.sampled_from(["correct", "all"]),
+    st.booleans(),
+)
+def test_any_response_is_scored(response, task, scope, truncated):
+    judge = grounding(left=Label.INCORRECT, Wait=Label.SKIP)
+    result = score(response, judge, RewardSettings(task=task, judge_scope=scope), truncated=truncated)
+    numbers = result.to_numbers()
+    assert list(numbers) == list(failed_numbers(Reason.MISSING))
+    assert all(type(value) is float for value in numbers.values())
+    for name in (TASK, *SIGNALS):
+        value, valid, reason = (numbers[f"{name}{end}"] for end in ("", "_valid", "_reason"))
+        assert math.isnan(value) == (reason != 0.0)
+        assert math.isnan(value) or 0.0 <= value <= 1.0
+        assert valid == float(result.applicable(name))
+        assert not (valid and math.isnan(value))
+    assert numbers["acc"] in (0.0, 1.0)
+
+
+def test_rewards_stay_light():
+    code = "import sys, easyr1_fgrpo.rewards, easyr1_fgrpo.traces; print({'torch', 'ray', 'verl'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
