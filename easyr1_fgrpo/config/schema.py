@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
-SIGNAL_CONSTRAINTS = ("consistency", "spatial_grounding", "semantic_grounding")
+
+def _in_unit_interval(value: float) -> float:
+    if not 0.0 <= value <= 1.0:
+        raise PydanticCustomError("unit_interval", "Input should be between 0 and 1")
+    return value
+
+
+UnitInterval = Annotated[float, AfterValidator(_in_unit_interval)]
+ConstraintKey = Literal["consistency", "spatial_grounding", "semantic_grounding"]
 """Signals a constraint can be put on."""
-
-UnitInterval = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: no unknown key, no silent change."""
+    """Base of all settings: no unknown key, no number that is none, no silent change of type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class RewardSettings(Settings):
@@ -79,6 +87,8 @@ class JudgeConfig(Settings):
         server: name of the judge server.
         target: `package.module:Class` of a local judge.
         options: arguments of a local judge.
+
+    `target` and `options` are not read with kind=server, nor is `server` with kind=local.
     """
 
     kind: Literal["server", "local"]
@@ -95,11 +105,19 @@ class JudgeConfig(Settings):
 
 
 class JudgeServerConfig(Settings):
-    """A judge server to launch: `package.module:Class(**options)` in a Ray actor of its own."""
+    """A judge server to launch: `package.module:Class(**options)` in a Ray actor of its own.
 
-    target: str
+    Attributes:
+        target: `package.module:Class` of the judge.
+        options: its arguments; relative paths start where the launch command was given.
+        num_cpus: logical CPUs of the Ray cluster that the server takes.
+        start_deadline_s: seconds until its first answer to a health check, building the judge included.
+    """
+
+    target: Annotated[str, Field(min_length=1)]
     options: dict[str, Any] = Field(default_factory=dict)
     num_cpus: Annotated[float, Field(ge=0.0)] = 1.0
+    start_deadline_s: Annotated[float, Field(gt=0.0)] = 120.0
 
 
 class FgrpoConfig(Settings):
@@ -118,8 +136,8 @@ class FgrpoConfig(Settings):
     """
 
     run_dir: str
-    constraint_keys: list[Literal["consistency", "spatial_grounding", "semantic_grounding"]]
-    constraints: dict[Literal["consistency", "spatial_grounding", "semantic_grounding"], ConstraintSettings]
+    constraint_keys: list[ConstraintKey]
+    constraints: dict[ConstraintKey, ConstraintSettings]
     dual: DualSettings = DualSettings()
     advantage: AdvantageSettings = AdvantageSettings()
     reward: RewardSettings = RewardSettings()
@@ -130,30 +148,59 @@ class FgrpoConfig(Settings):
     @property
     def namespace(self) -> str:
         """The Ray namespace of this run's judge servers."""
-        return f"fgrpo-{self.run_dir.rstrip('/').rsplit('/', 1)[-1]}"
+        return f"fgrpo-{PurePath(self.run_dir).name}"
 
     @model_validator(mode="after")
     def _agree(self) -> FgrpoConfig:
+        if PurePath(self.run_dir).name in ("", ".."):
+            raise ValueError(f"run_dir={self.run_dir!r}: the last part names the run, write one like runs/my-run")
         if len(set(self.constraint_keys)) < len(self.constraint_keys):
-            raise ValueError(f"constraint_keys names a constraint twice: {self.constraint_keys}")
+            raise ValueError(f"constraint_keys={self.constraint_keys}: a constraint is named twice")
         for key in self.constraint_keys:
             if key not in self.constraints:
-                raise ValueError(f"constraint_keys holds {key!r} but constraints.{key} is not set: give it a threshold")
+                raise ValueError(f"constraints.{key} is not set, but constraint_keys names it: give it a threshold")
             initial = self.constraints[key].initial_multiplier
             if self.dual.controller == "ascent" and initial > self.dual.lambda_max:
                 raise ValueError(
-                    f"constraints.{key}.initial_multiplier={initial} is above dual.lambda_max={self.dual.lambda_max}"
+                    f"constraints.{key}.initial_multiplier={initial}: Input should be less than or equal to "
+                    f"dual.lambda_max={self.dual.lambda_max}"
+                )
+        for question, judge in self.judges.items():
+            if judge.kind == "server" and judge.server not in self.reward_servers:
+                raise ValueError(
+                    f"judges.{question}.server={judge.server!r}: Input should be a key of reward_servers, "
+                    f"which holds {_listed(self.reward_servers)}"
                 )
         return self
 
 
 def problems_of(error: ValidationError) -> list[str]:
-    """One line per problem: key, value, what is allowed."""
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in ("fgrpo", *item["loc"]) if part != "[key]")
-        if item["type"] == "value_error" or isinstance(item["input"], dict):
-            lines.append(f"{key}: {item['msg'].removeprefix('Value error, ')}")
-        else:
-            lines.append(f"{key}={item['input']!r}: {item['msg']}")
-    return lines
+    """One line per problem of an `FgrpoConfig`: key, value, what is allowed."""
+    return [_line(item["type"], item["loc"], item["input"], item["msg"]) for item in error.errors()]
+
+
+def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if kind == "value_error" and not loc:  # from _agree, whose messages start with the key
+        return f"fgrpo.{message}"
+    key = ".".join(str(part) for part in ("fgrpo", *loc) if part != "[key]")
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key, allowed: {_listed(_settings_at(loc[:-1]).model_fields)}"
+    if loc[-1:] == ("[key]",):
+        return f"{key}: unknown key, {message.replace('Input should be', 'allowed:')}"
+    if kind in ("value_error", "missing"):
+        return f"{key}: {message}"
+    return f"{key}={value!r}: {message}"
+
+
+def _settings_at(loc: tuple[int | str, ...]) -> type[Settings]:
+    """The settings class at a place in the config."""
+    here: Any = FgrpoConfig
+    for part in loc:
+        here = here.model_fields[part].annotation if hasattr(here, "model_fields") else get_args(here)[-1]
+    settings: type[Settings] = here
+    return settings
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names) or "nothing"

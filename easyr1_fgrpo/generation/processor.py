@@ -1,9 +1,16 @@
-"""Loading a model's processor, also where torchvision is missing and its video half therefore cannot be built."""
+"""Loading a model's processor, also where torchvision is missing and its video half therefore cannot be built; prompts."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from PIL import Image
+
+IMAGE_MARK = "<image>"
+"""Where an image stands in the text of a dataset row's prompt (verl's convention)."""
 
 
 def torchvision_missing() -> bool:
@@ -29,9 +36,55 @@ def drop_video_processor(mixin: Any) -> None:
 
 
 def load_processor(path: str, *, trust_remote_code: bool = False) -> Any:
-    """The processor of a checkpoint: tokenizer, chat template and image processor."""
+    """The processor of a checkpoint: tokenizer, chat template and image processor.
+
+    Raises:
+        ValueError: when the checkpoint holds no processor for images and text.
+    """
     from transformers import AutoProcessor, ProcessorMixin
 
     if torchvision_missing():
         drop_video_processor(ProcessorMixin)
-    return AutoProcessor.from_pretrained(path, trust_remote_code=trust_remote_code)
+    processor = AutoProcessor.from_pretrained(path, trust_remote_code=trust_remote_code)
+    missing = [part for part in ("tokenizer", "image_processor") if getattr(processor, part, None) is None]
+    if missing:
+        raise ValueError(f"{path} holds no {' and no '.join(missing)}: copy these files of its base model into it")
+    return processor
+
+
+def encode(
+    processor: Any, messages: Sequence[Mapping[str, str]], images: Sequence[Image.Image]
+) -> tuple[tuple[int, ...], tuple[Image.Image, ...]]:
+    """Turn a prompt into what the model reads, as verl does for a rollout.
+
+    Args:
+        processor: of the model.
+        messages: `role` and `content`; every `<image>` in a content takes the next image.
+        images: of any size, as many as there are marks.
+
+    Returns:
+        Token ids up to where the response begins, with one placeholder per merged image patch, and the images in RGB at
+        the size at which the model sees them: both sides multiples of the merged patch, in pixels.
+
+    Raises:
+        ValueError: when marks and images differ in number.
+    """
+    marks = sum(message["content"].count(IMAGE_MARK) for message in messages)
+    if marks != len(images):
+        raise ValueError(f"a prompt has {marks} {IMAGE_MARK} marks and {len(images)} images: give one mark per image")
+    structured = [{"role": message["role"], "content": _parts(message["content"])} for message in messages]
+    text = processor.apply_chat_template(structured, add_generation_prompt=True, tokenize=False)
+    rgb = [image.convert("RGB") for image in images]
+    encoded = processor(text=[text], images=rgb or None)
+    patch = processor.image_processor.patch_size
+    sizes = [(int(columns) * patch, int(rows) * patch) for _, rows, columns in encoded.get("image_grid_thw", ())]
+    return tuple(encoded["input_ids"][0]), tuple(_resized(*pair) for pair in zip(rgb, sizes, strict=True))
+
+
+def _parts(content: str) -> list[dict[str, str]]:
+    segments = [segment for segment in re.split(f"({IMAGE_MARK})", content) if segment]
+    return [{"type": "image"} if segment == IMAGE_MARK else {"type": "text", "text": segment} for segment in segments]
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)

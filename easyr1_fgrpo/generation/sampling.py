@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +18,45 @@ class Sampling:
     Attributes:
         temperature: 0 means greedy.
         top_p: nucleus mass in (0, 1].
-        top_k: number of most likely tokens kept; -1 keeps all.
-        seed: of this rollout alone; a rollout that is drawn (temperature > 0) needs one.
+        top_k: number of most likely tokens kept; -1 or 0 keeps all.
+        seed: of this rollout alone; greedy decoding does not read it.
+
+    Raises:
+        ValueError: when a field is out of its range.
     """
 
-    temperature: float
-    top_p: float
-    top_k: int
-    seed: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(f"temperature={self.temperature}: must be finite and 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p}: must lie in (0, 1]")
+        if self.top_k < -1:
+            raise ValueError(f"top_k={self.top_k}: must be -1 (all) or a number of tokens")
 
     @classmethod
-    def from_params(cls, params: dict[str, Any], default_seed: int) -> Sampling:
-        """Read verl's sampling parameters."""
+    def from_params(cls, params: Mapping[str, Any], default_seed: int = 0) -> Sampling:
+        """Read verl's sampling parameters.
+
+        Args:
+            params: verl's, with a `seed` of this rollout alone where the temperature is above 0.
+            default_seed: of a greedy rollout without a seed.
+
+        Raises:
+            ValueError: when a drawn rollout has no seed (all rollouts of a group would be one), or a parameter asks for
+                what this sampler does not do.
+        """
+        if (penalty := float(params.get("repetition_penalty", 1.0))) != 1.0:
+            raise ValueError(f"repetition_penalty={penalty}: the CPU sampler draws from the plain softmax, set it to 1")
+        temperature = float(params.get("temperature", 1.0))
+        if temperature > 0 and "seed" not in params:
+            raise ValueError("a sampled rollout needs a seed of its own: use the agent loop fgrpo_single_turn")
         return cls(
-            temperature=float(params.get("temperature", 1.0)),
+            temperature=temperature,
             top_p=float(params.get("top_p", 1.0)),
             top_k=int(params.get("top_k", -1)),
             seed=int(params.get("seed", default_seed)),
@@ -42,25 +68,32 @@ class SeededGumbel(LogitsProcessor):  # type: ignore[misc]
 
     The noise of row b comes from a generator seeded with that row's own seed, so a row draws the same tokens in
     whatever company it is generated.
+
+    Attributes:
+        log_probs: per step, the log-probability (B,) under softmax(logits) of the token that each row draws; the
+            temperature, the banned tokens, top-k and top-p have no part in it.
     """
 
     def __init__(self, rows: Sequence[Sampling], banned_ids: Sequence[int]) -> None:
         self.rows = rows
         self.banned_ids = list(banned_ids)
         self.generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        self.log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Perturb one step's scores: input_ids (B, T), scores (B, V)."""
-        scores = scores.clone()
-        scores[:, self.banned_ids] = -torch.inf
+        """Perturb one step's raw logits: input_ids (B, T), scores (B, V); their argmax is the draw."""
+        perturbed = scores.clone()
+        perturbed[:, self.banned_ids] = -torch.inf
         for index, (row, generator) in enumerate(zip(self.rows, self.generators, strict=True)):
-            if row.temperature <= 0:
+            if row.temperature == 0:
                 continue
-            line = scores[index : index + 1] / row.temperature
+            line = perturbed[index : index + 1] / row.temperature
             if 0 < row.top_k < line.shape[-1]:
                 line = TopKLogitsWarper(row.top_k)(input_ids, line)
             if row.top_p < 1.0:
                 line = TopPLogitsWarper(row.top_p)(input_ids, line)
             uniform = torch.rand(line.shape, generator=generator, dtype=torch.float64).clamp_min_(1e-300)
-            scores[index] = (line.double() - torch.log(-torch.log(uniform))).to(scores.dtype)[0]
-        return scores
+            perturbed[index] = (line.double() - torch.log(-torch.log(uniform))).to(perturbed.dtype)[0]
+        drawn = perturbed.argmax(-1, keepdim=True)
+        self.log_probs.append(torch.log_softmax(scores, -1).gather(-1, drawn).squeeze(-1))
+        return perturbed

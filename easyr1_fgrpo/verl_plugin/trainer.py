@@ -113,7 +113,7 @@ class FaithfulTrainer(PPOTrainerSync):  # type: ignore[misc]
 
     def _read_step(self, batch: Any) -> StepSignals:
         fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        rows = [row if isinstance(row, dict) else {} for row in fields["extra_fields"].tolist()]
+        rows = [getattr(row, "data", row) for row in list(fields["extra_fields"])]
         return read_step(
             batch.keys,
             [bool(tag.get("is_padding", False)) for tag in batch.tags],

@@ -23,6 +23,10 @@ class _CpuDeviceModule(ModuleType):
         return True
 
     @staticmethod
+    def get_device_name(device: Any = None) -> str:
+        return "cpu"
+
+    @staticmethod
     def empty_cache() -> None:
         """Nothing is cached on a CPU."""
 

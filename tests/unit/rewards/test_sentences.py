@@ -40,6 +40,15 @@ def test_full_width_stops_end_a_sentence():
     assert texts("红色的。在左边！“是”吗？end") == ["红色的。", "在左边！", "“是”吗？", "end"]
 
 
+def test_any_white_space_parts_sentences():
+    for space in "\u00a0\u2028\u3000\x85":
+        assert texts(f"It is “left.”{space}Élan is red.{space}Élan is blue.") == [
+            "It is “left.”",
+            "Élan is red.",
+            "Élan is blue.",
+        ]
+
+
 def test_empty_traces():
     assert texts("") == texts(" \n\t ") == []
 

@@ -1,0 +1,43 @@
+"""The Ray actor that owns a judge. Light: it imports what its judge needs, never torch or verl on its own account."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from easyr1_fgrpo.judges.local import load_judge
+from easyr1_fgrpo.judges.protocol import JudgeRequest, Verdict
+
+MAX_CONCURRENT_ASKS = 256
+"""Questions a server works on at once; further ones wait in Ray's queue."""
+
+
+class JudgeServer:
+    """Answers questions with the judge `target(**options)`.
+
+    Args:
+        target: `package.module:Class`.
+        options: arguments of that class.
+        directory: where relative paths in `options` start; a Ray worker's own directory is the cluster's.
+
+    Raises:
+        ValueError: when the target cannot be imported, takes other options, or is no judge.
+        FileNotFoundError: when the directory does not exist on this node.
+    """
+
+    def __init__(self, target: str, options: Mapping[str, Any], directory: str) -> None:
+        os.chdir(directory)
+        self.judge = load_judge(target, options)
+
+    async def ask(self, request: JudgeRequest) -> Verdict:
+        """Judge one request."""
+        return await self.judge.ask(request)
+
+    async def health(self) -> int:
+        """Answer as soon as the judge is built, however many questions are under way.
+
+        Returns:
+            The process id of the server.
+        """
+        return os.getpid()
