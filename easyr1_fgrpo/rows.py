@@ -6,28 +6,42 @@ from 0, as pandas and pyarrow number them.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from tqdm import tqdm
 
 IMAGE_MARK = "<image>"
 """Where an image stands in the text of a prompt."""
 
 BATCH_ROWS = 64
+"""Rows in memory at a time."""
 
+T = TypeVar("T")
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    if not items:
+        raise ValueError("is empty")
+    return items
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
 Box = tuple[float, float, float, float]
-Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-OrEmpty = BeforeValidator(lambda value: () if value is None else value)
-"""For lists: parquet writers store an empty list as null."""
+NullAsEmpty = BeforeValidator(lambda items: () if items is None else items)  # parquet writers differ on empty lists
 
 
 class _Part(BaseModel):
@@ -37,14 +51,14 @@ class _Part(BaseModel):
 class Message(_Part):
     """One turn of the prompt."""
 
-    role: Filled
-    content: Filled
+    role: Text
+    content: Text
 
 
 class RowImage(_Part):
     """An image file's bytes, of any format that Pillow reads."""
 
-    data: Annotated[bytes, Field(alias="bytes", min_length=1, repr=False)]
+    data: Annotated[bytes, Field(alias="bytes", repr=False)]
 
     def open(self) -> Image.Image:
         """Decode to RGB.
@@ -63,7 +77,7 @@ class RewardModel(_Part):
     """What the answer is compared with."""
 
     style: str = "rule"
-    ground_truth: Filled
+    ground_truth: Text
 
 
 class ExtraInfo(_Part):
@@ -80,11 +94,11 @@ class ExtraInfo(_Part):
     """
 
     index: int
-    split: Filled
-    question: Filled
-    choices: Annotated[tuple[Filled, ...], OrEmpty]
+    split: Text
+    question: Text
+    choices: Annotated[tuple[Text, ...], NullAsEmpty]
     source: str = ""
-    boxes: Annotated[tuple[Box, ...], OrEmpty]
+    boxes: Annotated[tuple[Box, ...], NullAsEmpty]
     width: Annotated[int, Field(gt=0)]
     height: Annotated[int, Field(gt=0)]
 
@@ -92,7 +106,8 @@ class ExtraInfo(_Part):
     def _boxes_inside(self) -> ExtraInfo:
         for x1, y1, x2, y2 in self.boxes:
             if not (0 <= x1 < x2 <= self.width and 0 <= y1 < y2 <= self.height):
-                raise ValueError(f"box {[x1, y1, x2, y2]} is not inside the image of {self.width} x {self.height} pixels")
+                size = f"{self.width} x {self.height} pixels"
+                raise ValueError(f"box [{x1:g}, {y1:g}, {x2:g}, {y2:g}] is not a box inside the image of {size}")
         return self
 
 
@@ -108,8 +123,8 @@ class Row(_Part):
     """
 
     data_source: str
-    prompt: Annotated[tuple[Message, ...], Field(min_length=1)]
-    images: Annotated[tuple[RowImage, ...], Field(min_length=1), OrEmpty]
+    prompt: Annotated[tuple[Message, ...], AfterValidator(_not_empty)]
+    images: Annotated[tuple[RowImage, ...], NullAsEmpty, AfterValidator(_not_empty)]
     reward_model: RewardModel
     extra_info: ExtraInfo
 
@@ -118,15 +133,10 @@ class Row(_Part):
         marks = sum(message.content.count(IMAGE_MARK) for message in self.prompt)
         if marks != len(self.images):
             raise ValueError(f"the prompt has {marks} {IMAGE_MARK} marks for {len(self.images)} images")
-        choices = {choice.casefold() for choice in self.extra_info.choices}
-        if choices and self.ground_truth.casefold() not in choices:
-            raise ValueError(f"the answer {self.ground_truth!r} is none of the choices {list(self.extra_info.choices)}")
+        answer, choices = self.reward_model.ground_truth, self.extra_info.choices
+        if choices and answer.strip().casefold() not in {choice.strip().casefold() for choice in choices}:
+            raise ValueError(f"reward_model.ground_truth {answer!r} is none of the choices {list(choices)}")
         return self
-
-    @property
-    def ground_truth(self) -> str:
-        """The right option's text."""
-        return self.reward_model.ground_truth
 
     def open_images(self) -> tuple[Image.Image, ...]:
         """Decode all images, RGB at their raw size.
@@ -155,59 +165,97 @@ def read_rows(path: str | Path) -> Iterator[Row]:
         ValueError: at the first row that is none, with file, row number and what is wrong. Whether images decode is
             left to `check_rows` and `Row.open_images`.
     """
-    for number, values in _raw_rows(path):
-        row, problem = _parse(values)
-        if row is None:
-            raise ValueError(f"{path} row {number}: {problem}")
-        yield row
+    number = 0
+    for batch in _batches(path):
+        for values in batch:
+            try:
+                yield Row.model_validate(values)
+            except ValidationError as error:
+                raise ValueError(f"{path} row {number}: {_one_line(error)}") from None
+            number += 1
 
 
 def check_rows(paths: Iterable[str | Path]) -> list[str]:
-    """Check whole files, images decoded: one line per bad file or row, naming it and what is wrong.
+    """Check whole files, images decoded; progress is shown when it takes longer than a second.
 
-    An index that occurs twice in a split is a problem too: traces and seeds are kept by it. Shows progress on files that
-    take longer than a second.
+    An index that occurs twice in a split is a problem too: traces and seeds are kept by it.
+
+    Returns:
+        One line per bad file or row, naming it and what is wrong.
     """
     problems: list[str] = []
     seen: dict[tuple[str, int], str] = {}
     for path in paths:
         try:
-            problems += _check_file(path, seen)
+            problems += _file_problems(path, seen)
         except (OSError, pa.ArrowException) as error:
-            problems.append(f"{path}: cannot be read as parquet ({str(error).splitlines()[0]})")
+            problems.append(f"{path}: cannot be read as parquet ({str(error).partition(chr(10))[0]})")
     return problems
 
 
 # ---------------------------------------------------------------------- one file, one row
 
 
-def _check_file(path: str | Path, seen: dict[tuple[str, int], str]) -> Iterator[str]:
-    total = count_rows(path)
-    if absent := [name for name in Row.model_fields if name not in pq.read_schema(path).names]:
-        yield f"{path}: no column {', '.join(absent)}"
-    elif total == 0:
-        yield f"{path}: no rows"
-    else:
-        bar = tqdm(_raw_rows(path), total=total, desc=f"Checking {Path(path).name}", unit="row", delay=1.0, leave=False)
-        with ThreadPoolExecutor() as decoders:  # Pillow decodes outside the interpreter lock
-            for number, row, problem in _in_batches(bar, decoders):
+def _batches(path: str | Path) -> Iterator[list[dict[str, Any]]]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(Row.model_fields)):
+            yield batch.to_pylist()
+
+
+def _file_problems(path: str | Path, seen: dict[tuple[str, int], str]) -> list[str]:
+    """Problems of one file; `seen` holds where each (split, index) first was."""
+    if missing := _missing_columns(pq.read_schema(path)):
+        return [f"{path}: no column {', '.join(missing)}"]
+    if (total := count_rows(path)) == 0:
+        return [f"{path}: no rows"]
+    problems: list[str] = []
+    number = 0
+    bar = tqdm(total=total, desc=f"Checking {Path(path).name}", unit="row", delay=1.0, leave=False)
+    with bar, ThreadPoolExecutor() as threads:  # Pillow decodes outside the interpreter lock
+        for batch in _batches(path):
+            for key, problem in threads.map(_check_row, batch):
                 where = f"{path} row {number}"
-                if row is not None:
-                    first = seen.setdefault((row.extra_info.split, row.extra_info.index), where)
-                    if first != where:
-                        problem = f"extra_info.index={row.extra_info.index} of split {row.extra_info.split!r} is in {first}"
+                first = where if key is None else seen.setdefault(key, where)
                 if problem:
-                    yield f"{where}: {problem}"
+                    problems.append(f"{where}: {problem}")
+                elif first != where:
+                    problems.append(f"{where}: the extra_info.index and split of {first} again")
+                number += 1
+            bar.update(len(batch))
+    return problems
 
 
-def _in_batches(
-    rows: Iterable[tuple[int, dict[str, Any]]], decoders: ThreadPoolExecutor
-) -> Iterator[tuple[int, Row | None, str]]:
-    batch: list[tuple[int, dict[str, Any]]] = []
-    for numbered in rows:
-        batch.append(numbered)
-        if len(batch) == BATCH_ROWS:
-            yield from decoders.map(_check_row, *zip(*batch, strict=True))
-            batch = []
-    if batch:
-        yield from decoders.map(_check_row, *zip(*batch, strict=True))
+def _missing_columns(schema: pa.Schema) -> list[str]:
+    missing = [name for name in Row.model_fields if name not in schema.names]
+    for name, part in (("reward_model", RewardModel), ("extra_info", ExtraInfo)):
+        if name in schema.names and pa.types.is_struct(struct := schema.field(name).type):
+            held = {field.name for field in struct}
+            required = [key for key, field in part.model_fields.items() if field.is_required()]
+            missing += [f"{name}.{key}" for key in required if key not in held]
+    return missing
+
+
+def _check_row(values: dict[str, Any]) -> tuple[tuple[str, int] | None, str]:
+    """A row's (split, index), None when it has none, and what is wrong with it, "" when nothing is."""
+    try:
+        row = Row.model_validate(values)
+    except ValidationError as error:
+        return None, _one_line(error)
+    info = row.extra_info
+    try:
+        width, height = row.open_images()[0].size
+    except ValueError as error:
+        return (info.split, info.index), str(error)
+    if (width, height) != (info.width, info.height):
+        problem = f"the first image has {width} x {height} pixels, extra_info says {info.width} x {info.height}"
+        return (info.split, info.index), problem
+    return (info.split, info.index), ""
+
+
+def _one_line(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_url=False):
+        name = ".".join(map(str, item["loc"]))
+        message = "is missing" if item["input"] is None else item["msg"].removeprefix("Value error, ")
+        parts.append(f"{name}: {message}" if name else message)
+    return "; ".join(parts)

@@ -1,0 +1,1 @@
+"""Ray actors that own judges: launched before training, restarted when they die, stopped after it."""

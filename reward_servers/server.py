@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import ray
+
 from easyr1_fgrpo.judges.local import load_judge
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Verdict
 
@@ -34,10 +36,21 @@ class JudgeServer:
         """Judge one request."""
         return await self.judge.ask(request)
 
+    @ray.method(concurrency_group="health")  # type: ignore[untyped-decorator]
     async def health(self) -> int:
-        """Answer as soon as the judge is built, however many questions are under way.
+        """Answer once the judge is built, however many questions are under way.
 
         Returns:
             The process id of the server.
         """
         return os.getpid()
+
+
+JudgeServerActor: Any = ray.remote(
+    # A killed server comes back and answers what it was asked; a question that kills it twice is given up.
+    max_restarts=-1,
+    max_task_retries=1,
+    max_concurrency=MAX_CONCURRENT_ASKS,
+    concurrency_groups={"health": 1},
+)(JudgeServer)
+"""`JudgeServer` as a Ray actor."""

@@ -1,0 +1,1 @@
+"""Generate, score, report: accuracy, inconsistency and grounding of checkpoints, with intervals."""

@@ -45,10 +45,13 @@ class Completion:
 class Generator:
     """A model that completes prompts in batches of one fixed shape (rows x prompt_length), in float32 on the CPU.
 
-    The shape is fixed so that the arithmetic of a row does not depend on how many others share its batch.
+    The shape is fixed so that the arithmetic of a row does not depend on how many others share its batch. Where batches
+    always come out the same, prompt_length=None saves padding: a batch is as wide as its longest prompt.
     """
 
-    def __init__(self, model_path: str, *, rows: int, prompt_length: int, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self, model_path: str, *, rows: int, prompt_length: int | None, trust_remote_code: bool = False
+    ) -> None:
         self.processor = load_processor(model_path, trust_remote_code=trust_remote_code)
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
             model_path, dtype=torch.float32, trust_remote_code=trust_remote_code
@@ -60,7 +63,7 @@ class Generator:
         # Released models bring a repetition penalty and more, which `generate` would apply on top of what is asked for.
         self.model.generation_config = GenerationConfig(eos_token_id=sorted(self.eos_ids), pad_token_id=self.pad_id)
         self.image_id: int = config.image_token_id
-        self.banned_ids = sorted({getattr(config, name, None) for name in _IMAGE_TOKENS} - {None})
+        self.banned_ids: list[int] = sorted({getattr(config, name) for name in _IMAGE_TOKENS if hasattr(config, name)})
         self.rows = rows
         self.prompt_length = prompt_length
 
@@ -81,10 +84,9 @@ class Generator:
         unknown = given.keys() - own.keys()
         differing = {name for name in given.keys() & own.keys() if given[name].shape != own[name].shape}
         if missing or unknown or differing:
-            raise ValueError(
-                "trainer and rollout disagree about weights: "
-                f"missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}, of another shape {sorted(differing)[:3]}"
-            )
+            named = {"missing": missing, "unknown": unknown, "of another shape": differing}
+            found = ", ".join(f"{what} {sorted(names)[:3]}" for what, names in named.items() if names)
+            raise ValueError(f"trainer and rollout disagree about weights: {found}")
         with torch.no_grad():
             for name, tensor in given.items():
                 own[name].copy_(tensor)
@@ -99,7 +101,7 @@ class Generator:
             ValueError: when a prompt is longer than the fixed shape; nothing is generated then.
         """
         longest = max((len(prompt.ids) for prompt in prompts), default=0)
-        if longest > self.prompt_length:
+        if self.prompt_length is not None and longest > self.prompt_length:
             raise ValueError(
                 f"a prompt has {longest} tokens, batches hold {self.prompt_length}: raise data.max_prompt_length"
             )
@@ -111,11 +113,12 @@ class Generator:
     @torch.inference_mode()
     def _complete_batch(self, prompts: Sequence[Prompt]) -> list[Completion]:
         filled = [*prompts, *[prompts[0]] * (self.rows - len(prompts))]
-        input_ids = torch.full((self.rows, self.prompt_length), self.pad_id)
+        width = self.prompt_length or max(len(prompt.ids) for prompt in prompts)
+        input_ids = torch.full((self.rows, width), self.pad_id)
         attention_mask = torch.zeros_like(input_ids)
         for row, prompt in enumerate(filled):
-            input_ids[row, self.prompt_length - len(prompt.ids) :] = torch.tensor(prompt.ids)
-            attention_mask[row, self.prompt_length - len(prompt.ids) :] = 1
+            input_ids[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids)
+            attention_mask[row, width - len(prompt.ids) :] = 1
         images = [image for prompt in filled for image in prompt.images]
         vision = self.processor.image_processor(images=images, return_tensors="pt") if images else {}
         gumbel = SeededGumbel([prompt.sampling for prompt in filled], self.banned_ids)
@@ -128,7 +131,7 @@ class Generator:
             max_new_tokens=max(prompt.max_new_tokens for prompt in filled),
             logits_processor=LogitsProcessorList([gumbel]),
         )
-        ids = sequences[:, self.prompt_length :].tolist()
+        ids = sequences[:, width:].tolist()
         log_probs = torch.stack(gumbel.log_probs, dim=1).tolist()
         return [self._cut(*row) for row in zip(ids, log_probs, prompts, strict=False)]
 

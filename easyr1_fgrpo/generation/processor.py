@@ -1,4 +1,4 @@
-"""Loading a model's processor, also where torchvision is missing and its video half therefore cannot be built; prompts."""
+"""A model's processor: loaded, also where torchvision is missing and its video half cannot be built, and put to use."""
 
 from __future__ import annotations
 

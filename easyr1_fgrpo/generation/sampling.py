@@ -63,7 +63,7 @@ class Sampling:
         )
 
 
-class SeededGumbel(LogitsProcessor):  # type: ignore[misc]
+class SeededGumbel(LogitsProcessor):
     """Turns greedy decoding into sampling: argmax(logits / T + Gumbel noise) is a draw from softmax(logits / T).
 
     The noise of row b comes from a generator seeded with that row's own seed, so a row draws the same tokens in

@@ -20,6 +20,7 @@ class Reason(IntEnum):
     JUDGE_INVALID = 7  # the judge answered with something that is no label
     REWARD_FAILED = 8  # scoring itself raised; the rollout is not valid
     MISSING = 9  # the rollout came back without scores
+    TRUNCATED = 10  # cut at the length limit, with reward.truncated=invalid
 
 
 @dataclass(frozen=True)

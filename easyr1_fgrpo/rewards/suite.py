@@ -44,7 +44,7 @@ async def score_rollout(
     once; what has not answered after `deadline_s` is a DEADLINE verdict. A malformed response is scored by the rules.
 
     A truncated response is scored like any other (it normally lacks its answer and fails the format); with
-    `truncated="invalid"` it has no task reward (reason UNPARSABLE) and so enters no statistic.
+    `truncated="invalid"` it has no task reward (reason TRUNCATED) and so enters no statistic.
 
     Args:
         sample: the dataset row.
@@ -80,7 +80,7 @@ async def score_rollout(
         spatial_grounding=spatial_grounding,
     )
     if truncated and settings.truncated == "invalid":
-        task = Signal.absent(Reason.UNPARSABLE)
+        task = Signal.absent(Reason.TRUNCATED)
     return RolloutScore(
         signals={
             "format": Signal(float(parsed.well_formed)),

@@ -127,6 +127,14 @@ def _extras(
     return {name: sum(row[name] for row in used) / len(used) for name in names}
 
 
+def failed_count(step: StepSignals, expected: int) -> int:
+    """Rollouts of a step that are lost by a failure: never came back or could not be scored.
+
+    A truncated response that the config leaves out of the statistics is no failure.
+    """
+    return expected - int(step.valid_B.sum()) - step.invalid[Reason.TRUNCATED.name.lower()]
+
+
 def metrics_of(step: StepSignals, expected: int) -> dict[str, Any]:
     """What is logged about a step's signals: means over the rows where they apply, counts, and why scores lack.
 
@@ -136,7 +144,7 @@ def metrics_of(step: StepSignals, expected: int) -> dict[str, Any]:
         "fgrpo/rollouts/expected": expected,
         "fgrpo/rollouts/scored": int(step.valid_B.sum()),
         "fgrpo/rollouts/missing": expected - step.sessions,
-        "fgrpo/rollouts/failed_share": 1.0 - int(step.valid_B.sum()) / expected,
+        "fgrpo/rollouts/failed_share": failed_count(step, expected) / expected,
     }
     metrics |= {f"fgrpo/rollouts/invalid/{reason}": count for reason, count in step.invalid.items()}
     if step.valid_B.any():

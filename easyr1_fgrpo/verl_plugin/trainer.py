@@ -25,7 +25,7 @@ from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.verl_plugin.estimator import Handover, handed_over
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.names import TRAINER
-from easyr1_fgrpo.verl_plugin.step_signals import StepSignals, metrics_of, read_step, split_key
+from easyr1_fgrpo.verl_plugin.step_signals import StepSignals, failed_count, metrics_of, read_step, split_key
 
 STATE_FILE = "fgrpo.json"
 POLL_SECONDS = 0.1
@@ -34,7 +34,7 @@ POLL_SECONDS = 0.1
 logger = logging.getLogger(__name__)
 
 
-class RolloutsFailed(RuntimeError):
+class RolloutsFailedError(RuntimeError):
     """More rollouts of a step failed than `fgrpo.max_failed_share` allows."""
 
 
@@ -122,14 +122,14 @@ class FaithfulTrainer(PPOTrainerSync):  # type: ignore[misc]
         )
 
     def _refuse_failures(self, step: StepSignals, expected: int) -> None:
-        failed = expected - int(step.valid_B.sum())
+        failed = failed_count(step, expected)
         if failed:
             logger.warning(
                 "step %d: %d of %d rollouts failed (%d never came back, %s) and enter no statistic",
                 self.global_steps, failed, expected, expected - step.sessions, dict(step.invalid) or "none unscored",
             )  # fmt: skip
         if failed > self.settings.max_failed_share * expected:
-            raise RolloutsFailed(
+            raise RolloutsFailedError(
                 f"step {self.global_steps}: {failed} of {expected} rollouts failed, more than "
                 f"fgrpo.max_failed_share={self.settings.max_failed_share} allows: {expected - step.sessions} never came "
                 f"back (see 'Error in _run_prompt' above), not scored: {dict(step.invalid) or 0}"

@@ -1,0 +1,68 @@
+"""From command-line overrides to a checked config, with one line per problem instead of a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from easyr1_fgrpo.config.schema import FgrpoConfig, problems_of
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; `lines` holds one line per problem."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = list(lines)
+
+
+def load_config(overrides: Sequence[str]) -> DictConfig:
+    """Compose the config `fgrpo` with Hydra overrides.
+
+    Raises:
+        ConfigError: when an override cannot be read, or names a key or a group choice that does not exist.
+    """
+    from hydra import compose, initialize_config_module
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
+    forced = [f"++{override}" if override.startswith("fgrpo.") else override for override in overrides]
+    try:
+        with initialize_config_module("easyr1_fgrpo.config", version_base=None):
+            return compose("fgrpo", overrides=forced)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError([_in_one_line(error)]) from error
+
+
+def read_settings(config: DictConfig) -> FgrpoConfig:
+    """The checked key `fgrpo` of a composed config.
+
+    Raises:
+        ConfigError: when a value is missing, unknown or out of its bounds.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        ours = config.fgrpo
+        values = (
+            OmegaConf.to_container(ours, resolve=True, throw_on_missing=True) if OmegaConf.is_config(ours) else ours
+        )
+        return FgrpoConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError([_in_one_line(error)]) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    """The message of Hydra and, where Hydra hides it, the reason below it, without the list of search paths."""
+    texts = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
+    words = [word for text in texts for word in text.partition("\nConfig search path:")[0].split()]
+    return " ".join(words)

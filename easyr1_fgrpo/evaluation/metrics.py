@@ -1,0 +1,108 @@
+"""From the outcomes of questions to numbers with 95 % intervals. A number over nothing is None, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from scipy.stats import binomtest, bootstrap
+
+from easyr1_fgrpo.evaluation.results import Estimate, Item, Result
+from easyr1_fgrpo.judges.protocol import Label
+from easyr1_fgrpo.rewards import Reason
+
+RESAMPLES = 2000
+
+
+def share(hits: Iterable[bool]) -> Estimate:
+    """A share of yes among yes and no, with Wilson's interval."""
+    values = list(hits)
+    if not values:
+        return Estimate(value=None, low=None, high=None, n=0)
+    test = binomtest(sum(values), len(values))
+    interval = test.proportion_ci(method="wilson")
+    return Estimate(value=float(test.statistic), low=float(interval.low), high=float(interval.high), n=len(values))
+
+
+def mean(values: Iterable[float | None], seed: int = 0) -> Estimate:
+    """A mean over the values there are, with a seeded percentile bootstrap over them."""
+    measured = np.array([value for value in values if value is not None], dtype=np.float64)
+    if len(measured) < 2:
+        value = float(measured[0]) if len(measured) else None
+        return Estimate(value=value, low=None, high=None, n=len(measured))
+    rng = np.random.default_rng(seed)
+    interval = bootstrap(
+        (measured,), np.mean, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
+    ).confidence_interval
+    return Estimate(value=float(measured.mean()), low=float(interval.low), high=float(interval.high), n=len(measured))
+
+
+def paired_difference(pairs: Iterable[tuple[float | None, float | None]], seed: int = 0) -> Estimate:
+    """Mean of second minus first over the pairs with both values, bootstrapped over pairs."""
+    return mean((None if a is None or b is None else b - a for a, b in pairs), seed)
+
+
+def measure(items: Sequence[Item], seed: int = 0) -> dict[str, Estimate]:
+    """Every metric of one evaluation.
+
+    The inconsistency rate is (NO + UNCERTAIN) / judged, over right and wrong answers alike; judged means a parsable trace
+    and answer and a verdict. `inconsistency_at_least` and `inconsistency_at_most` are what it would be over all questions
+    if every unparsable and unjudged one were consistent, or inconsistent.
+
+    Args:
+        items: the outcomes.
+        seed: of the bootstrap.
+
+    Returns:
+        By name: accuracy, inconsistency, inconsistency_at_least, inconsistency_at_most, uncertain (of the judged),
+        unparsable, unjudged, semantic_grounding (mean R_S of the rollouts with a value), no_claim (no sentence of the
+        trace was scored), grounding_unjudged, spatial_grounding (rows with reference boxes), format, truncated,
+        response_tokens. Shares are of all questions where nothing else is said.
+    """
+    judged = [item.inconsistent for item in items if item.inconsistent is not None]
+    return {
+        "accuracy": share(item.accurate for item in items),
+        "inconsistency": share(judged),
+        "inconsistency_at_least": share(item.inconsistent is True for item in items),
+        "inconsistency_at_most": share(item.inconsistent is not False for item in items),
+        "uncertain": share(item.consistency is Label.UNCERTAIN for item in items if item.consistency is not None),
+        "unparsable": share(not item.parsable for item in items),
+        "unjudged": share(item.parsable and item.consistency is None for item in items),
+        "semantic_grounding": mean((item.semantic_grounding for item in items), seed),
+        "no_claim": share(item.semantic_reason == Reason.NO_CLAIM.name for item in items),
+        "grounding_unjudged": share(item.semantic_reason.startswith("JUDGE_") for item in items),
+        "spatial_grounding": mean((item.spatial_grounding for item in items), seed),
+        "format": share(item.well_formed for item in items),
+        "truncated": share(item.truncated for item in items),
+        "response_tokens": mean((item.tokens for item in items), seed),
+    }
+
+
+_COMPARED: dict[str, Callable[[Item], float | None]] = {
+    "accuracy": lambda item: item.accurate,
+    "inconsistency": lambda item: item.inconsistent,
+    "semantic_grounding": lambda item: item.semantic_grounding,
+    "spatial_grounding": lambda item: item.spatial_grounding,
+    "format": lambda item: item.well_formed,
+    "response_tokens": lambda item: item.tokens,
+}
+
+
+def compare(first: Result, second: Result, seed: int = 0) -> dict[str, Estimate]:
+    """Second minus first, question by question, over the questions that both have a value for.
+
+    Raises:
+        ValueError: when the two were not measured on the same data, in the same mode, by the same judge, or share no
+            question.
+    """
+    for field in ("data_sha256", "mode", "judge"):
+        a, b = getattr(first.inputs, field), getattr(second.inputs, field)
+        if a != b:
+            raise ValueError(f"{first.name} has {field}={a}, {second.name} has {field}={b}: these cannot be compared")
+    by_question = {(item.split, item.index): item for item in second.items}
+    pairs = [(item, by_question[key]) for item in first.items if (key := (item.split, item.index)) in by_question]
+    if not pairs:
+        raise ValueError(f"{first.name} and {second.name} have no question in common: evaluate both with one seed")
+    return {
+        name: paired_difference(((value(a), value(b)) for a, b in pairs), seed) for name, value in _COMPARED.items()
+    }

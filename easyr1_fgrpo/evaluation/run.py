@@ -1,0 +1,210 @@
+"""Evaluate checkpoints: generate one response a question, score it, keep the result."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers.utils.logging import disable_progress_bar
+
+from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.evaluation.checkpoints import checkpoint_sha256, file_sha256
+from easyr1_fgrpo.evaluation.metrics import measure
+from easyr1_fgrpo.evaluation.results import Inputs, Item, Result
+from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
+from easyr1_fgrpo.generation.processor import encode
+from easyr1_fgrpo.generation.sampling import Sampling
+from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question, Verdict
+from easyr1_fgrpo.rewards import Sample, score_rollout
+from easyr1_fgrpo.rows import Row, count_rows, read_rows
+from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+
+
+class Mode(StrEnum):
+    """How responses are drawn: greedy, or one sample at temperature 1 (the distribution that RL trains)."""
+
+    GREEDY = "greedy"
+    SAMPLED = "sampled"
+
+    @property
+    def temperature(self) -> float:
+        """Of the softmax; 0 is greedy."""
+        return 0.0 if self is Mode.GREEDY else 1.0
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is asked and how, the same for every checkpoint.
+
+    Attributes:
+        data: parquet file of rows.
+        samples: how many of its rows; all when it has fewer.
+        seed: chooses the rows and draws the responses.
+        max_new_tokens: a response's length limit.
+        judge: `package.module:Class` of who judges, "" for nobody.
+        judge_options: its arguments.
+        batch: rows generated, and then judged, at a time.
+    """
+
+    data: Path
+    samples: int
+    seed: int
+    max_new_tokens: int
+    judge: str
+    judge_options: Mapping[str, Any]
+    batch: int
+
+
+class NoJudge:
+    """Stands in where no judge was given: every question stays unjudged."""
+
+    name = "none"
+
+    async def ask(self, request: JudgeRequest) -> Verdict:
+        """No label, and why."""
+        return Verdict(None, self.name, Failure.UNREACHABLE, cause="no judge was given")
+
+
+async def evaluate(
+    checkpoints: Mapping[str, Path], modes: Sequence[Mode], protocol: Protocol, judge: Judge, out: Path
+) -> list[Result]:
+    """Evaluate every checkpoint in every mode; finished results whose inputs are the same are read, not repeated.
+
+    Writes `<name>-<mode>.json` (`Result`), `traces/<name>-<mode>.jsonl` (`TraceRecord`) and `images/` into `out`.
+
+    Args:
+        checkpoints: Hugging Face folders by name.
+        modes: see `Mode`.
+        protocol: see `Protocol`.
+        judge: answers both questions.
+        out: folder to write into.
+
+    Returns:
+        One result per checkpoint and mode, in this order.
+    """
+    disable_progress_bar()
+    data_sha256 = file_sha256(protocol.data)
+    rows = choose_rows(protocol.data, protocol.samples, protocol.seed)
+    results = []
+    for name, folder in checkpoints.items():
+        weights_sha256 = checkpoint_sha256(folder)
+        generator: Generator | None = None
+        for mode in modes:
+            inputs = Inputs(
+                checkpoint_sha256=weights_sha256,
+                data_sha256=data_sha256,
+                mode=mode.value,
+                samples=protocol.samples,
+                seed=protocol.seed,
+                max_new_tokens=protocol.max_new_tokens,
+                judge=protocol.judge,
+                judge_options=dict(protocol.judge_options),
+            )
+            result = kept_result(Result.path(out, name, mode.value), inputs)
+            if result is None:
+                generator = generator or Generator(str(folder), rows=protocol.batch, prompt_length=None)
+                started = time.monotonic()
+                items = await _answer(name, generator, rows, inputs, judge, out)
+                result = Result(
+                    name=name,
+                    checkpoint=str(folder),
+                    data=str(protocol.data),
+                    inputs=inputs,
+                    seconds=round(time.monotonic() - started, 1),
+                    metrics=measure(items, protocol.seed),
+                    items=items,
+                )
+                result.save(out)
+            results.append(result)
+    return results
+
+
+def choose_rows(data: Path, samples: int, seed: int) -> list[Row]:
+    """A seeded choice of rows, in file order: files are often sorted by kind, so their head is no fair sample."""
+    total = count_rows(data)
+    chosen = set(random.Random(seed).sample(range(total), min(samples, total)))
+    return [row for number, row in enumerate(read_rows(data)) if number in chosen]
+
+
+def kept_result(path: Path, inputs: Inputs) -> Result | None:
+    """The finished result at `path` if it was measured from the same inputs."""
+    if not path.exists():
+        return None
+    try:
+        result = Result.load(path)
+    except ValueError as error:
+        tqdm.write(f"{error}; measured again")
+        return None
+    return result if result.inputs == inputs else None
+
+
+def question_seed(seed: int, split: str, index: int) -> int:
+    """A 63-bit seed for one question, the same for every checkpoint: pairs share their noise."""
+    digest = hashlib.sha256(f"{seed}/{split}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+# ---------------------------------------------------------------------- one checkpoint in one mode
+
+
+async def _answer(
+    name: str, generator: Generator, rows: Sequence[Row], inputs: Inputs, judge: Judge, out: Path
+) -> tuple[Item, ...]:
+    """Generate and score all rows, a batch at a time; every rollout's trace is written."""
+    Result.path(out, name, inputs.mode).unlink(missing_ok=True)
+    (out / "traces" / f"{name}-{inputs.mode}.jsonl").unlink(missing_ok=True)
+    items: list[Item] = []
+    with (
+        tqdm(total=len(rows), desc=f"Evaluating {name}, {inputs.mode}", unit="question") as bar,
+        TraceWriter(out, name, inputs.mode) as writer,
+    ):
+        for start in range(0, len(rows), generator.rows):
+            asked = [_ask(generator, row, inputs) for row in rows[start : start + generator.rows]]
+            completions = generator.complete([prompt for _, prompt in asked])
+            pairs = zip(asked, completions, strict=True)
+            items += await asyncio.gather(
+                *(_score(generator, sample, completion, judge, writer) for (sample, _), completion in pairs)
+            )
+            bar.update(len(asked))
+    return tuple(items)
+
+
+def _ask(generator: Generator, row: Row, inputs: Inputs) -> tuple[Sample, Prompt]:
+    """A row as the rewards read it and as the policy reads it."""
+    info = row.extra_info
+    messages = [message.model_dump() for message in row.prompt]
+    ids, images = encode(generator.processor, messages, row.open_images())
+    sample = Sample(
+        question=info.question,
+        choices=info.choices,
+        ground_truth=row.reward_model.ground_truth,
+        images=images,
+        boxes=row.boxes_at(*images[0].size),
+        index=info.index,
+        split=info.split,
+    )
+    sampling = Sampling(Mode(inputs.mode).temperature, seed=question_seed(inputs.seed, info.split, info.index))
+    return sample, Prompt(ids, images, sampling, inputs.max_new_tokens)
+
+
+async def _score(
+    generator: Generator, sample: Sample, completion: Completion, judge: Judge, writer: TraceWriter
+) -> Item:
+    response = generator.decode(completion)
+    score = await score_rollout(
+        sample,
+        response,
+        dict.fromkeys(Question, judge),
+        RewardSettings(judge_scope="all"),
+        truncated=completion.stop_reason == "length",
+    )
+    writer.write(TraceRecord.from_score(sample, score, response=response, step=0, session=0), sample.images)
+    return Item.from_score(sample, score, tokens=len(completion.ids))

@@ -1,0 +1,33 @@
+# Sourced by recipes: a Ray cluster for the run. Joins the one at RAY_ADDRESS; without it, starts a private one on
+# loopback and ends it (and nothing else) when the script ends.
+# Usage: start_ray NUM_CPUS NUM_GPUS
+
+start_ray() {
+  if [ -n "${RAY_ADDRESS:-}" ]; then
+    echo "== using the Ray cluster at $RAY_ADDRESS"
+    return
+  fi
+  local port
+  port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  echo "== starting Ray"
+  RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --node-ip-address=127.0.0.1 --port="$port" \
+    --num-cpus="$1" --num-gpus="$2" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
+  RAY_HEAD_PID=$!
+  trap stop_ray EXIT
+  export RAY_ADDRESS="127.0.0.1:$port"
+  local tries
+  for tries in $(seq 60); do
+    if ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1; then
+      return
+    fi
+    kill -0 "$RAY_HEAD_PID" 2>/dev/null || break
+    sleep 1
+  done
+  echo "error: Ray did not start on port $port within a minute; see the logs below /tmp/ray" >&2
+  return 1
+}
+
+stop_ray() {
+  kill -TERM "$RAY_HEAD_PID" 2>/dev/null || true
+  wait "$RAY_HEAD_PID" 2>/dev/null || true
+}
