@@ -13,23 +13,38 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+
+from easyr1_fgrpo.config.load import ConfigError, load_config
 
 
-def main() -> None:
-    """Compose the config and run the stages that are missing."""
-    _run()
+_QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 
-@hydra.main(version_base=None, config_path="pkg://easyr1_fgrpo.config", config_name="fgrpo")
-def _run(config: DictConfig) -> None:
+def main(overrides: list[str]) -> int:
+    """Run the stages that are missing.
+
+    Args:
+        overrides: the Hydra overrides of the run.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        config = load_config(overrides)
+    except ConfigError as error:
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr)
+        return 1
     if "stages" not in config:
-        sys.exit("error: this config has no stages: they belong to backbone=tiny with dataset=miniature")
+        print("error: this config has no stages: they belong to backbone=tiny dataset=miniature", file=sys.stderr)
+        return 1
     try:
         prepare(OmegaConf.to_container(config.stages, resolve=True))
     except subprocess.CalledProcessError as error:
-        sys.exit(f"error: stage failed with exit code {error.returncode}: {' '.join(map(str, error.cmd))}")
+        print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def prepare(stages: Any) -> None:
@@ -69,7 +84,7 @@ def _warm_start(world: Path, backbone: Path, out: Path, overrides: list[str]) ->
     )
     exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
     if not exports:
-        sys.exit(f"error: the warm start wrote no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
+        raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
     os.replace(exports[-1], out)
     shutil.rmtree(training)
 
@@ -86,8 +101,8 @@ def _missing(name: str, folder: Path) -> bool:
 
 
 def _call(command: list[Any]) -> None:
-    subprocess.run([str(part) for part in command], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    subprocess.run([str(part) for part in command], check=True, env={**os.environ, **_QUIET})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

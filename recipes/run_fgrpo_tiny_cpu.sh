@@ -13,4 +13,4 @@ python -m easyr1_fgrpo.stages "$@"
 start_ray 8 1
 python -m reward_servers.launch "$@"
 python -m easyr1_fgrpo.train "$@"
-python -m easyr1_fgrpo.evaluation run "$@"
+python -m easyr1_fgrpo.summary "$@"

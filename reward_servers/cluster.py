@@ -37,9 +37,8 @@ def run_command(act: Callable[[FgrpoConfig], list[str]]) -> int:
         The exit code: 1 when there was a problem, each of which is printed in one line.
     """
     try:
-        settings = read_settings(load_config(sys.argv[1:]))
         with joined():
-            problems = act(settings)
+            problems = act(read_settings(load_config(sys.argv[1:])))
     except ConfigError as error:
         problems = error.lines
     except (ClusterError, TimeoutError) as error:
@@ -67,7 +66,7 @@ def joined() -> Iterator[None]:
             parts = urlsplit(address if "://" in address else f"ray://{address}")
             socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_DEADLINE_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error}") from error
     try:
         yield

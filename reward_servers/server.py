@@ -36,7 +36,7 @@ class JudgeServer:
         """Judge one request."""
         return await self.judge.ask(request)
 
-    @ray.method(concurrency_group="health")  # type: ignore[untyped-decorator]
+    @ray.method(concurrency_group="health", max_task_retries=0)  # type: ignore[untyped-decorator]
     async def health(self) -> int:
         """Answer once the judge is built, however many questions are under way.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -31,13 +33,23 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    # Hydra finds verl's part of the config by importing verl: seconds, and a choice of platform, that most readers of a
+    # config have no use for. Its folder says the same.
+    searchpath = f"hydra.searchpath=['file://{_verl_folder() / 'trainer' / 'config'}']"
     # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
     forced = [f"++{override}" if override.startswith("fgrpo.") else override for override in overrides]
     try:
         with initialize_config_module("easyr1_fgrpo.config", version_base=None):
-            return compose("fgrpo", overrides=forced)
+            return compose("fgrpo", overrides=[searchpath, *forced])
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([_in_one_line(error)]) from error
+
+
+def _verl_folder() -> Path:
+    found = importlib.util.find_spec("verl")
+    if found is None or found.origin is None:
+        raise ConfigError(["verl is not installed: pip install 'easyr1-fgrpo[cpu]' or 'easyr1-fgrpo[gpu]'"])
+    return Path(found.origin).parent
 
 
 def read_settings(config: DictConfig) -> FgrpoConfig:

@@ -176,7 +176,9 @@ class FgrpoConfig(Settings):
 
 def problems_of(error: ValidationError) -> list[str]:
     """One line per problem of an `FgrpoConfig`: key, value, what is allowed."""
-    return [_line(item["type"], item["loc"], item["input"], item["msg"]) for item in error.errors()]
+    lines = [_line(item["type"], item["loc"], item["input"], item["msg"]) for item in error.errors()]
+    # Keys and names are the user's text: a line break in one of them must not become one here.
+    return ["".join(char if char.isprintable() else ascii(char)[1:-1] for char in line) for line in lines]
 
 
 def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> str:

@@ -11,9 +11,9 @@ from typing import Annotated, Never
 import typer
 from rich.console import Console
 
-from easyr1_fgrpo.evaluation.checkpoints import checkpoint_problems
+from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_problems
 from easyr1_fgrpo.evaluation.metrics import compare as compare_results
-from easyr1_fgrpo.evaluation.results import Result
+from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.evaluation.table import comparison_table, results_markdown, results_table
 from easyr1_fgrpo.judges.local import load_judge
 from easyr1_fgrpo.judges.protocol import Judge
@@ -31,7 +31,7 @@ def run(
     out: Annotated[Path, typer.Option(help="folder for results; finished ones in it are kept")],
     judge: Annotated[str, typer.Option(help="who judges: package.module:Class; nobody when left out")] = "",
     judge_option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="argument of the judge")] = None,
-    mode: Annotated[list[str] | None, typer.Option(help="greedy or sampled; both when left out")] = None,
+    mode: Annotated[list[Mode] | None, typer.Option(help="how responses are drawn; both when left out")] = None,
     samples: Annotated[int, typer.Option(min=1, help="questions, a seeded choice from the file")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="chooses the questions and draws the responses")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="length limit of a response")] = 4096,
@@ -43,13 +43,13 @@ def run(
     _refuse([problem for folder in folders.values() for problem in checkpoint_problems(folder)] + check_rows([data]))
     chosen = _judge(judge, options)
 
-    from easyr1_fgrpo.evaluation.run import Mode, NoJudge, Protocol, evaluate  # loads torch and transformers
+    from easyr1_fgrpo.evaluation.run import NoJudge, Protocol, evaluate  # loads torch and transformers
 
-    wrong = [f"--mode {name}: choose {' or '.join(Mode)}" for name in mode or [] if name not in set(Mode)]
-    _refuse(wrong)
     protocol = Protocol(data, samples, seed, max_new_tokens, judge, options, batch)
-    modes = [Mode(name) for name in mode or Mode]
-    results = asyncio.run(evaluate(folders, modes, protocol, chosen or NoJudge(), out))
+    try:
+        results = asyncio.run(evaluate(folders, mode or list(Mode), protocol, chosen or NoJudge(), out))
+    except CheckpointError as error:
+        _fail(str(error))
     Console().print(results_table(results))
 
 

@@ -25,11 +25,13 @@ def share(hits: Iterable[bool]) -> Estimate:
 
 
 def mean(values: Iterable[float | None], seed: int = 0) -> Estimate:
-    """A mean over the values there are, with a seeded percentile bootstrap over them."""
+    """A mean over the values there are, with a seeded percentile bootstrap over them.
+
+    Equal values have no interval: resampling them would claim a certainty that a few equal values do not give.
+    """
     measured = np.array([value for value in values if value is not None], dtype=np.float64)
-    if len(measured) < 2:
-        value = float(measured[0]) if len(measured) else None
-        return Estimate(value=value, low=None, high=None, n=len(measured))
+    if len(np.unique(measured)) < 2:
+        return Estimate(value=float(measured[0]) if len(measured) else None, low=None, high=None, n=len(measured))
     rng = np.random.default_rng(seed)
     interval = bootstrap(
         (measured,), np.mean, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
@@ -45,9 +47,9 @@ def paired_difference(pairs: Iterable[tuple[float | None, float | None]], seed: 
 def measure(items: Sequence[Item], seed: int = 0) -> dict[str, Estimate]:
     """Every metric of one evaluation.
 
-    The inconsistency rate is (NO + UNCERTAIN) / judged, over right and wrong answers alike; judged means a parsable trace
-    and answer and a verdict. `inconsistency_at_least` and `inconsistency_at_most` are what it would be over all questions
-    if every unparsable and unjudged one were consistent, or inconsistent.
+    The inconsistency rate (FGRPO section 4.1) is (NO + UNCERTAIN) / judged, over right and wrong answers alike; judged
+    means a parsable trace and answer and a verdict. `inconsistency_at_least` and `inconsistency_at_most` are what it
+    would be over all questions if every unparsable and unjudged one were consistent, or inconsistent.
 
     Args:
         items: the outcomes.

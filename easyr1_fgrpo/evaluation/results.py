@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.rewards import Reason, RolloutScore, Sample
+
+
+class Mode(StrEnum):
+    """How responses are drawn: greedy, or one sample at temperature 1 (the distribution that RL trains)."""
+
+    GREEDY = "greedy"
+    SAMPLED = "sampled"
+
+    @property
+    def temperature(self) -> float:
+        """Of the softmax; 0 is greedy."""
+        return 0.0 if self is Mode.GREEDY else 1.0
 
 
 class _Record(BaseModel):
@@ -21,7 +34,7 @@ class Estimate(_Record):
 
     Attributes:
         value: None when there was nothing to measure.
-        low, high: ends of the interval; None where there is none (nothing, or a mean over one).
+        low, high: ends of the interval; None where there is none (a mean over nothing or over equal values).
         n: how many were measured.
     """
 
@@ -87,7 +100,7 @@ class Inputs(_Record):
 
     checkpoint_sha256: str
     data_sha256: str
-    mode: str
+    mode: Mode
     samples: int
     seed: int
     max_new_tokens: int
@@ -116,7 +129,7 @@ class Result(_Record):
     items: tuple[Item, ...]
 
     @staticmethod
-    def path(out: Path, name: str, mode: str) -> Path:
+    def path(out: Path, name: str, mode: Mode) -> Path:
         """Where a result lies."""
         return out / f"{name}-{mode}.json"
 

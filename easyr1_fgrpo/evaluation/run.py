@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from tqdm import tqdm
 from transformers.utils.logging import disable_progress_bar
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.evaluation.checkpoints import checkpoint_sha256, file_sha256
+from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_sha256, file_sha256
 from easyr1_fgrpo.evaluation.metrics import measure
-from easyr1_fgrpo.evaluation.results import Inputs, Item, Result
+from easyr1_fgrpo.evaluation.results import Inputs, Item, Mode, Result
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 from easyr1_fgrpo.generation.processor import encode
 from easyr1_fgrpo.generation.sampling import Sampling
@@ -26,18 +25,6 @@ from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question,
 from easyr1_fgrpo.rewards import Sample, score_rollout
 from easyr1_fgrpo.rows import Row, count_rows, read_rows
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
-
-
-class Mode(StrEnum):
-    """How responses are drawn: greedy, or one sample at temperature 1 (the distribution that RL trains)."""
-
-    GREEDY = "greedy"
-    SAMPLED = "sampled"
-
-    @property
-    def temperature(self) -> float:
-        """Of the softmax; 0 is greedy."""
-        return 0.0 if self is Mode.GREEDY else 1.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +76,9 @@ async def evaluate(
 
     Returns:
         One result per checkpoint and mode, in this order.
+
+    Raises:
+        CheckpointError: when a checkpoint cannot be loaded.
     """
     disable_progress_bar()
     data_sha256 = file_sha256(protocol.data)
@@ -101,16 +91,16 @@ async def evaluate(
             inputs = Inputs(
                 checkpoint_sha256=weights_sha256,
                 data_sha256=data_sha256,
-                mode=mode.value,
+                mode=mode,
                 samples=protocol.samples,
                 seed=protocol.seed,
                 max_new_tokens=protocol.max_new_tokens,
                 judge=protocol.judge,
                 judge_options=dict(protocol.judge_options),
             )
-            result = kept_result(Result.path(out, name, mode.value), inputs)
+            result = kept_result(Result.path(out, name, mode), inputs)
             if result is None:
-                generator = generator or Generator(str(folder), rows=protocol.batch, prompt_length=None)
+                generator = generator or _load(folder, protocol.batch)
                 started = time.monotonic()
                 items = await _answer(name, generator, rows, inputs, judge, out)
                 result = Result(
@@ -143,7 +133,10 @@ def kept_result(path: Path, inputs: Inputs) -> Result | None:
     except ValueError as error:
         tqdm.write(f"{error}; measured again")
         return None
-    return result if result.inputs == inputs else None
+    if result.inputs != inputs:
+        return None
+    tqdm.write(f"{path} is finished and kept")
+    return result
 
 
 def question_seed(seed: int, split: str, index: int) -> int:
@@ -153,6 +146,14 @@ def question_seed(seed: int, split: str, index: int) -> int:
 
 
 # ---------------------------------------------------------------------- one checkpoint in one mode
+
+
+def _load(folder: Path, batch: int) -> Generator:
+    try:
+        return Generator(str(folder), rows=batch, prompt_length=None)
+    except Exception as error:  # whatever the folder's files make transformers raise
+        cause = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"{folder} cannot be loaded ({type(error).__name__}: {cause})") from error
 
 
 async def _answer(
@@ -168,11 +169,13 @@ async def _answer(
     ):
         for start in range(0, len(rows), generator.rows):
             asked = [_ask(generator, row, inputs) for row in rows[start : start + generator.rows]]
-            completions = generator.complete([prompt for _, prompt in asked])
-            pairs = zip(asked, completions, strict=True)
-            items += await asyncio.gather(
-                *(_score(generator, sample, completion, judge, writer) for (sample, _), completion in pairs)
-            )
+            samples, prompts = zip(*asked, strict=True)
+            completions = generator.complete(prompts)
+            rollouts = zip(samples, completions, strict=True)
+            scored = await asyncio.gather(*(_score(generator, judge, *rollout) for rollout in rollouts))
+            for sample, (record, item) in zip(samples, scored, strict=True):
+                writer.write(record, sample.images)
+                items.append(item)
             bar.update(len(asked))
     return tuple(items)
 
@@ -191,13 +194,13 @@ def _ask(generator: Generator, row: Row, inputs: Inputs) -> tuple[Sample, Prompt
         index=info.index,
         split=info.split,
     )
-    sampling = Sampling(Mode(inputs.mode).temperature, seed=question_seed(inputs.seed, info.split, info.index))
+    sampling = Sampling(inputs.mode.temperature, seed=question_seed(inputs.seed, info.split, info.index))
     return sample, Prompt(ids, images, sampling, inputs.max_new_tokens)
 
 
 async def _score(
-    generator: Generator, sample: Sample, completion: Completion, judge: Judge, writer: TraceWriter
-) -> Item:
+    generator: Generator, judge: Judge, sample: Sample, completion: Completion
+) -> tuple[TraceRecord, Item]:
     response = generator.decode(completion)
     score = await score_rollout(
         sample,
@@ -206,5 +209,5 @@ async def _score(
         RewardSettings(judge_scope="all"),
         truncated=completion.stop_reason == "length",
     )
-    writer.write(TraceRecord.from_score(sample, score, response=response, step=0, session=0), sample.images)
-    return Item.from_score(sample, score, tokens=len(completion.ids))
+    record = TraceRecord.from_score(sample, score, response=response, step=0, session=0)
+    return record, Item.from_score(sample, score, tokens=len(completion.ids))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from easyr1_fgrpo.config.schema import JudgeConfig
 from easyr1_fgrpo.judges.protocol import Judge, Question
 
 
-def build_judges(configs: Mapping[str, JudgeConfig], namespace: str) -> dict[Question, Judge]:
+def build_judges(
+    configs: Mapping[Literal["consistency", "grounding"], JudgeConfig], namespace: str
+) -> dict[Question, Judge]:
     """One judge per question that has a config.
 
     Args:

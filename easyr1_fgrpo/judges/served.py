@@ -40,10 +40,9 @@ class ServedJudge:
         except ray.exceptions.RayTaskError as error:
             cause = f"the judge raised {type(error.cause).__name__}: {error.cause}"
             return self._failed(Failure.UNREACHABLE, cause)
-        except Exception as error:
-            # The process, its node or its name is gone: Ray has a class for each, and plain ValueError for the name.
+        except (LookupError, ray.exceptions.RayError) as error:
             self._actor = None
-            return self._failed(Failure.UNREACHABLE, f"{type(error).__name__}: {error}")
+            return self._failed(Failure.UNREACHABLE, str(error) or type(error).__name__)
         if not isinstance(verdict, Verdict):
             return self._failed(Failure.INVALID, f"answered with {type(verdict).__name__}, which is no Verdict")
         return verdict
@@ -53,11 +52,16 @@ class ServedJudge:
 
         # get_actor waits for Ray's control store, so it must not hold up the event loop.
         found = asyncio.to_thread(ray.get_actor, actor_name(self.name), namespace=self.namespace)
-        return await asyncio.wait_for(found, LOOKUP_DEADLINE_S)
+        try:
+            return await asyncio.wait_for(found, LOOKUP_DEADLINE_S)
+        except TimeoutError:
+            raise LookupError(f"Ray did not say where it is within {LOOKUP_DEADLINE_S:g} s") from None
+        except ValueError:
+            raise LookupError("no such server: it was not launched, or was stopped") from None
 
     def _failed(self, failure: Failure, cause: str) -> Verdict:
         where = f"judge server {actor_name(self.name)!r} in namespace {self.namespace!r}"
-        return Verdict(None, judge=self.name, failure=failure, cause=f"{where}: {cause}")
+        return Verdict(None, judge=self.name, failure=failure, cause=" ".join(f"{where}: {cause}".split()))
 
 
 async def _answer(reference: Any) -> Any:

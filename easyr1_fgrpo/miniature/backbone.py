@@ -1,7 +1,8 @@
 """Train the tiny backbone that has learned to look: `python -m easyr1_fgrpo.miniature.backbone --out DIR --seed N`.
 
-It stands in for a pretrained Qwen2.5-VL. First the vision tower learns to see (per image token: colour, shape and box of what lies
-there), then it is frozen and the language model learns to read it, from true traces, shortened traces and direct answers.
+It stands in for a pretrained Qwen2.5-VL. First the vision tower learns to see (per image token: colour, shape and box
+of what lies there), then it is frozen and the language model learns to read it, from true traces, shortened traces and
+direct answers.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from tqdm import tqdm
 
 from easyr1_fgrpo.miniature import language
 from easyr1_fgrpo.miniature.files import whole_folder
-from easyr1_fgrpo.miniature.model import HIDDEN, build_image_processor, build_model, build_tokenizer, save_checkpoint
+from easyr1_fgrpo.miniature.model import HIDDEN, build_image_processor, build_model, save_checkpoint
 from easyr1_fgrpo.miniature.render import render
 from easyr1_fgrpo.miniature.teacher import backbone_response
+from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.miniature.world import CELL, COLOURS, SHAPES, SIDE, STEP, Example, Scene, draw_example
 
 if TYPE_CHECKING:
@@ -102,10 +104,14 @@ def learn_to_read(
     """Teach the language model on the frozen vision tower's features."""
     with torch.no_grad():
         features = torch.cat([see(model, patches) for patches in pool.patches.split(256)])
-    matrices, others = [], []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for name, weight in model.model.language_model.named_parameters():
         (matrices if weight.ndim == 2 and "embed" not in name else others).append(weight)
-    optimizers = [torch.optim.Muon(matrices, lr=0.03, weight_decay=0.0), torch.optim.AdamW(others, lr=2e-3, weight_decay=0.0)]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=0.03, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=2e-3, weight_decay=0.0),
+    ]
     schedules = [
         torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / max(steps, 1))))
         for optimizer in optimizers

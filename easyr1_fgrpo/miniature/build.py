@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -19,6 +19,7 @@ from easyr1_fgrpo.miniature.world import Example, draw_example
 
 # Held-out splits come first: what they hold does not depend on how much training data is asked for.
 SPLITS = ("test", "val", "sft_val", "sft_train", "train")
+SUPERVISED = ("sft_val", "sft_train")
 Count = Annotated[int, typer.Option(min=1)]
 
 
@@ -34,19 +35,21 @@ def build(
     """Write {train,val,test,sft_train,sft_val}.parquet and scenes.jsonl; no scene occurs in two places."""
     counts = {"test": test, "val": val, "sft_val": sft_val, "sft_train": sft, "train": train}
     seen: set[Example] = set()
-    with whole_folder(out) as folder, tqdm(total=sum(counts.values()), desc="Drawing scenes", unit="scene") as bar:
-        with (folder / "scenes.jsonl").open("w", encoding="utf-8") as scenes:
-            for split, stream in zip(SPLITS, np.random.SeedSequence(seed).spawn(len(SPLITS)), strict=True):
-                rng = np.random.default_rng(stream)
-                supervised = split.startswith("sft")
-                make = _conversation if supervised else _question(split)
-                written = []
-                for index, example in enumerate(_fresh_examples(rng, counts[split], seen)):
-                    picture = render(example.scene, rng)
-                    scenes.write(_scene_line(example, fingerprint(picture)))
-                    written.append(make(example, png(picture), index, rng))
-                    bar.update()
-                rows.write(written, rows.CONVERSATIONS if supervised else rows.QUESTIONS, folder / f"{split}.parquet")
+    bar = tqdm(total=sum(counts.values()), desc="Drawing scenes", unit="scene")
+    with whole_folder(out) as folder, (folder / "scenes.jsonl").open("w", encoding="utf-8") as scenes, bar:
+        for split, stream in zip(SPLITS, np.random.SeedSequence(seed).spawn(len(SPLITS)), strict=True):
+            rng = np.random.default_rng(stream)
+            written = []
+            for index, example in enumerate(_fresh_examples(rng, counts[split], seen)):
+                picture = render(example.scene, rng)
+                scenes.write(_scene_line(example, fingerprint(picture)))
+                if split in SUPERVISED:
+                    written.append(rows.conversation_row(example, png(picture), warm_start_response(example, rng)))
+                else:
+                    written.append(rows.question_row(example, png(picture), split=split, index=index))
+                bar.update()
+            schema = rows.CONVERSATIONS if split in SUPERVISED else rows.QUESTIONS
+            rows.write(written, schema, folder / f"{split}.parquet")
 
 
 def _fresh_examples(rng: np.random.Generator, count: int, seen: set[Example]) -> Iterator[Example]:
@@ -55,17 +58,6 @@ def _fresh_examples(rng: np.random.Generator, count: int, seen: set[Example]) ->
             pass
         seen.add(example)
         yield example
-
-
-def _question(split: str) -> Callable[..., dict[str, Any]]:
-    def make(example: Example, picture: bytes, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        return rows.question_row(example, picture, split=split, index=index)
-
-    return make
-
-
-def _conversation(example: Example, picture: bytes, index: int, rng: np.random.Generator) -> dict[str, Any]:
-    return rows.conversation_row(example, picture, warm_start_response(example, rng))
 
 
 def _scene_line(example: Example, picture: str) -> str:

@@ -52,7 +52,7 @@ def _one_of(name: str, words: Iterable[str]) -> str:
     return f"(?P<{name}>{'|'.join(words)})"
 
 
-# Reading is for text with single spaces. Every repetition is bounded: hostile text costs linear time, its digits stay numbers.
+# Reading is for text with single spaces. Every repetition is bounded, so hostile text costs linear time.
 _NUMBER = r"-?\d{1,6}(?:\.\d{1,6})?"
 _BOX = ", ?".join(f"(?P<{corner}>{_NUMBER})" for corner in ("x1", "y1", "x2", "y2"))
 _RELATION = f"{_one_of('relation', Relation)}(?: of| than)?"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.miniature.tokenizer import EOS, PAD, VISION, build_tokenizer
+from easyr1_fgrpo.miniature.tokenizer import EOS, PAD, VISION
 from easyr1_fgrpo.miniature.world import SIDE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ PATCH = 14
 
 
 def build_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
-    """The tiny model's configuration; the wide initialisation is what lets so small a model ground words in pictures."""
+    """The tiny configuration; its wide initialisation lets so small a model ground words in pictures."""
     from transformers import Qwen2_5_VLConfig
 
     token = tokenizer.convert_tokens_to_ids
@@ -70,9 +70,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen2_5_VLForC
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(build_config(tokenizer)).float()
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     return model
 
 
@@ -86,9 +84,9 @@ def build_image_processor() -> Qwen2VLImageProcessorPil:
 
 
 def save_checkpoint(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write weights, configuration, tokenizer and processor into the folder `out`, as Qwen's own checkpoints hold them.
+    """Write weights, configuration, tokenizer and processor into the folder `out`, as Qwen's checkpoints hold them.
 
-    The processor is written as its parts, because building a Qwen2_5_VLProcessor object needs torchvision for a video processor.
+    The processor is written as its parts: building a Qwen2_5_VLProcessor needs torchvision for its video half.
     """
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)

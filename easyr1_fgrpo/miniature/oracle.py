@@ -1,6 +1,6 @@
-"""A judge that knows the miniature world: it finds the scene by the picture it is shown and reads the text, nothing else.
+"""A judge that knows the miniature world: it finds the scene by the picture it is shown and reads the text.
 
-It answers both questions as a perfect model judge would, so that training on it shows the method and not a judge's noise.
+It answers both questions as a perfect model judge would, so training on it shows the method and not a judge's noise.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ SAME_BOX = 0.5
 class OracleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.Judge` for the miniature.
 
-    Consistency, from question, trace and answer: YES when the trace's last conclusion equals the answer and its last relation between
-    the asked objects, if it states one, does not contradict it; NO when either speaks against the answer; UNCERTAIN when the trace says
-    neither. Without a conclusion the last relation is one.
+    Consistency, from question, trace and answer: YES when the trace's last conclusion equals the answer and its last
+    relation between the asked objects, if it states one, does not contradict it; NO when either speaks against the
+    answer; UNCERTAIN when the trace says neither. Without a conclusion the last relation is one.
 
-    Grounding of the latest sentence, "the answer is ..." (deduction) left out of it: a box sentence is CORRECT when an object of that colour
-    and shape exists and the box overlaps it (IoU >= `SAME_BOX`); a relation sentence when both objects exist and the relation holds;
-    otherwise they are INCORRECT. SKIP is for a repetition and for a sentence without any visual word. A sentence with visual words that
-    cannot be read claims something that is nowhere to be seen: INCORRECT, so that gibberish is no way out.
+    Grounding of the latest sentence, "the answer is ..." (deduction) left out of it: a box sentence is CORRECT when an
+    object of that colour and shape exists and the box overlaps it (IoU >= `SAME_BOX`); a relation sentence when both
+    objects exist and the relation holds; otherwise they are INCORRECT. SKIP is for a repetition and for a sentence
+    without any visual word. A sentence with visual words that cannot be read claims something that is nowhere to be
+    seen: INCORRECT, so that gibberish is no way out.
 
     Args:
         scenes: the `scenes.jsonl` that was written with the pictures.
@@ -53,7 +54,9 @@ class OracleJudge:
         picture = fingerprint(request.images[0])
         scene = self._scenes.get(picture)
         if scene is None:
-            return self._failure(f"no scene has the picture {picture}: it was resized, or the scene file is another world's")
+            return self._failure(
+                f"no scene has the picture {picture}: it was resized, or the scene file is another world's"
+            )
         return self._verdict(judge_grounding(scene, request.context, request.claim))
 
     def _verdict(self, label: Label) -> Verdict:

@@ -1,4 +1,4 @@
-"""Examples as the rows that verl reads: questions for reinforcement learning, conversations for the supervised warm start."""
+"""Examples as the rows that verl reads: questions for RL, conversations for the supervised warm start."""
 
 from __future__ import annotations
 

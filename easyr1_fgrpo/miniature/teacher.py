@@ -1,7 +1,7 @@
 """Traces for supervised training: clean ones, and the noisy ones that the warm start imitates.
 
-The noise is what reinforcement learning later has to cope with: reasoning that is often wrong, wrong more often than right for one
-kind of question, and now and then a right answer after a wrong conclusion. That last shortcut is what plain GRPO amplifies.
+The noise is what reinforcement learning later has to cope with: reasoning that is often wrong, and now and then a right
+answer after a wrong conclusion. That shortcut is what plain GRPO amplifies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def clean_trace(example: Example) -> list[str]:
 def backbone_response(example: Example, rng: np.random.Generator) -> str:
     """What the backbone learns from: always true, the trace whole, cut short or left out.
 
-    The short ones teach the answer to read the picture itself. Without that shortcut no reward could ever be earned unfaithfully.
+    The short ones teach the answer to read the picture itself: without that no reward could be earned unfaithfully.
     """
     kind = rng.random()
     if kind < ANSWER_ONLY:
@@ -62,7 +62,7 @@ def noisy_response(example: Example, rng: np.random.Generator) -> str:
 
 
 def warm_start_response(example: Example, rng: np.random.Generator) -> str:
-    """What the warm start imitates: noisy traces, and direct answers that keep the answer able to read the picture itself."""
+    """What the warm start imitates: noisy traces, and direct answers that keep the answer reading the picture."""
     return language.direct(example.answer) if rng.random() < DIRECT else noisy_response(example, rng)
 
 

@@ -1,7 +1,7 @@
 """A word-level tokenizer for the world's language, kept as an ordinary Hugging Face tokenizer.
 
-A token carries its leading space, so decoding is plain joining and text survives the round trip. Stock phrases are one token,
-which keeps a prompt at 24 tokens and a response at 36.
+A token carries its leading space, so decoding is plain joining and text survives the round trip. Stock phrases are one
+token, which keeps a prompt at 24 tokens and a response at 36.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant{% endif %}"
 )
 
-_PIECES = r" is at <bbox>\[|\]</bbox>\.|</?(?:think|answer|bbox)>| So the answer is| (?:of|than) the| ?[A-Za-z]+| ?\d+,?|\s|."
+_PHRASES = r" is at <bbox>\[|\]</bbox>\.|</?(?:think|answer|bbox)>| So the answer is| (?:of|than) the"
+_PIECES = _PHRASES + r"| ?[A-Za-z]+| ?\d+,?|\s|."
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -57,7 +58,8 @@ def _words() -> list[str]:
     numbers = range(0, SIDE + 1, STEP)
     return [
         *("user", "assistant", "<think>", "</think>", "<answer>", "</answer>", " is at <bbox>[", "]</bbox>."),
-        *("Is", " or", " of", " than", "?", "The", " The", " is", " the", " of the", " than the", " So the answer is", "."),
+        *("Is", " or", " of", " than", "?"),
+        *("The", " The", " is", " the", " of the", " than the", " So the answer is", "."),
         *(f" {word}" for word in (*COLOURS, *SHAPES, *Relation)),
         *Relation,
         *(f"{number}," for number in numbers),

@@ -1,6 +1,6 @@
 """The first world: three coloured shapes on a grid and one question about how red stands to blue.
 
-A world says what a scene is, what may be asked about it and what is true; pictures, wording and files are made elsewhere.
+A world says what a scene is, what may be asked about it and what is true; pictures and wording are made elsewhere.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ def draw_example(rng: np.random.Generator) -> Example:
 def _draw_scene(rng: np.random.Generator) -> Scene:
     cells = rng.permutation((SIDE // CELL) ** 2)[:3]
     distractor = COLOURS[rng.integers(2, len(COLOURS))]
-    return tuple(
-        _draw_thing(rng, colour, int(cell)) for colour, cell in zip((*ASKED, distractor), cells, strict=True)
-    )
+    return tuple(_draw_thing(rng, colour, int(cell)) for colour, cell in zip((*ASKED, distractor), cells, strict=True))
 
 
 def _draw_thing(rng: np.random.Generator, colour: str, cell: int) -> Thing:

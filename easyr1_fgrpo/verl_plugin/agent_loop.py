@@ -18,7 +18,7 @@ def rollout_seed(base: int, step: int, index: int, session: int) -> int:
 
 
 @register(AGENT_LOOP)
-class SeededSingleTurn(SingleTurnAgentLoop):  # type: ignore[misc]
+class SeededSingleTurn(SingleTurnAgentLoop):
     """verl's single-turn agent loop with a seed of its own for every rollout."""
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **row: Any) -> AgentLoopOutput:

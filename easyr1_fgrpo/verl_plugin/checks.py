@@ -22,9 +22,15 @@ def _method_problems(config: Any) -> Iterator[str]:
     if mode != TRAINER:
         yield f"trainer.v1.trainer_mode={mode}: constraints need {TRAINER} (verl's async modes hand no signals over)"
     if estimator != ESTIMATOR:
-        yield f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; for plain GRPO use arm=grpo_t"
+        yield (
+            f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; "
+            "for plain GRPO use arm=grpo_t"
+        )
     if config.algorithm.use_kl_in_reward:
-        yield "algorithm.use_kl_in_reward=true: a penalty inside the reward would be normalised with it; use actor.use_kl_loss"
+        yield (
+            "algorithm.use_kl_in_reward=true: a penalty inside the reward would be normalised with it; "
+            "use actor.use_kl_loss"
+        )
     if config.algorithm.filter_groups.enable:
         yield (
             "algorithm.filter_groups.enable=true: it drops groups of constant reward, which still carry constraint "

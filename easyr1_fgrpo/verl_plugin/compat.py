@@ -68,7 +68,7 @@ def _source_holds(text: str, *path: str) -> Callable[[ModuleType], bool]:
     return probe
 
 
-def _mend_text_only_branch(module: ModuleType) -> None:
+def _mend_text_only_branch(module: Any) -> None:
     original = module._get_input_embeds
 
     def get_input_embeds(
@@ -81,9 +81,7 @@ def _mend_text_only_branch(module: ModuleType) -> None:
         **named_grids: Any,
     ) -> Any:
         if pixel_values is not None or pixel_values_videos is not None:
-            return original(
-                model, input_ids, attention_mask, pixel_values, pixel_values_videos, *grids, **named_grids
-            )
+            return original(model, input_ids, attention_mask, pixel_values, pixel_values_videos, *grids, **named_grids)
         # Without images the vision tower still has to take part in the graph, or FSDP ranks wait for each other.
         embeds = model.get_input_embeddings()(input_ids)
         vision = model.config.vision_config
@@ -97,12 +95,12 @@ def _mend_text_only_branch(module: ModuleType) -> None:
     module._get_input_embeds = get_input_embeds
 
 
-def _mend_process_group(module: ModuleType) -> None:
+def _mend_process_group(module: Any) -> None:
     # torch refuses "cpu:gloo,cpu:gloo"; gloo under the name of an absent device leaves the CPU group alone.
     module.get_device_name = lambda: "cuda"
 
 
-def _mend_offload_policy(module: ModuleType) -> None:
+def _mend_offload_policy(module: Any) -> None:
     module.CPUOffloadPolicy = _UnpinnedOffload(module.CPUOffloadPolicy)
 
 

@@ -20,7 +20,7 @@ KEEP_PROJECTOR = "keep_projector"
 @EngineRegistry.register(
     model_type="language_model", backend=["fsdp", "fsdp2"], device="cuda", vendor=["nvidia", "amd"]
 )
-class FrozenVisionEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
+class FrozenVisionEngine(FSDPEngineWithLMHead):
     """FSDP with language-model head whose vision tower is frozen when the model's override asks for it."""
 
     def _build_module(self) -> Any:
@@ -29,8 +29,8 @@ class FrozenVisionEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
         if freeze not in (True, False, KEEP_PROJECTOR):
             raise ValueError(f"{FREEZE_KEY} is true, false or {KEEP_PROJECTOR}, got {freeze!r}")
         if freeze:
-            tower = getattr(module, "visual", None)
-            tower = getattr(module.model, "visual", None) if tower is None else tower
+            places = (module, getattr(module, "model", None))
+            tower = next((place.visual for place in places if hasattr(place, "visual")), None)
             if tower is None:
                 raise ValueError(
                     f"{FREEZE_KEY}={freeze} but {type(module).__name__} has no vision tower: set it to false"

@@ -45,7 +45,7 @@ def handed_over(handover: Handover) -> Iterator[Handover]:
         _HANDOVER.reset(token)
 
 
-@register_adv_est(ESTIMATOR)
+@register_adv_est(ESTIMATOR)  # type: ignore[untyped-decorator]
 def compute_constrained_advantage(
     token_level_rewards: Tensor, response_mask: Tensor, config: Any = None, index: Any = None, **unused: Any
 ) -> tuple[Tensor, Tensor]:

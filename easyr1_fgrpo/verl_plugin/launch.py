@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFollower
@@ -40,6 +41,8 @@ def train(config: Any) -> int:
     if total is not None and done >= total:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
         return 0
+    OmegaConf.save(config, run_dir / "config.yaml", resolve=True)
+    os.environ.setdefault("TENSORBOARD_DIR", str(run_dir / "tensorboard"))
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
     with _logged(run_dir / "train.log") as terminal, _progress(run_dir, done, total, terminal):
         try:
@@ -67,8 +70,8 @@ def _run(config: Any) -> None:
 
 def _cause(error: BaseException) -> str:
     """The innermost reason in one line; Ray wraps the trainer's exception and hides it in a remote traceback."""
-    cause = getattr(error, "cause", None)
-    while isinstance(cause, BaseException) and getattr(cause, "cause", None) is not None:
+    cause: Any = getattr(error, "cause", None)
+    while getattr(cause, "cause", None) is not None:
         cause = cause.cause
     text = str(cause or error).strip()
     return text.splitlines()[-1] if text else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,21 @@ class MetricsFollower:
             file.seek(self.offset)
             whole, _, _ = file.read().rpartition(b"\n")
         self.offset += len(whole) + 1 if whole else 0
-        records = [json.loads(line) for line in whole.splitlines()]
-        return [(record["step"], record["metrics"]) for record in records]
+        return list(_records(whole.splitlines()))
 
 
 def read_metrics(path: Path) -> dict[int, dict[str, float]]:
     """Metrics by step; a torn line (its writer was killed) is left out, and the last line of a step wins."""
-    steps: dict[int, dict[str, float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    return dict(_records(path.read_bytes().splitlines()))
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, float]]]:
+    for line in lines:
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:
+        except ValueError:  # torn: its writer was killed
             continue
-        steps[record["step"]] = record["metrics"]
-    return steps
+        yield record["step"], record["metrics"]
 
 
 def _is_number(value: Any) -> bool:

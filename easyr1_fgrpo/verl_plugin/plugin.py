@@ -1,7 +1,7 @@
 """The entry point `verl.plugins`: runs in every process that imports verl, and registers what this project adds.
 
-verl loads this module and calls nothing in it, so importing it is registering. Nothing heavy is imported here. Each registration waits for verl to import the module that owns the registry, so
-that light processes stay light.
+verl loads this module and calls nothing in it, so importing it is registering. Nothing heavy is imported here. Each
+registration waits for verl to import the module that owns the registry, so that light processes stay light.
 """
 
 from __future__ import annotations

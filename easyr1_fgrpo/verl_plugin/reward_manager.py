@@ -24,7 +24,7 @@ from easyr1_fgrpo.traces import TraceRecord, TraceWriter
 logger = logging.getLogger(__name__)
 
 
-class FaithfulRewardManager(RewardManagerBase):  # type: ignore[misc]
+class FaithfulRewardManager(RewardManagerBase):
     """Scores one rollout with the rules and the judges of `fgrpo.*`, and writes its trace record."""
 
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any = None, **unused: Any) -> None:
@@ -80,14 +80,14 @@ def read_images(messages: list[dict[str, Any]]) -> tuple[Image, ...]:
 def read_sample(fields: Any, images: tuple[Image, ...]) -> Sample:
     """A dataset row as the rewards read it, with its boxes brought from raw pixels to the policy's image size."""
     info = fields["extra_info"]
-    scale = (images[0].width / info["width"], images[0].height / info["height"]) if images else (1.0, 1.0)
-    boxes = [tuple(float(value) * scale[axis % 2] for axis, value in enumerate(box)) for box in info["boxes"]]
+    boxes, choices = (() if info[key] is None else info[key] for key in ("boxes", "choices"))  # None: an empty list
+    x, y = (images[0].width / info["width"], images[0].height / info["height"]) if images else (1.0, 1.0)
     return Sample(
         question=info["question"],
-        choices=tuple(info["choices"]),
+        choices=tuple(choices),
         ground_truth=fields["reward_model"]["ground_truth"],
         images=images,
-        boxes=tuple(boxes),
+        boxes=tuple((x1 * x, y1 * y, x2 * x, y2 * y) for x1, y1, x2, y2 in boxes),
         index=int(info["index"]),
         split=info["split"],
     )

@@ -55,7 +55,7 @@ def build_controller(settings: FgrpoConfig) -> MultiplierController:
 
 
 @register_trainer(TRAINER)
-class FaithfulTrainer(PPOTrainerSync):  # type: ignore[misc]
+class FaithfulTrainer(PPOTrainerSync):
     """Synchronous PPO with constrained advantages and multipliers (FGRPO Eq. 4-6)."""
 
     def __init__(self, config: Any) -> None:
@@ -131,8 +131,8 @@ class FaithfulTrainer(PPOTrainerSync):  # type: ignore[misc]
         if failed > self.settings.max_failed_share * expected:
             raise RolloutsFailedError(
                 f"step {self.global_steps}: {failed} of {expected} rollouts failed, more than "
-                f"fgrpo.max_failed_share={self.settings.max_failed_share} allows: {expected - step.sessions} never came "
-                f"back (see 'Error in _run_prompt' above), not scored: {dict(step.invalid) or 0}"
+                f"fgrpo.max_failed_share={self.settings.max_failed_share} allows: {expected - step.sessions} never "
+                f"came back (see 'Error in _run_prompt' above), not scored: {dict(step.invalid) or 0}"
             )
 
     # ------------------------------------------------------------------ what is logged
@@ -143,7 +143,7 @@ class FaithfulTrainer(PPOTrainerSync):  # type: ignore[misc]
 
     def _validate(self) -> dict[str, float]:
         metrics: dict[str, float] = super()._validate()
-        if not hasattr(self, "prev_step_profile"):  # before the first step: no step's record will hold these
+        if self.global_steps == 0:  # later ones go into their step's record, whose line no other may replace
             self.metrics_file.write(self.global_steps, metrics)
         return metrics
 

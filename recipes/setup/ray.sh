@@ -1,5 +1,5 @@
-# Sourced by recipes: a Ray cluster for the run. Joins the one at RAY_ADDRESS; without it, starts a private one on
-# loopback and ends it (and nothing else) when the script ends.
+# Sourced by recipes: a Ray cluster for the run. Joins the one at RAY_ADDRESS; without it, starts a private one
+# and ends it (and nothing else) when the script ends.
 # Usage: start_ray NUM_CPUS NUM_GPUS
 
 start_ray() {
@@ -10,7 +10,7 @@ start_ray() {
   local port
   port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   echo "== starting Ray"
-  RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --node-ip-address=127.0.0.1 --port="$port" \
+  RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --port="$port" \
     --num-cpus="$1" --num-gpus="$2" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
   RAY_HEAD_PID=$!
   trap stop_ray EXIT

@@ -93,10 +93,12 @@ class CpuRolloutServer:
                 completions = await asyncio.to_thread(self.generator.complete, prompts)
             except Exception as error:  # handed to every caller: verl logs it and counts the rollout as failed
                 for _, future in batch:
-                    future.set_exception(error)
+                    if not future.done():
+                        future.set_exception(error)
                 continue
             for (_, future), completion in zip(batch, completions, strict=True):
-                future.set_result(completion)
+                if not future.done():  # a caller may have given up
+                    future.set_result(completion)
 
     async def _gather(self) -> None:
         while len(self.waiting) < max(expected for (_, expected), _ in self.waiting) or not self._announced():
@@ -124,7 +126,7 @@ class CpuRolloutServer:
         """No cache outlives a batch."""
 
 
-class CpuServerAdapter(BaseRollout):  # type: ignore[misc]
+class CpuServerAdapter(BaseRollout):
     """The trainer's side: sends the actor's weights to the server of its replica."""
 
     def __init__(self, config: Any, model_config: Any, device_mesh: Any, replica_rank: int = -1) -> None:
@@ -153,7 +155,7 @@ class CpuServerAdapter(BaseRollout):  # type: ignore[misc]
         await self.server.update_weights.remote({name: tensor.clone() for name, tensor in weights}, global_steps)
 
 
-class CpuReplica(RolloutReplica):  # type: ignore[misc]
+class CpuReplica(RolloutReplica):
     """One CPU rollout server, launched as a Ray actor beside the trainer's worker."""
 
     async def launch_servers(self) -> None:

@@ -12,6 +12,9 @@ from typing import Any
 
 from PIL import Image
 
+MIN_TOKENS, MAX_TOKENS = 4, 16384
+"""Bounds of an image in tokens, as in qwen_vl_utils, where its message sets none in pixels."""
+
 
 def fetch_image(element: dict[str, Any] | Image.Image, image_patch_size: int = 14) -> Image.Image:
     """Load one image and resize it so that both sides are multiples of twice the patch size.
@@ -35,8 +38,12 @@ def fetch_image(element: dict[str, Any] | Image.Image, image_patch_size: int = 1
         raise ValueError(f"cannot read an image from {type(source).__name__}: give a PIL image, bytes or a local path")
     image = source.convert("RGB")
     budget = {} if isinstance(element, Image.Image) else element
-    limits = {key: int(budget[key]) for key in ("min_pixels", "max_pixels") if key in budget}
-    height, width = smart_resize(image.height, image.width, factor=2 * image_patch_size, **limits)
+    factor = 2 * image_patch_size
+    least, most = (
+        int(budget.get(key, tokens * factor**2))
+        for key, tokens in (("min_pixels", MIN_TOKENS), ("max_pixels", MAX_TOKENS))
+    )
+    height, width = smart_resize(image.height, image.width, factor, least, most)
     return image if (width, height) == image.size else image.resize((width, height), Image.Resampling.BICUBIC)
 
 

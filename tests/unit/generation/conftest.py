@@ -8,7 +8,11 @@ from easyr1_fgrpo.generation.sampling import Sampling
 from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 
-QUESTIONS = ("Is red left or right of blue?", "Is red above or below blue?", "The red circle is nearer than the blue square.")
+QUESTIONS = (
+    "Is red left or right of blue?",
+    "Is red above or below blue?",
+    "The red circle is nearer than the blue square.",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from easyr1_fgrpo.generation.generator import Prompt
+from easyr1_fgrpo.generation.generator import Generator, Prompt
 from easyr1_fgrpo.generation.sampling import Sampling
 
 
@@ -11,7 +11,9 @@ from easyr1_fgrpo.generation.sampling import Sampling
 def raw_logits_TV(generator, prompt, response):
     """Teacher-forced, one row, no padding, no cache."""
     ids = torch.tensor([[*prompt.ids, *response]])
-    vision = generator.processor.image_processor(images=list(prompt.images), return_tensors="pt") if prompt.images else {}
+    vision = (
+        generator.processor.image_processor(images=list(prompt.images), return_tensors="pt") if prompt.images else {}
+    )
     output = generator.model(input_ids=ids, mm_token_type_ids=(ids == generator.image_id).int(), **vision)
     return output.logits[0, len(prompt.ids) - 1 :]
 
@@ -115,6 +117,15 @@ def test_a_prompt_that_does_not_fit_is_refused(generator, prompt_of):
     assert generator.complete([]) == []
 
 
+def test_without_a_fixed_length_batches_are_as_wide_as_they_need(checkpoint, generator, prompt_of):
+    free = Generator(str(checkpoint), rows=4, prompt_length=None)
+    prompts = [prompt_of(number) for number in range(6)]
+    long = Prompt(prompts[0].ids * 9, (), Sampling(), 2)  # too long for the fixed shape
+    *completions, last = free.complete([*prompts, long])
+    assert [completion.ids for completion in completions] == [done.ids for done in generator.complete(prompts)]
+    assert 1 <= len(last.ids) <= 2
+
+
 # ---------------------------------------------------------------------- weights
 
 
@@ -148,7 +159,9 @@ def test_weights_that_do_not_fit_are_refused_by_name_and_nothing_is_copied(gener
     name = "model.language_model.norm.weight"
     changed = {key: tensor + 1 for key, tensor in weights.items()}
     tensor = changed.pop(name)
-    changed |= {"missing": {}, "unknown": {name: tensor, "lora.a": tensor}, "of another shape": {name: tensor[:1]}}[fault]
+    changed |= {"missing": {}, "unknown": {name: tensor, "lora.a": tensor}, "of another shape": {name: tensor[:1]}}[
+        fault
+    ]
     with pytest.raises(ValueError, match=rf"{fault} \['{'lora.a' if fault == 'unknown' else name}'\]"):
         generator.load_weights(changed.items())
     assert all(torch.equal(tensor, before[key]) for key, tensor in generator.model.state_dict().items())

@@ -47,7 +47,12 @@ def test_top_p_draws_only_the_nucleus_but_all_of_it():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(-8, 8), min_size=2, max_size=9), st.integers(1, 9), st.floats(0.05, 1.0), st.integers(0, 2**63 - 1))
+@given(
+    st.lists(st.floats(-8, 8), min_size=2, max_size=9),
+    st.integers(1, 9),
+    st.floats(0.05, 1.0),
+    st.integers(0, 2**63 - 1),
+)
 def test_a_draw_lies_in_the_slowly_computed_top_k_and_nucleus(logits, top_k, top_p, seed):
     logits_V = torch.tensor(logits)
     gumbel = SeededGumbel([Sampling(1.0, top_p, top_k, seed)], [])

@@ -1,0 +1,172 @@
+# Who may import whom. Every arrow points down: a new arrow is a decision about the house, made here first.
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("easyr1_fgrpo", "reward_servers", "data_prep", "recipes")
+
+# Room -> what it may import of ours, besides itself; without prefix: of easyr1_fgrpo. A module with a line of its own
+# is no part of its room, but the rest of the room may import it.
+ARROWS = {
+    # ground
+    "easyr1_fgrpo": set(),
+    "easyr1_fgrpo.algorithm": set(),
+    "easyr1_fgrpo.generation": set(),
+    "easyr1_fgrpo.rows": set(),
+    "easyr1_fgrpo.judges.protocol": set(),
+    "easyr1_fgrpo.rewards.signal": set(),
+    "easyr1_fgrpo.config": set(),
+    "easyr1_fgrpo.judges": {"config.schema"},
+    # first floor
+    "easyr1_fgrpo.rewards": {"judges.protocol", "config.schema"},
+    "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "config.schema"},
+    # second floor
+    "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "config.schema"},
+    "data_prep": {"rewards", "judges", "rows", "config.schema"},
+    "reward_servers": {"judges", "miniature", "config"},
+    # third floor
+    "easyr1_fgrpo.verl_plugin": {"algorithm", "rewards", "judges", "traces", "generation", "rows", "config.schema"},
+    "easyr1_fgrpo.evaluation": {"rewards", "judges", "traces", "generation", "rows", "config.schema"},
+    "easyr1_fgrpo.report": {"traces", "config.schema"},
+    # commands
+    "easyr1_fgrpo.train": {"verl_plugin", "config"},
+    "easyr1_fgrpo.stages": {"miniature", "config"},
+    "easyr1_fgrpo.summary": {"evaluation", "judges", "config"},
+    "easyr1_fgrpo.cli": {"verl_plugin", "evaluation", "report", "config", "/reward_servers", "/data_prep"},
+}
+
+# Library -> rooms and modules that may import it.
+HEAVY = {
+    "verl": {"easyr1_fgrpo.verl_plugin"},
+    "ray": {"easyr1_fgrpo.verl_plugin", "easyr1_fgrpo.judges.served", "reward_servers"},
+    "torch": {
+        "easyr1_fgrpo.algorithm",
+        "easyr1_fgrpo.generation",
+        "easyr1_fgrpo.miniature",
+        "easyr1_fgrpo.verl_plugin",
+    },
+}
+
+
+def modules() -> Iterator[tuple[str, str]]:
+    """Every module of ours with its source; a package's own name ends with `.__init__`."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path.read_text()
+
+
+def imports_of(module: str, source: str) -> set[str]:
+    """Full names of what a module imports, wherever the statement stands: `from a.b import c` is a.b.c."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = resolve_name("." * node.level + (node.module or ""), module.rpartition(".")[0])
+            found |= {f"{origin}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(name: str, places: set[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def room_of(module: str) -> str | None:
+    """The longest entry of ARROWS that holds a module; the bare package holds only itself."""
+    name = module.removesuffix(".__init__")
+    rooms = [room for room in ARROWS if name == room or (name.startswith(f"{room}.") and room != "easyr1_fgrpo")]
+    return max(rooms, key=len, default=None)
+
+
+def wrong_arrows(module: str, source: str) -> list[str]:
+    """What a module imports although the tables above do not allow it."""
+    imported = imports_of(module, source)
+    heavy = {
+        name
+        for library, places in HEAVY.items()
+        for name in imported
+        if within(name, {library}) and not within(module, places)
+    }
+    room = room_of(module)
+    own = {room} - {None, "easyr1_fgrpo"}
+    allowed = own | {name[1:] if name[0] == "/" else f"easyr1_fgrpo.{name}" for name in ARROWS.get(room, ())}
+    return sorted(heavy | {name for name in imported if within(name, set(PACKAGES)) and not within(name, allowed)})
+
+
+def test_every_module_is_in_a_room():
+    homeless = [module for module, _ in modules() if room_of(module) is None]
+    assert not homeless, f"give {homeless} a line in ARROWS"
+
+
+@pytest.mark.parametrize(("module", "source"), [pytest.param(*item, id=item[0]) for item in modules()])
+def test_imports_follow_the_arrows(module, source):
+    wrong = wrong_arrows(module, source)
+    assert not wrong, f"{module} must not import {wrong}"
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("easyr1_fgrpo.algorithm.groups", "from easyr1_fgrpo.config.schema import FgrpoConfig"),
+        ("easyr1_fgrpo.__init__", "from easyr1_fgrpo.rewards import Signal"),
+        ("easyr1_fgrpo.rewards.suite", "import easyr1_fgrpo.traces"),
+        ("easyr1_fgrpo.rewards.suite", "from easyr1_fgrpo import verl_plugin"),
+        ("easyr1_fgrpo.rewards.suite", "from easyr1_fgrpo.judges.factory import build_judges"),
+        ("easyr1_fgrpo.rewards.suite", "def later():\n    import torch"),
+        ("easyr1_fgrpo.rewards.signal", "from easyr1_fgrpo.judges.protocol import Verdict"),
+        ("easyr1_fgrpo.evaluation.run", "from verl import DataProto"),
+        ("easyr1_fgrpo.report.page", "import ray"),
+        ("easyr1_fgrpo.train", "import reward_servers.launch"),
+        ("easyr1_fgrpo.rewards.suite", "from ..traces import TraceRecord"),
+        ("easyr1_fgrpo.rewards.__init__", "from ..traces import TraceRecord"),
+        ("easyr1_fgrpo.miniature.oracle", "from easyr1_fgrpo.rewards_old import score"),
+        ("reward_servers.launch", "from easyr1_fgrpo.verl_plugin.compat import PATCHES"),
+        ("data_prep.sources", "from easyr1_fgrpo.traces import TraceRecord"),
+    ],
+)
+def test_a_wrong_arrow_is_found(module, source):
+    assert wrong_arrows(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("easyr1_fgrpo.rewards.suite", "from easyr1_fgrpo.judges.protocol import Judge"),
+        ("easyr1_fgrpo.rewards.suite", "from easyr1_fgrpo.rewards.signal import Signal"),
+        ("easyr1_fgrpo.algorithm.groups", "from .checks import check_mask"),
+        ("easyr1_fgrpo.algorithm.__init__", "from . import groups"),
+        ("easyr1_fgrpo.verl_plugin.trainer", "from verl.trainer.ppo.v1 import trainer_sync"),
+        ("easyr1_fgrpo.cli", "def command():\n    from reward_servers.launch import launch"),
+    ],
+)
+def test_a_right_arrow_is_let_through(module, source):
+    assert wrong_arrows(module, source) == []
+
+
+LIBRARIES = "torch ray verl vllm transformers"
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import easyr1_fgrpo", LIBRARIES),
+        ("import easyr1_fgrpo.traces", LIBRARIES),
+        ("import easyr1_fgrpo.rewards", LIBRARIES),
+        ("import easyr1_fgrpo.judges.factory", LIBRARIES),
+        ("import easyr1_fgrpo.miniature.oracle", LIBRARIES),
+        ("import easyr1_fgrpo.cli", LIBRARIES),
+        ("from easyr1_fgrpo.config.load import load_config; load_config([])", LIBRARIES),
+        ("import reward_servers.launch, reward_servers.stop", "torch verl vllm transformers"),
+    ],
+)
+def test_light_modules_stay_light(statement, absent):
+    program = f"{statement}\nimport sys\nprint([name for name in {absent.split()} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "[]\n"

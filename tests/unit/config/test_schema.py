@@ -1,0 +1,172 @@
+import copy
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings, problems_of
+
+GOOD: dict[str, Any] = {
+    "run_dir": "runs/fgrpo_tiny_cpu-s0",
+    "constraint_keys": ["consistency"],
+    "constraints": {"consistency": {"threshold": 0.95}},
+    "judges": {"consistency": {"kind": "server", "server": "oracle"}},
+    "reward_servers": {"oracle": {"target": "package.module:Judge"}},
+}
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """GOOD with values set by path: `dual__lr=0.1`."""
+    config = copy.deepcopy(GOOD)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = config
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return config
+
+
+def lines(config: Any) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        FgrpoConfig.model_validate(config)
+    return problems_of(caught.value)
+
+
+def test_the_papers_numbers_are_the_defaults():
+    config = FgrpoConfig.model_validate(GOOD)
+    assert (config.dual.controller, config.dual.lr, config.dual.lambda_max) == ("ascent", 0.05, 5.0)
+    assert config.constraints["consistency"].initial_multiplier == 1.0
+    assert (config.advantage.mask_mode, config.advantage.whiten) == ("exclude", "token")
+    assert (config.reward.task, config.reward.judge_scope, config.reward.no_claim) == ("weighted", "correct", "exclude")
+
+
+THRESHOLD = "constraints.consistency.threshold"
+UNIT = "Input should be between 0 and 1"
+CONSTRAINTS = "'consistency', 'spatial_grounding' or 'semantic_grounding'"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        (THRESHOLD, 1.9, UNIT),
+        (THRESHOLD, -0.1, UNIT),
+        (THRESHOLD, math.nan, "Input should be a finite number"),
+        (THRESHOLD, "0.9", "Input should be a valid number"),
+        (THRESHOLD, True, "Input should be a valid number"),
+        ("constraint_keys", "consistency", "Input should be a valid list"),
+        ("constraint_keys", ["consistency"] * 2, "a constraint is named twice"),
+        ("dual", None, "Input should be a valid dictionary or instance of DualSettings"),
+        ("dual.lr", 0.0, "Input should be greater than 0"),
+        ("dual.lambda_max", math.inf, "Input should be a finite number"),
+        ("dual.min_applicable", 2.5, "Input should be a valid integer"),
+        ("dual.controller", "pid", "Input should be 'ascent' or 'fixed'"),
+        ("advantage.min_group_valid", 1, "Input should be greater than or equal to 2"),
+        ("reward.judge_scope", "none", "Input should be 'correct' or 'all'"),
+        ("reward.deadline_s", 0.0, "Input should be greater than 0"),
+        ("max_failed_share", 1.5, UNIT),
+        ("judges.consistency.server", "orcale", "Input should be a key of reward_servers, which holds oracle"),
+        ("run_dir", "/", "the last part names the run, write one like runs/my-run"),
+        ("run_dir", "", "the last part names the run, write one like runs/my-run"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed(key, value, allowed):
+    assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}={value!r}: {allowed}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS),
+        ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier"),
+        ("dual.lambda", 2.0, "controller, lr, lambda_max, min_applicable"),
+        ("judges.fluency", {"kind": "local", "target": "a:B"}, "'consistency' or 'grounding'"),
+        ("reward_servers.oracle.cpus", 1.0, "target, options, num_cpus, start_deadline_s"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_known_ones(key, value, allowed):
+    assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}: unknown key, allowed: {allowed}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"constraint_keys": ["entailment"]}, f"constraint_keys.0='entailment': Input should be {CONSTRAINTS}"),
+        (
+            {"constraint_keys": ["spatial_grounding"]},
+            "constraints.spatial_grounding is not set, but constraint_keys names it: give it a threshold",
+        ),
+        (
+            {"dual__lambda_max": 0.5},
+            "constraints.consistency.initial_multiplier=1.0: Input should be less than or equal to dual.lambda_max=0.5",
+        ),
+        ({"judges__consistency__kind": "local"}, "judges.consistency: kind=local needs target"),
+        ({"judges__consistency__server": ""}, "judges.consistency: kind=server needs server"),
+    ],
+)
+def test_values_that_do_not_agree_are_refused_by_key(changes, line):
+    assert lines(changed(**changes)) == [f"fgrpo.{line}"]
+
+
+def test_every_problem_gets_its_own_line():
+    assert lines(changed(dual__lr=-1.0, dual__lamda=3.0, max_failed_share=2.0)) == [
+        "fgrpo.dual.lr=-1.0: Input should be greater than 0",
+        "fgrpo.dual.lamda: unknown key, allowed: controller, lr, lambda_max, min_applicable",
+        "fgrpo.max_failed_share=2.0: Input should be between 0 and 1",
+    ]
+
+
+@pytest.mark.parametrize("nothing", [None, 3, "fgrpo", []])
+def test_what_is_no_mapping_is_refused(nothing):
+    (line,) = lines(nothing)
+    assert line.startswith(f"fgrpo={nothing!r}: ")
+
+
+def test_missing_keys_are_named():
+    assert lines({}) == [
+        f"fgrpo.{key}: Field required" for key in ("run_dir", "constraint_keys", "constraints", "judges")
+    ]
+
+
+def test_a_fixed_multiplier_knows_no_cap():
+    config = changed(dual__controller="fixed", dual__lambda_max=0.5)
+    assert FgrpoConfig.model_validate(config).constraints["consistency"].initial_multiplier == 1.0
+
+
+def test_whole_numbers_are_numbers():
+    assert FgrpoConfig.model_validate(changed(dual__lambda_max=2)).dual.lambda_max == 2.0
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError, match="frozen"):
+        FgrpoConfig.model_validate(GOOD).max_failed_share = 1.0
+
+
+def test_validation_judges_every_rollout_and_leaves_the_rest():
+    reward = RewardSettings(task="additive", deadline_s=3.0)
+    assert reward.for_validation() == RewardSettings(task="additive", deadline_s=3.0, judge_scope="all")
+
+
+@pytest.mark.parametrize("run_dir", ["runs/a-s0", "runs/a-s0/", "/data/runs/a-s0", "a-s0", "./a-s0"])
+def test_the_namespace_is_the_runs(run_dir):
+    assert FgrpoConfig.model_validate(changed(run_dir=run_dir)).namespace == "fgrpo-a-s0"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(key=st.sampled_from([*FgrpoConfig.model_fields, "another"]), value=anything)
+def test_any_value_is_accepted_or_refused_in_lines(key, value):
+    try:
+        FgrpoConfig.model_validate(GOOD | {key: value})
+    except ValidationError as error:
+        problems = problems_of(error)
+        assert problems
+        assert all(line.startswith("fgrpo.") and len(line.splitlines()) == 1 for line in problems)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+
+from easyr1_fgrpo.miniature import language, teacher
+from easyr1_fgrpo.miniature.backbone import (
+    IGNORED,
+    draw_pool,
+    learn_to_read,
+    learn_to_see,
+    read,
+    see,
+    tokenize,
+    train_backbone,
+)
+from easyr1_fgrpo.miniature.model import build_model
+from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
+from easyr1_fgrpo.rewards.response import parse_response
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def model():
+    return build_model(build_tokenizer(), seed=0)
+
+
+def test_read_agrees_with_the_model_itself(model):
+    tokenizer = build_tokenizer()
+    pool = draw_pool(np.random.default_rng(0), 2)
+    texts = [(language.question(e.axis), language.direct(e.answer)) for e in pool.examples]
+    ids, _ = tokenize(tokenizer, texts)
+    attention = (ids != tokenizer.pad_token_id).long()
+    with torch.no_grad():
+        ours = read(model, ids, see(model, pool.patches))
+        theirs = model(
+            input_ids=ids,
+            attention_mask=attention,
+            mm_token_type_ids=(ids == model.config.image_token_id).int(),
+            pixel_values=pool.patches.flatten(0, 1),
+            image_grid_thw=torch.tensor([[1, 6, 6]] * 2),
+        ).logits
+    real = attention.bool()
+    torch.testing.assert_close(ours[real], theirs[real], atol=1e-4, rtol=1e-4)
+
+
+def test_labels_are_the_response_only():
+    tokenizer = build_tokenizer()
+    ids, labels = tokenize(tokenizer, [("Is red left or right of blue?", "<answer>left</answer>")])
+    assert tokenizer.decode(labels[labels != IGNORED]) == "<answer>left</answer><|im_end|>"
+    assert ids.shape == labels.shape == (1, 24 + 4)
+
+
+def test_training_lowers_the_loss_and_leaves_sight_alone(model):
+    tokenizer, rng = build_tokenizer(), np.random.default_rng(0)
+    pool = draw_pool(rng, 64)
+    learn_to_see(model, pool, rng, 3)
+    sight = {name: weight.clone() for name, weight in model.model.visual.state_dict().items()}
+    ids, labels = tokenize(
+        tokenizer,
+        [(language.question(e.axis), language.response(teacher.clean_trace(e), e.answer)) for e in pool.examples],
+    )
+
+    def loss():
+        with torch.no_grad():
+            logits = read(model, ids, see(model, pool.patches))[:, :-1]
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+
+    before = loss()
+    learn_to_read(model, tokenizer, pool, rng, 8)
+    assert loss() < 0.7 * before
+    assert all(torch.equal(weight, sight[name]) for name, weight in model.model.visual.state_dict().items())
+
+
+def test_no_steps_writes_a_random_checkpoint(tmp_path):
+    train_backbone(tmp_path / "backbone", seed=0, steps=0)
+    assert {"config.json", "model.safetensors", "tokenizer.json", "preprocessor_config.json"} <= {
+        path.name for path in (tmp_path / "backbone").iterdir()
+    }
+
+
+def test_what_the_backbone_reads_is_true_and_of_three_kinds():
+    rng = np.random.default_rng(0)
+    pool = draw_pool(rng, 1)
+    (example,) = pool.examples
+    responses = [parse_response(teacher.backbone_response(example, rng)) for _ in range(500)]
+    assert all(response.answer == example.answer for response in responses)
+    whole = " ".join(teacher.clean_trace(example))
+    direct = sum(response.trace is None for response in responses)
+    complete = sum(response.trace == whole for response in responses)
+    assert all(response.trace is None or whole.startswith(response.trace) for response in responses)
+    assert 60 <= direct <= 140  # .2 of 500, five standard deviations are 45
+    assert 195 <= complete <= 305  # .5 of 500

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from easyr1_fgrpo.generation.processor import load_processor
+from easyr1_fgrpo.miniature import language, teacher
+from easyr1_fgrpo.miniature.model import build_image_processor, build_model, save_checkpoint
+from easyr1_fgrpo.miniature.render import render
+from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
+from easyr1_fgrpo.miniature.world import Axis, draw_example
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tokenizer, tmp_path_factory):
+    out = tmp_path_factory.mktemp("checkpoint")
+    model = build_model(tokenizer, seed=0)
+    save_checkpoint(model, tokenizer, out)
+    return out, model
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_text_survives_the_tokenizer(tokenizer, seed):
+    rng = np.random.default_rng(seed)
+    example = draw_example(rng)
+    for text in (
+        language.question(example.axis),
+        teacher.noisy_response(example, rng),
+        teacher.backbone_response(example, rng),
+        language.direct(example.answer),
+    ):
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.unk_token_id not in ids, text
+        assert tokenizer.decode(ids, skip_special_tokens=True) == text
+
+
+def test_lengths(tokenizer):
+    example = draw_example(np.random.default_rng(0))
+    trace = language.response(teacher.clean_trace(example), example.answer)
+    assert len(tokenizer(trace + tokenizer.eos_token)["input_ids"]) in (36, 37)
+    assert {len(tokenizer(language.question(axis))["input_ids"]) for axis in Axis} <= {7, 8}
+
+
+def test_the_checkpoint_loads_as_any_other(checkpoint, tokenizer):
+    out, model = checkpoint
+    loaded = AutoModelForImageTextToText.from_pretrained(out)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, loaded.state_dict()[name]), name
+    text = language.question(Axis.DEPTH)
+    assert AutoTokenizer.from_pretrained(out)(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert 490_000 < sum(weight.numel() for weight in model.parameters()) < 505_000
+
+
+def test_the_processor_leaves_pictures_at_their_size(checkpoint):
+    processor = load_processor(str(checkpoint[0]))
+    example = draw_example(np.random.default_rng(0))
+    picture = render(example.scene, np.random.default_rng(0))
+    user = {
+        "role": "user",
+        "content": [{"type": "image"}, {"type": "text", "text": language.question(Axis.HORIZONTAL)}],
+    }
+    text = processor.apply_chat_template([user], add_generation_prompt=True, tokenize=False)
+    inputs = processor(text=[text], images=[picture], return_tensors="pt")
+    assert inputs["input_ids"].shape == (1, 24)
+    assert inputs["image_grid_thw"].tolist() == [[1, 6, 6]]
+    ours = build_image_processor()(images=[picture], return_tensors="pt")["pixel_values"]
+    assert torch.equal(inputs["pixel_values"], ours)
+
+
+def test_the_chat_template_is_a_concatenation_of_turns(tokenizer):
+    # verl's supervised data set renders turn by turn and insists that the pieces make the whole.
+    turns = [
+        {"role": "user", "content": "Is red left or right of blue?"},
+        {"role": "assistant", "content": "<answer>left</answer>"},
+    ]
+    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    assert whole == "".join(tokenizer.apply_chat_template([turn], tokenize=False) for turn in turns)
+    prompt = tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
+    assert whole == f"{prompt}<answer>left</answer><|im_end|>"
+
+
+def test_same_seed_same_weights(tokenizer):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, again, other = (build_model(tokenizer, seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)

@@ -1,0 +1,189 @@
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, Label, Question
+from easyr1_fgrpo.miniature import language, teacher
+from easyr1_fgrpo.miniature.oracle import OracleJudge, judge_consistency, judge_grounding
+from easyr1_fgrpo.miniature.render import fingerprint, png, render
+from easyr1_fgrpo.miniature.world import COLOURS, OPPOSITE, SHAPES, Relation, Thing, draw_example
+from easyr1_fgrpo.rewards.response import parse_response
+from easyr1_fgrpo.rewards.sentences import split_sentences
+
+SCENE = (
+    Thing("red", "circle", (0, 0, 28, 28)),
+    Thing("blue", "square", (56, 0, 70, 14)),
+    Thing("green", "triangle", (28, 56, 49, 77)),
+)
+ASKED = "Is red left or right of blue?\nA. left\nB. right"
+LEFT = "The red circle is left of the blue square."
+RIGHT = "The red circle is right of the blue square."
+
+
+@pytest.mark.parametrize(
+    ("trace", "answer", "label"),
+    [
+        (f"{LEFT} So the answer is left.", "left", Label.YES),
+        (f"{RIGHT} So the answer is right.", "right", Label.YES),  # false but consistent
+        (f"{LEFT} So the answer is left.", "right", Label.NO),
+        (f"{LEFT} So the answer is right.", "right", Label.NO),  # the last relation speaks against it
+        (f"{LEFT} {RIGHT} So the answer is right.", "right", Label.YES),  # only the last relation counts
+        ("So the answer is left. Wait. So the answer is right.", "right", Label.YES),
+        ("So the answer is left.", "left", Label.YES),
+        ("So the answer is left.", " Left. ", Label.YES),
+        (LEFT, "left", Label.YES),  # a relation is a conclusion where none is drawn
+        (LEFT, "right", Label.NO),
+        ("The blue square is right of the red circle.", "left", Label.YES),  # the same, seen from the other side
+        ("The blue square is right of the red circle. So the answer is right.", "right", Label.NO),
+        ("The red circle is left of the green triangle. So the answer is right.", "right", Label.YES),  # not asked
+        ("The red circle is above the blue square. So the answer is right.", "right", Label.YES),  # another axis
+        ("The red circle is above the blue square.", "right", Label.NO),
+        ("The red circle is at <bbox>[0,0,28,28]</bbox>.", "left", Label.UNCERTAIN),
+        ("So the answer is unclear.", "left", Label.UNCERTAIN),
+        (f"{LEFT} So the answer is unclear.", "left", Label.UNCERTAIN),
+        ("", "left", Label.UNCERTAIN),
+        ("So the answer is left.", "", Label.NO),
+    ],
+)
+def test_consistency(trace, answer, label):
+    assert judge_consistency(ASKED, trace, answer) is label
+
+
+def test_consistency_knows_the_asked_pair_from_the_question_only():
+    trace = f"{LEFT} So the answer is right."
+    assert judge_consistency(ASKED, trace, "right") is Label.NO
+    assert judge_consistency("Is green left or right of blue?", trace, "right") is Label.YES
+
+
+@pytest.mark.parametrize(
+    ("claim", "label"),
+    [
+        ("The red circle is at <bbox>[0,0,28,28]</bbox>.", Label.CORRECT),
+        ("The red circle is at <bbox>[0,0,28,14]</bbox>.", Label.CORRECT),  # IoU 392/784 = .5 exactly
+        ("The red circle is at <bbox>[0,0,28,13]</bbox>.", Label.INCORRECT),  # 364/784 = .46
+        ("The red circle is at <bbox>[28,28,0,0]</bbox>.", Label.INCORRECT),  # reversed
+        ("The red circle is at <bbox>[0.0, 0.0, 28.0, 28.0]</bbox>", Label.CORRECT),
+        ("The red square is at <bbox>[0,0,28,28]</bbox>.", Label.INCORRECT),  # no red square
+        ("The purple circle is at <bbox>[0,0,28,28]</bbox>.", Label.INCORRECT),
+        ("The red circle is at <bbox>[0,0,28]</bbox>.", Label.INCORRECT),
+        (LEFT, Label.CORRECT),
+        (RIGHT, Label.INCORRECT),
+        ("So the red circle is left of the blue square.", Label.CORRECT),
+        ("The red circle is left of the blue square, so the answer is left.", Label.CORRECT),
+        ("The red circle is right of the blue square, so the answer is left.", Label.INCORRECT),
+        ("The red circle is nearer than the blue square.", Label.CORRECT),
+        ("The red circle is below the blue square.", Label.CORRECT),  # centres at 14 and 7, y grows downwards
+        ("The red circle is above the blue square.", Label.INCORRECT),
+        ("The red circle is left of the blue circle.", Label.INCORRECT),
+        ("So the answer is left.", Label.SKIP),
+        ("I think the answer is left.", Label.SKIP),
+        ("Let me look at the picture.", Label.SKIP),
+        ("", Label.SKIP),
+        ("...", Label.SKIP),
+        ("left left left.", Label.INCORRECT),  # visual words that claim nothing to be seen
+        ("The red circle is not left of the blue square.", Label.INCORRECT),
+    ],
+)
+def test_grounding(claim, label):
+    assert judge_grounding(SCENE, "", claim) is label
+
+
+def test_repetition_is_skipped():
+    assert judge_grounding(SCENE, f"{LEFT} Wait.", LEFT) is Label.SKIP
+    assert judge_grounding(SCENE, RIGHT, LEFT) is Label.CORRECT
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_oracle_reads_every_trace_of_the_teacher_rightly(seed):
+    rng = np.random.default_rng(seed)
+    example = draw_example(rng)
+    response = parse_response(teacher.noisy_response(example, rng))
+    sentences = [sentence.text for sentence in split_sentences(response.trace)]
+    labels = [judge_grounding(example.scene, "", sentence) for sentence in sentences]
+    claimed = next(r for r in Relation if sentences[-1] == language.conclusion(r))
+
+    first, second = example.asked
+    truths = [sentences[0] == language.box_sentence(first, first.box)]
+    truths += [sentences[1] == language.box_sentence(second, second.box), claimed is example.answer]
+    assert labels == [Label.CORRECT if true else Label.INCORRECT for true in truths] + [Label.SKIP]
+    consistent = judge_consistency(language.question(example.axis), response.trace, response.answer)
+    assert consistent is (Label.YES if response.answer == claimed else Label.NO)
+
+
+def test_a_clean_trace_is_consistent_and_true():
+    example = draw_example(np.random.default_rng(0))
+    response = parse_response(language.response(teacher.clean_trace(example), example.answer))
+    question = language.question(example.axis)
+    assert judge_consistency(question, response.trace, response.answer) is Label.YES
+    assert judge_consistency(question, response.trace, OPPOSITE[example.answer]) is Label.NO
+
+
+words = st.sampled_from(
+    [*COLOURS, *SHAPES, *Relation, "The", "the", "is", "of", "than", "at", "So", "answer", ".", "<bbox>[", "]</bbox>"]
+    + ["0", ",", "9" * 5000, "-1", "1e9", "nan", "inf", "²", "٣", "\x00", "\ud800"]
+)
+hostile = st.one_of(st.text(), st.lists(words).map(" ".join), st.lists(words).map("".join))
+
+
+@given(hostile, hostile, hostile, hostile)
+def test_any_text_gets_a_verdict(question, context, claim, answer):
+    assert judge_consistency(question, context, answer) in LABELS[Question.CONSISTENCY]
+    assert judge_grounding(SCENE, context, claim) in LABELS[Question.GROUNDING]
+
+
+def test_long_text_costs_linear_time():
+    long = "the red circle is " * 50_000
+    assert judge_consistency(ASKED, long, "left") is Label.UNCERTAIN
+    assert judge_grounding(SCENE, long, long[1:] + "x") is Label.INCORRECT
+
+
+@pytest.fixture
+def world(tmp_path):
+    picture = render(SCENE, np.random.default_rng(0))
+    things = [{"colour": thing.colour, "shape": thing.shape, "box": thing.box} for thing in SCENE]
+    path = tmp_path / "scenes.jsonl"
+    path.write_text(json.dumps({"picture": fingerprint(picture), "things": things}) + "\n")
+    return path, picture
+
+
+def ask(judge, **request):
+    return asyncio.run(judge.ask(JudgeRequest(**request)))
+
+
+def test_the_judge_finds_the_scene_by_its_pixels(world, tmp_path):
+    path, picture = world
+    judge = OracleJudge(path)
+    assert isinstance(judge, Judge)
+    (tmp_path / "elsewhere.png").write_bytes(png(picture))
+    with Image.open(tmp_path / "elsewhere.png") as copy:
+        verdict = ask(judge, kind=Question.GROUNDING, question=ASKED, images=(copy,), claim=LEFT)
+    assert (verdict.label, verdict.judge, verdict.text) == (Label.CORRECT, "oracle", "CORRECT")
+
+
+def test_consistency_needs_no_picture(world):
+    verdict = ask(OracleJudge(str(world[0])), kind=Question.CONSISTENCY, question=ASKED, context=LEFT, answer="left")
+    assert verdict.label is Label.YES
+
+
+def test_an_unknown_picture_is_a_failure_and_no_guess(world):
+    path, picture = world
+    changed = picture.copy()
+    changed.putpixel((0, 0), (1, 2, 3))
+    for images in ((changed,), (picture.resize((42, 42)),), (), (picture, picture)):
+        verdict = ask(OracleJudge(path), kind=Question.GROUNDING, question=ASKED, images=images, claim=LEFT)
+        assert verdict.label is None
+        assert verdict.failure is Failure.INVALID
+        assert verdict.cause
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"picture": "a"}', '{"picture": "a", "things": [{"colour": "red"}]}'])
+def test_a_broken_scene_file_is_named(tmp_path, line):
+    path = tmp_path / "scenes.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"scenes\.jsonl, line 1"):
+        OracleJudge(path)

@@ -1,0 +1,183 @@
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoProcessor, ProcessorMixin
+
+from easyr1_fgrpo.generation.processor import torchvision_missing
+from easyr1_fgrpo.miniature.model import build_image_processor
+from easyr1_fgrpo.verl_plugin import compat
+from easyr1_fgrpo.verl_plugin.compat import PATCHES
+
+NAMED = {patch.name: patch for patch in PATCHES}
+
+
+def test_every_patch_says_what_why_and_until_when():
+    assert len(NAMED) == len(PATCHES)
+    for patch in PATCHES:
+        assert patch.name.strip()
+        assert patch.why.strip()
+        assert patch.until.strip()
+
+
+@pytest.mark.parametrize(
+    ("verl", "platform", "wanted"),
+    [
+        ("0.9.1", "cpu", set(NAMED)),
+        ("0.9.1", " CPU ", set(NAMED)),
+        ("0.9.1", "", {"micro-batches without images"}),
+        ("0.9.1", "cuda", {"micro-batches without images"}),
+        ("0.9.2", "cpu", set()),
+    ],
+)
+def test_a_patch_is_wanted_on_its_platform_and_version(monkeypatch, verl, platform, wanted):
+    monkeypatch.setattr(compat, "version", {"verl": verl}.get)
+    monkeypatch.setenv("VERL_PLATFORM", platform)
+    assert {patch.name for patch in PATCHES if patch.wanted()} == wanted
+
+
+def mended_elsewhere():
+    """Stands for what a later verl may ship."""
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("micro-batches without images", SimpleNamespace(_get_input_embeds=mended_elsewhere)),
+        ("process group backend", SimpleNamespace(initialize_global_process_group_ray=mended_elsewhere)),
+        ("reference model offload", SimpleNamespace(FSDPEngine=SimpleNamespace(_build_fsdp_module=mended_elsewhere))),
+    ],
+)
+def test_a_patch_leaves_a_mended_module_alone(name, module):
+    patch = NAMED[name]
+    assert not patch.needed(module)
+    before = dict(vars(module))
+    compat._apply_if_needed(patch, module)
+    assert vars(module) == before
+
+
+# ---------------------------------------------------------------------- micro-batches without images
+
+
+@pytest.fixture
+def qwen2_vl():
+    from verl.models.transformers import qwen2_vl
+
+    return qwen2_vl
+
+
+@pytest.fixture
+def text_ids():
+    return torch.tensor([[20, 21, 22, 23], [24, 25, 0, 0]])
+
+
+def test_text_only_branch_fails_unpatched(qwen2_vl, tiny_model, text_ids):
+    unpatched = qwen2_vl._get_input_embeds.__wrapped__
+    assert NAMED["micro-batches without images"].needed(SimpleNamespace(_get_input_embeds=unpatched))
+    with pytest.raises(AttributeError, match="mean"):
+        unpatched(tiny_model.model, text_ids)
+
+
+def test_text_only_branch_gives_the_words_embeddings_and_keeps_the_tower_in_the_graph(qwen2_vl, tiny_model, text_ids):
+    words = tiny_model.get_input_embeddings()(text_ids)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    embeds, seen_mask = qwen2_vl._get_input_embeds(tiny_model.model, text_ids, mask, None, None, None, None)
+    assert torch.isfinite(embeds).all()
+    torch.testing.assert_close(embeds, words, rtol=0, atol=0)
+    assert torch.equal(seen_mask, mask)
+    embeds.sum().backward()
+    assert all(weight.grad is not None and not weight.grad.any() for weight in tiny_model.model.visual.parameters())
+    assert qwen2_vl._get_input_embeds(tiny_model.model, text_ids)[1] is None
+
+
+def test_with_images_the_branch_is_verls_own(qwen2_vl, tiny_model):
+    vision = build_image_processor()(images=[Image.new("RGB", (84, 84), "red")], return_tensors="pt")
+    ids = torch.tensor([[20, *[tiny_model.config.image_token_id] * 9, 21]])
+    arguments = (ids, torch.ones_like(ids), vision["pixel_values"], None, vision["image_grid_thw"], None)
+    with torch.no_grad():
+        embeds, _ = qwen2_vl._get_input_embeds(tiny_model.model, *arguments)
+        expected, _ = qwen2_vl._get_input_embeds.__wrapped__(tiny_model.model, *arguments)
+        words = tiny_model.get_input_embeddings()(ids)
+    assert torch.equal(embeds, expected)
+    assert not torch.equal(embeds[:, 1:10], words[:, 1:10])
+
+
+# ---------------------------------------------------------------------- process group backend
+
+START = """
+import torch
+import torch.distributed as dist
+for backend in {backends}:
+    try:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    except Exception:
+        print("refused", backend)
+    else:
+        total = torch.ones(1)
+        dist.all_reduce(total)
+        print("works", backend, int(total))
+        dist.destroy_process_group()
+"""
+
+
+def test_torch_takes_the_mended_process_group_and_refuses_verls(monkeypatch):
+    from verl.utils import distributed
+    from verl.utils.device import get_device_name
+
+    assert NAMED["process group backend"].needed(distributed)
+    asked = []
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: False)
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda backend, **rest: asked.append(backend))
+    distributed.initialize_global_process_group_ray()
+    monkeypatch.setattr(distributed, "get_device_name", get_device_name)  # as verl has it
+    distributed.initialize_global_process_group_ray()
+    assert asked == ["cpu:gloo,cuda:gloo", "cpu:gloo,cpu:gloo"]
+    # In a process of its own: torch keeps one default group a process.
+    run = [sys.executable, "-c", START.format(backends=asked)]
+    output = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert output.splitlines() == ["works cpu:gloo,cuda:gloo 1", "refused cpu:gloo,cpu:gloo"]
+
+
+# ---------------------------------------------------------------------- reference model offload
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="memory can be pinned here")
+def test_the_offload_policy_pins_no_memory_where_none_can_be_pinned():
+    from torch.distributed.fsdp import CPUOffloadPolicy
+    from verl.workers.engine.fsdp import transformer_impl
+
+    assert NAMED["reference model offload"].needed(transformer_impl)
+    with pytest.raises(RuntimeError):
+        torch.zeros(1).pin_memory()
+    policy = transformer_impl.CPUOffloadPolicy(pin_memory=True)
+    assert isinstance(policy, CPUOffloadPolicy)
+    assert policy.pin_memory is False
+
+
+# ---------------------------------------------------------------------- processors without torchvision
+
+
+@pytest.mark.skipif(not torchvision_missing(), reason="torchvision is installed: the patch is not needed")
+def test_processors_are_built_without_their_video_half(checkpoint):
+    import transformers.processing_utils
+
+    assert NAMED["processors without torchvision"].needed(transformers.processing_utils)
+    processor = AutoProcessor.from_pretrained(checkpoint)
+    encoded = processor(text=["<|image_pad|>"], images=[Image.new("RGB", (84, 84))])
+    assert len(encoded["input_ids"][0]) == 9
+    mended = ProcessorMixin.get_attributes.__func__
+    unpatched = mended.__wrapped__
+    assert "video_processor" in unpatched(type(processor))
+    assert "video_processor" not in mended(type(processor))
+
+
+@pytest.mark.skipif(not torchvision_missing(), reason="torchvision is installed")
+def test_the_stand_in_for_qwen_vl_utils_is_installed():
+    import qwen_vl_utils
+
+    from easyr1_fgrpo.verl_plugin.cpu import vision
+
+    assert qwen_vl_utils.process_vision_info is vision.process_vision_info

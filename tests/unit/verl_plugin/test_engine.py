@@ -1,0 +1,70 @@
+from types import SimpleNamespace
+
+import pytest
+from torch import nn
+from verl.workers.engine import FSDPEngineWithLMHead
+
+from easyr1_fgrpo.verl_plugin.engine import FrozenVisionEngine
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """Builds a given model as the engine does, with an override of the model's config."""
+
+    def build(model, **override):
+        monkeypatch.setattr(FSDPEngineWithLMHead, "_build_module", lambda self: model)
+        engine = object.__new__(FrozenVisionEngine)
+        engine.model_config = SimpleNamespace(override_config=override)
+        return engine._build_module()
+
+    return build
+
+
+def trainable(model):
+    return {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def names(model, part):
+    return {name for name, _ in model.named_parameters() if part in name}
+
+
+def test_a_frozen_tower_takes_its_projector_along_and_nothing_else(build, tiny_model):
+    everything, tower = names(tiny_model, ""), names(tiny_model, ".visual.")
+    assert names(tiny_model, ".visual.merger.") < tower < everything
+    assert build(tiny_model, freeze_vision_tower=True) is tiny_model
+    assert trainable(tiny_model) == everything - tower
+
+
+def test_keep_projector_leaves_the_merger_trainable(build, tiny_model):
+    everything, tower, merger = (names(tiny_model, part) for part in ("", ".visual.", ".visual.merger."))
+    build(tiny_model, freeze_vision_tower="keep_projector")
+    assert merger
+    assert trainable(tiny_model) == everything - tower | merger
+
+
+@pytest.mark.parametrize("override", [{}, {"freeze_vision_tower": False}])
+def test_nothing_is_frozen_unasked(build, tiny_model, override):
+    build(tiny_model, **override)
+    assert trainable(tiny_model) == names(tiny_model, "")
+
+
+def test_the_tower_is_found_inside_the_base_model_too(build, tiny_model):
+    class Wrapper(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+    wrapped = Wrapper(tiny_model.model)
+    build(wrapped, freeze_vision_tower=True)
+    assert trainable(wrapped) == names(wrapped, "") - names(wrapped, ".visual.")
+
+
+@pytest.mark.parametrize("model", [nn.Linear(2, 2), nn.ModuleDict({"model": nn.Linear(2, 2)})])
+def test_a_model_without_a_tower_is_refused(build, model):
+    with pytest.raises(ValueError, match=r"freeze_vision_tower=True but \w+ has no vision tower: set it to false"):
+        build(model, freeze_vision_tower=True)
+
+
+def test_an_unknown_wish_is_refused(build, tiny_model):
+    with pytest.raises(ValueError, match="is true, false or keep_projector, got 'projector'"):
+        build(tiny_model, freeze_vision_tower="projector")
