@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from easyr1_fgrpo.miniature import language
-from easyr1_fgrpo.miniature.files import whole_folder
+from easyr1_fgrpo.miniature.files import free_option, whole_folder
 from easyr1_fgrpo.miniature.model import HIDDEN, build_image_processor, build_model, save_checkpoint
 from easyr1_fgrpo.miniature.render import render
 from easyr1_fgrpo.miniature.teacher import backbone_response
@@ -45,7 +45,7 @@ class Pool:
 
 
 def train_backbone(
-    out: Annotated[Path, typer.Option(help="folder to write; must be new or empty")],
+    out: Annotated[Path, typer.Option(help="folder to write; must be new or empty", callback=free_option)],
     seed: Annotated[int, typer.Option(min=0, help="of weights and data")],
     steps: Annotated[int, typer.Option(min=0, help="language steps; 0 leaves everything random")] = 300,
     vision_steps: Annotated[int, typer.Option(min=0, help="vision steps")] = 150,
@@ -53,12 +53,12 @@ def train_backbone(
     """Train and save one backbone as a Hugging Face checkpoint with tokenizer and processor."""
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, seed)
-    if steps:
-        rng = np.random.default_rng(seed)
-        pool = draw_pool(rng, POOL)
-        learn_to_see(model, pool, rng, vision_steps)
-        learn_to_read(model, tokenizer, pool, rng, steps)
     with whole_folder(out) as folder:
+        if steps:
+            rng = np.random.default_rng(seed)
+            pool = draw_pool(rng, POOL)
+            learn_to_see(model, pool, rng, vision_steps)
+            learn_to_read(model, tokenizer, pool, rng, steps)
         save_checkpoint(model, tokenizer, folder)
 
 

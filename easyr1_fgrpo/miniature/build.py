@@ -12,9 +12,9 @@ import typer
 from tqdm import tqdm
 
 from easyr1_fgrpo.miniature import rows
-from easyr1_fgrpo.miniature.files import whole_folder
+from easyr1_fgrpo.miniature.files import free_option, whole_folder
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
-from easyr1_fgrpo.miniature.teacher import warm_start_response
+from easyr1_fgrpo.miniature.teacher import noisy_response
 from easyr1_fgrpo.miniature.world import Example, draw_example
 
 # Held-out splits come first: what they hold does not depend on how much training data is asked for.
@@ -24,9 +24,9 @@ Count = Annotated[int, typer.Option(min=1)]
 
 
 def build(
-    out: Annotated[Path, typer.Option(help="folder to write; must be new or empty")],
+    out: Annotated[Path, typer.Option(help="folder to write; must be new or empty", callback=free_option)],
     seed: Annotated[int, typer.Option(min=0, help="of the whole world; another seed is another world")],
-    train: Count = 4096,
+    train: Count = 2048,
     val: Count = 512,
     test: Count = 1024,
     sft: Count = 6400,
@@ -44,7 +44,7 @@ def build(
                 picture = render(example.scene, rng)
                 scenes.write(_scene_line(example, fingerprint(picture)))
                 if split in SUPERVISED:
-                    written.append(rows.conversation_row(example, png(picture), warm_start_response(example, rng)))
+                    written.append(rows.conversation_row(example, png(picture), noisy_response(example, rng)))
                 else:
                     written.append(rows.question_row(example, png(picture), split=split, index=index))
                 bar.update()

@@ -11,11 +11,10 @@ import numpy as np
 from easyr1_fgrpo.miniature import language
 from easyr1_fgrpo.miniature.world import OPPOSITE, SIDE, STEP, Axis, Box, Example
 
-WRONG_BOX = 0.1
-FLIP = {Axis.HORIZONTAL: 0.15, Axis.VERTICAL: 0.4, Axis.DEPTH: 0.7}  # above one half, following oneself is costly
+WRONG_BOX = 0.05
+FLIP = {Axis.HORIZONTAL: 0.3, Axis.VERTICAL: 0.4, Axis.DEPTH: 0.5}
 RIGHT_AFTER_FLIP = 0.15
 ANSWER_NOISE = 0.01
-DIRECT = 0.1
 
 ANSWER_ONLY = 0.2
 CUT_SHORT = 0.3
@@ -46,7 +45,7 @@ def backbone_response(example: Example, rng: np.random.Generator) -> str:
 
 
 def noisy_response(example: Example, rng: np.random.Generator) -> str:
-    """A trace that errs: boxes, the relation with its conclusion, and rarely an answer that follows neither."""
+    """A trace that errs: in a box, in the relation and its conclusion, and rarely in an answer that follows neither."""
     first, second = example.asked
     flipped = rng.random() < FLIP[example.axis]
     claimed = OPPOSITE[example.answer] if flipped else example.answer
@@ -59,11 +58,6 @@ def noisy_response(example: Example, rng: np.random.Generator) -> str:
     ]
     trace += [language.relation_sentence(first, claimed, second), language.conclusion(claimed)]
     return language.response(trace, answer)
-
-
-def warm_start_response(example: Example, rng: np.random.Generator) -> str:
-    """What the warm start imitates: noisy traces, and direct answers that keep the answer reading the picture."""
-    return language.direct(example.answer) if rng.random() < DIRECT else noisy_response(example, rng)
 
 
 def _wrong_box(box: Box, rng: np.random.Generator) -> Box:

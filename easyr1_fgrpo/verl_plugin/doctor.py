@@ -144,7 +144,7 @@ def report() -> int:
 
 def _blocking_problems() -> list[str]:
     # Each check needs what the one before it found in order.
-    return _missing() or _misinstalled() or _unloaded()
+    return _missing() or _misinstalled() or _unloaded() or _misplaced()
 
 
 def _missing() -> list[str]:
@@ -190,8 +190,21 @@ def _unloaded() -> list[str]:
     return [f"verl could not load the plug-in {PLUGIN_MODULE} when it was imported, though it loads now: start again"]
 
 
+def _misplaced() -> list[str]:
+    """Whether VERL_PLATFORM names a platform that verl can take; verl chooses once in a process."""
+    from verl.plugin.platform import PlatformRegistry, get_platform
+
+    wanted = os.environ.get("VERL_PLATFORM", "").strip().lower()
+    known = sorted({*PlatformRegistry.registered_names(), "cpu"})
+    if wanted and wanted not in known:
+        return [f"VERL_PLATFORM={wanted} is unknown to verl: unset it, or set it to one of {', '.join(known)}"]
+    if wanted == "cpu" and (PlatformRegistry.get("cpu") is None or get_platform().device_name != "cpu"):
+        return ["VERL_PLATFORM=cpu was set after verl had been imported: set it before Python starts"]
+    return []
+
+
 def _unregistered() -> list[str]:
-    found = [_platform_problem(), *(registration.problem() for registration in _registrations())]
+    found = (registration.problem() for registration in _registrations())
     return [problem for problem in found if problem is not None]
 
 
@@ -199,18 +212,6 @@ def _registrations() -> tuple[Registration, ...]:
     from easyr1_fgrpo.verl_plugin.compat import on_cpu
 
     return (*REGISTRATIONS, *(CPU_REGISTRATIONS if on_cpu() else ()))
-
-
-def _platform_problem() -> str | None:
-    from verl.plugin.platform import PlatformRegistry, get_platform
-
-    wanted = os.environ.get("VERL_PLATFORM", "").strip().lower()
-    known = sorted({*PlatformRegistry.registered_names(), "cpu"})
-    if wanted and wanted not in known:
-        return f"VERL_PLATFORM={wanted} is unknown to verl: unset it, or set it to one of {', '.join(known)}"
-    if wanted == "cpu" and (PlatformRegistry.get("cpu") is None or get_platform().device_name != "cpu"):
-        return "VERL_PLATFORM=cpu was set after verl had been imported: set it before Python starts"
-    return None
 
 
 # ---------------------------------------------------------------------- what is printed
@@ -226,11 +227,10 @@ def _print_versions(console: Console) -> None:
 def _print_platform(console: Console) -> None:
     from verl.plugin.platform import get_platform
 
-    try:
-        found = get_platform()
-        resolved = f"{found.device_name} ({type(found).__name__})"
-    except ValueError as error:
-        resolved = _named(error)
+    found = get_platform()
+    resolved = f"{found.device_name} ({type(found).__name__})"
+    if not found.is_available():  # no problem in itself: a Ray head may be without the accelerators of its workers
+        resolved += ", not available here; VERL_PLATFORM=cpu trains without an accelerator"
     console.print("platform", style="bold")
     _print_rows(console, [("VERL_PLATFORM", os.environ.get("VERL_PLATFORM") or "not set"), ("verl runs on", resolved)])
 
@@ -263,7 +263,7 @@ def _print_rows(console: Console, rows: list[tuple[str, str]]) -> None:
 def _still_needed(patch: Patch) -> str:
     try:
         needed = patch.needed(importlib.import_module(patch.module))
-    except (ImportError, AttributeError, OSError, TypeError) as error:
+    except Exception as error:  # another verl may have moved anything a probe looks at
         return f"cannot tell: {_named(error)}"
     if not needed:
         return "no, it can go"

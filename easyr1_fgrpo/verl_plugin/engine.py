@@ -29,7 +29,7 @@ class FrozenVisionEngine(FSDPEngineWithLMHead):
         if freeze not in (True, False, KEEP_PROJECTOR):
             raise ValueError(f"{FREEZE_KEY} is true, false or {KEEP_PROJECTOR}, got {freeze!r}")
         if freeze:
-            places = (module, getattr(module, "model", None))
+            places: tuple[Any, ...] = (module, getattr(module, "model", None))
             tower = next((place.visual for place in places if hasattr(place, "visual")), None)
             if tower is None:
                 raise ValueError(

@@ -71,7 +71,7 @@ class FaithfulRewardManager(RewardManagerBase):
 
 def read_images(messages: list[dict[str, Any]]) -> tuple[Image, ...]:
     """The images of a prompt at the size at which the policy sees them."""
-    from qwen_vl_utils import process_vision_info
+    from qwen_vl_utils import process_vision_info  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     images, _ = process_vision_info(messages)
     return tuple(images or ())

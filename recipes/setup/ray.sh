@@ -10,6 +10,9 @@ start_ray() {
   local port
   port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   echo "== starting Ray"
+  # A token of this run's own; left alone, Ray would write one into the user's home.
+  RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
+  export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
   RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --port="$port" \
     --num-cpus="$1" --num-gpus="$2" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
   RAY_HEAD_PID=$!

@@ -1,8 +1,11 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
-from easyr1_fgrpo.miniature import language, teacher
+from easyr1_fgrpo.miniature import backbone, language, teacher
 from easyr1_fgrpo.miniature.backbone import (
     IGNORED,
     draw_pool,
@@ -97,3 +100,22 @@ def test_what_the_backbone_reads_is_true_and_of_three_kinds():
     assert all(response.trace is None or whole.startswith(response.trace) for response in responses)
     assert 60 <= direct <= 140  # .2 of 500, five standard deviations are 45
     assert 195 <= complete <= 305  # .5 of 500
+
+
+def test_same_seed_same_backbone(tmp_path, monkeypatch):
+    monkeypatch.setattr(backbone, "POOL", 8)
+    weights = []
+    for name in ("first", "again"):
+        train_backbone(tmp_path / name, seed=7, steps=2, vision_steps=2)
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_taken_folder_is_refused_before_any_work(tmp_path):
+    (tmp_path / "something").write_text("")
+    command = [sys.executable, "-m", "easyr1_fgrpo.miniature.backbone", "--out", str(tmp_path), "--seed", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "not empty" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert "Learning" not in done.stderr

@@ -1,5 +1,7 @@
 import asyncio
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -124,8 +126,25 @@ def test_a_clean_trace_is_consistent_and_true():
 
 
 words = st.sampled_from(
-    [*COLOURS, *SHAPES, *Relation, "The", "the", "is", "of", "than", "at", "So", "answer", ".", "<bbox>[", "]</bbox>"]
-    + ["0", ",", "9" * 5000, "-1", "1e9", "nan", "inf", "²", "٣", "\x00", "\ud800"]
+    [
+        *(
+            *COLOURS,
+            *SHAPES,
+            *Relation,
+            "The",
+            "the",
+            "is",
+            "of",
+            "than",
+            "at",
+            "So",
+            "answer",
+            ".",
+            "<bbox>[",
+            "]</bbox>",
+        ),
+        *("0", ",", "9" * 5000, "-1", "1e9", "nan", "inf", "²", "٣", "\x00", "\ud800"),
+    ]
 )
 hostile = st.one_of(st.text(), st.lists(words).map(" ".join), st.lists(words).map("".join))
 
@@ -187,3 +206,9 @@ def test_a_broken_scene_file_is_named(tmp_path, line):
     path.write_text(line + "\n")
     with pytest.raises(ValueError, match=r"scenes\.jsonl, line 1"):
         OracleJudge(path)
+
+
+def test_the_oracle_stays_light():
+    code = "import sys, easyr1_fgrpo.miniature.oracle, easyr1_fgrpo.miniature.build; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -4,7 +4,7 @@ from easyr1_fgrpo.miniature import language, teacher
 from easyr1_fgrpo.miniature.world import OPPOSITE, Axis, Relation, draw_example
 from easyr1_fgrpo.rewards.response import parse_response
 
-COUNT = 6000
+COUNT = 3000
 
 
 def test_the_noise_has_the_stated_rates():

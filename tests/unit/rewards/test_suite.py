@@ -222,7 +222,7 @@ def test_truncated_responses():
     cut = score(f"<think>{TRACE}", truncated=True)
     assert (cut.signals["task"].value, cut.to_numbers()["truncated"]) == (0.0, 1.0)
     invalid = score(f"<think>{TRACE}", settings=RewardSettings(truncated="invalid"), truncated=True)
-    assert invalid.signals["task"] == Signal.absent(Reason.UNPARSABLE)
+    assert invalid.signals["task"] == Signal.absent(Reason.TRUNCATED)
     assert score(settings=RewardSettings(truncated="invalid")).signals["task"].value == 1.0
 
 

@@ -81,11 +81,13 @@ def test_every_output_of_a_session_carries_the_last_ones_advantage():
         "p_0_0": numbers(scored(0.0), scored(0.0)),  # an earlier one: its numbers do not count
         "p_2_0": ROWS["p_2_0"],
     }
-    mask_BT = torch.tensor([[1, 0, 0], [1, 1, 1], [0, 1, 1], [1, 1, 0]])
-    expected = advantages_of(handover_of(plain), mask_BT[[1, 0, 3]])[:, 0].tolist()
+    mask_BT = torch.tensor([[1, 0, 0], [0, 1, 1], [1, 1, 1], [1, 1, 0]])  # the last output starts without a token
+    plain_BT = mask_BT[[1, 0, 3]]
+    alone = advantages_of(handover_of(plain), plain_BT)
+    expected = [row[tokens][0].item() for row, tokens in zip(alone, plain_BT.bool(), strict=True)]
     advantages = advantages_of(handover_of(several), mask_BT)
-    assert advantages[1].tolist() == [expected[0]] * 3
-    assert advantages[2].tolist() == [0.0, expected[0], expected[0]]
+    assert advantages[1].tolist() == [0.0, expected[0], expected[0]]
+    assert advantages[2].tolist() == [expected[0]] * 3
     assert advantages[0].tolist() == [expected[1], 0.0, 0.0]
     assert advantages[3].tolist() == [expected[2], expected[2], 0.0]
 
