@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import ConfigError, load_config
 
-
 _QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 

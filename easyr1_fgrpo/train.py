@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from omegaconf import DictConfig, OmegaConf
+
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 
 
@@ -36,9 +38,22 @@ def main(overrides: list[str]) -> int:
 
     if problems := training_problems(config):
         return _refuse(problems)
+    make_paths_absolute(config)
     run_dir = Path(settings.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     return train(config)
+
+
+def make_paths_absolute(config: DictConfig) -> None:
+    """Write the paths of this machine out: Ray's workers have the cluster's working directory, not ours."""
+    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "actor_rollout_ref.model.path"):
+        value = OmegaConf.select(config, key)
+        if key != "actor_rollout_ref.model.path" or Path(value).exists():
+            OmegaConf.update(config, key, str(Path(value).expanduser().absolute()))
+    for key in ("train_files", "val_files"):
+        files = config.data[key]
+        many = [files] if isinstance(files, str) else list(files)
+        config.data[key] = [str(Path(path).expanduser().absolute()) for path in many]
 
 
 def _refuse(lines: list[str]) -> int:

@@ -6,9 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
 source recipes/setup/ray.sh
-export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+# One thread a process: the stages are too small for two, and threads that wait for each other crawl on a busy machine.
+export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 
-prepare_environment cpu
+prepare_environment
 python -m easyr1_fgrpo.stages "$@"
 start_ray 8 1
 python -m reward_servers.launch "$@"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
-prepare_environment cpu,dev
+prepare_environment
 ruff check .
 ruff format --check .
 mypy

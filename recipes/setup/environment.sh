@@ -1,5 +1,5 @@
 # Sourced by recipes and tests: a virtual environment .venv in the checkout with exactly the pinned packages.
-# Usage: prepare_environment EXTRAS, for example "cpu" or "cpu,dev". Only what changed is installed again.
+# Usage: prepare_environment. Only what changed is installed again.
 # Where PyPI's default torch is a CUDA build, point pip at PyTorch's CPU wheels first (PIP_EXTRA_INDEX_URL).
 
 find_python() {
@@ -16,20 +16,20 @@ find_python() {
 }
 
 prepare_environment() {
-  local extras=$1 python stamp wanted
+  local python stamp wanted
   local constraints=recipes/setup/constraints-cpu.txt
   wanted=$(cat pyproject.toml "$constraints" | sha256sum)
   stamp=.venv/.installed
-  # One line per installation, "extras checksum"; "cpu,dev" holds all of "cpu".
-  if [ ! -f "$stamp" ] || ! grep -qE "^$extras(,dev)? $wanted\$" "$stamp"; then
+  if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
     python=$(find_python) || return 1
-    echo "== installing [$extras] into .venv (about 2 GB, two minutes)"
+    echo "== installing into .venv (about 2 GB, two minutes)"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    # torch first and alone, so that no other package's wish can bring in another build of it.
-    .venv/bin/python -m pip install --quiet --constraint "$constraints" pip setuptools "$(grep '^torch==' "$constraints")"
-    .venv/bin/python -m pip install --progress-bar on --constraint "$constraints" --editable ".[$extras]" |
-      grep -E '^(Collecting|Installing|Successfully|ERROR)' | cut -c1-160 || return 1
-    echo "$extras $wanted" >>"$stamp"
+    # Exactly the pinned packages and nothing a resolver would choose; torch first, so that nothing brings another build.
+    .venv/bin/python -m pip install --quiet --no-deps "$(grep '^torch==' "$constraints")" "$(grep '^setuptools==' "$constraints")"
+    .venv/bin/python -m pip install --no-deps --requirement "$constraints" | grep --line-buffered -E '^(Collecting|Installing)' | cut -c1-100
+    .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+    .venv/bin/python -m pip check
+    echo "$wanted" >"$stamp"
   fi
   export PATH="$PWD/.venv/bin:$PATH" VIRTUAL_ENV="$PWD/.venv"
 }

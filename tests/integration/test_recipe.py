@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,9 +84,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 @pytest.fixture(scope="module")
-def whole(runs: Runs) -> Iterator[str]:
-    """Output of one uninterrupted run with overridden constraints."""
-    yield runs.run("whole")
+def whole(runs: Runs) -> str:
+    """Output of one uninterrupted run."""
+    return runs.run("whole")
 
 
 def learning(metrics: dict[str, float]) -> dict[str, float]:

@@ -32,7 +32,6 @@ class CpuRolloutServer:
 
         from easyr1_fgrpo.generation.generator import Generator
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1)))
         self.config = config
         self.generator = Generator(
             copy_to_local(model_config.path),

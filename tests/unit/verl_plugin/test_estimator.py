@@ -38,6 +38,12 @@ def advantages_of(handover, mask_BT):
     return advantages
 
 
+def by_the_algorithm(step, mask_BT, **settings):
+    return constrained_advantage(
+        step.task_B, step.scores, step.masks, MULTIPLIERS, step.groups_B, mask_BT, valid_B=step.valid_B, **settings
+    )
+
+
 def test_registered_under_its_name():
     assert get_adv_estimator_fn(ESTIMATOR) is compute_constrained_advantage
 
@@ -46,11 +52,7 @@ def test_registered_under_its_name():
 @pytest.mark.parametrize("whiten", ["token", "rollout", "none"])
 def test_equals_the_algorithm_on_plain_rows(whiten, mask_mode):
     handover = handover_of(ROWS, whiten=whiten, mask_mode=mask_mode)
-    step = handover.step
-    expected = constrained_advantage(
-        step.task_B, step.scores, step.masks, MULTIPLIERS, step.groups_B, MASK_BT,
-        valid_B=step.valid_B, whiten=whiten, mask_mode=mask_mode,
-    )  # fmt: skip
+    expected = by_the_algorithm(handover.step, MASK_BT, whiten=whiten, mask_mode=mask_mode)
     advantages = advantages_of(handover, MASK_BT)
     assert torch.equal(advantages, expected.advantages)
     assert advantages.any()
@@ -83,7 +85,7 @@ def test_every_output_of_a_session_carries_the_last_ones_advantage():
     }
     mask_BT = torch.tensor([[1, 0, 0], [0, 1, 1], [1, 1, 1], [1, 1, 0]])  # the last output starts without a token
     plain_BT = mask_BT[[1, 0, 3]]
-    alone = advantages_of(handover_of(plain), plain_BT)
+    alone = by_the_algorithm(handover_of(plain).step, plain_BT).advantages
     expected = [row[tokens][0].item() for row, tokens in zip(alone, plain_BT.bool(), strict=True)]
     advantages = advantages_of(handover_of(several), mask_BT)
     assert advantages[1].tolist() == [0.0, expected[0], expected[0]]
