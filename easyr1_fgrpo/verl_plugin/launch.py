@@ -7,6 +7,7 @@ failure the reason.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFollower
+
+_ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
 
 
 def finished_step(config: Any) -> int:
@@ -48,7 +51,8 @@ def train(config: Any) -> int:
         try:
             _run(config)
         except Exception as error:
-            print(f"error: {_cause(error)} (see {run_dir / 'train.log'})", file=terminal)
+            sys.stdout.flush()
+            print(f"error: {_cause(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)
             return 1
     return 0
 
@@ -68,13 +72,20 @@ def _run(config: Any) -> None:
         ray.shutdown()
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException, log: Path) -> str:
     """The innermost reason in one line; Ray wraps the trainer's exception and hides it in a remote traceback."""
-    cause: Any = getattr(error, "cause", None)
-    while getattr(cause, "cause", None) is not None:
+    cause = getattr(error, "cause", None)
+    while isinstance(cause, BaseException) and getattr(cause, "cause", None) is not None:
         cause = cause.cause
     text = str(cause or error).strip()
-    return text.splitlines()[-1] if text else type(error).__name__
+    reason = text.splitlines()[-1] if text else type(error).__name__
+    if "no materializable trajectories" in reason:
+        # verl logs why a rollout failed and goes on; only when none is left does it stop, without the reason.
+        failures = _ROLLOUT_ERROR.findall(log.read_text(encoding="utf-8", errors="replace"))
+        reason = (
+            f"every rollout of a step failed, the last one with {failures[-1] if failures else 'no reason in the log'}"
+        )
+    return reason
 
 
 @contextmanager

@@ -61,8 +61,19 @@ class RemoteError(RuntimeError):
         (AssertionError(), "AssertionError"),
     ],
 )
-def test_the_innermost_reason_in_one_line(error, line):
-    assert _cause(error) == line
+def test_the_innermost_reason_in_one_line(error, line, tmp_path):
+    assert _cause(error, tmp_path / "train.log") == line
+
+
+def test_a_step_without_rollouts_is_explained_by_their_last_error(tmp_path):
+    log = tmp_path / "train.log"
+    log.write_text(
+        "\x1b[36m(AgentLoopWorkerTQ pid=7)\x1b[0m ERROR: Error in _run_prompt for uid=1-3\n"
+        "\x1b[36m(AgentLoopWorkerTQ pid=7)\x1b[0m   File ...\n"
+        "\x1b[36m(AgentLoopWorkerTQ pid=7)\x1b[0m ValueError: a prompt has 40 tokens\n"
+    )
+    verls = RuntimeError("Sync replay buffer selected terminal groups with no materializable trajectories. Enable x")
+    assert _cause(verls, log) == "every rollout of a step failed, the last one with ValueError: a prompt has 40 tokens"
 
 
 def speak(text):
