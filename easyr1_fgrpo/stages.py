@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.config.load import ConfigError, load_config
+from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 
 _QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
@@ -31,6 +31,7 @@ def main(overrides: list[str]) -> int:
     """
     try:
         config = load_config(overrides)
+        read_settings(config)  # what training would refuse is refused before minutes are spent on its stages
     except ConfigError as error:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)

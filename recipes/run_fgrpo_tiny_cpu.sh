@@ -8,6 +8,7 @@ source recipes/setup/environment.sh
 source recipes/setup/ray.sh
 # One thread a process: the stages are too small for two, and threads that wait for each other crawl on a busy machine.
 export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
+export VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
 
 prepare_environment
 python -m easyr1_fgrpo.stages "$@"

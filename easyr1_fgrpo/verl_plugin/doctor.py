@@ -111,7 +111,9 @@ def registration_problems() -> list[str]:
 
     Imports verl, and with it the plug-in.
     """
-    return _blocking_problems() or _unregistered()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # verl names every engine it was built without
+        return _blocking_problems() or _unregistered()
 
 
 def report() -> int:

@@ -15,28 +15,6 @@ def problems(*overrides: str) -> list[str]:
     return caught.value.lines
 
 
-ARMS = ("fgrpo", "grpo_t", "additive", "multiplicative", "consistency_only", "fixed_multipliers")
-
-
-@pytest.mark.parametrize("arm", ARMS)
-def test_every_arm_composes_and_is_valid(arm):
-    assert settings(f"arm={arm}", "seed=3").namespace == f"fgrpo-{arm}_tiny_cpu-s3"
-
-
-def test_arms_differ_in_constraints_task_reward_and_controller_only():
-    values = {arm: settings(f"arm={arm}").model_dump(exclude={"run_dir"}) for arm in ARMS}
-    base = values["fgrpo"]
-    changed = {arm: {key for key in base if other[key] != base[key]} for arm, other in values.items()}
-    assert changed == {
-        "fgrpo": set(),
-        "grpo_t": {"constraint_keys"},
-        "additive": {"constraint_keys", "reward"},
-        "multiplicative": {"constraint_keys", "reward"},
-        "consistency_only": {"constraint_keys"},
-        "fixed_multipliers": {"dual"},
-    }
-
-
 def test_overrides_reach_the_settings():
     found = settings(
         "fgrpo.constraints.consistency.threshold=0.9",

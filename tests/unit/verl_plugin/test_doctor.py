@@ -18,7 +18,7 @@ def run(program: str, path: Path | None = None, **environment: str) -> subproces
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("VERL_", "PYTHONPATH"))}
     extra = {"PYTHONPATH": str(path)} if path else {}
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-P", "-c", program],
         env=clean | {"COLUMNS": "200"} | extra | environment,
         capture_output=True,
         text=True,
