@@ -14,7 +14,13 @@ from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 
 def training_problems(config: Any) -> list[str]:
     """Everything wrong with a composed config on this machine, one line each: key, value and the mend."""
-    return [*registration_problems(), *_method_problems(config), *_judge_problems(config), *_file_problems(config)]
+    return [
+        *registration_problems(),
+        *_method_problems(config),
+        *_batch_problems(config),
+        *_judge_problems(config),
+        *_file_problems(config),
+    ]
 
 
 def _method_problems(config: Any) -> Iterator[str]:
@@ -38,6 +44,29 @@ def _method_problems(config: Any) -> Iterator[str]:
         )
     if config.reward.reward_model.enable:
         yield "reward.reward_model.enable=true: judges are set with fgrpo.judges; set it to false"
+
+
+def _batch_problems(config: Any) -> Iterator[str]:
+    actor, n = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout.n
+    prompts, mini = config.data.train_batch_size, actor.ppo_mini_batch_size
+    if prompts % mini:
+        yield f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}: must divide data.train_batch_size={prompts}"
+        return
+    sizes = {
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": (mini, actor.ppo_micro_batch_size_per_gpu),
+        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": (
+            prompts,
+            config.actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu,
+        ),
+        "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu": (
+            prompts,
+            config.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu,
+        ),
+    }
+    ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    for key, (batch, micro) in sizes.items():
+        if not actor.use_dynamic_bsz and micro and (batch * n) % (micro * ranks):
+            yield f"{key}={micro}: must divide the {batch * n} rollouts ({batch} prompts x {n}) over {ranks} workers"
 
 
 def _judge_problems(config: Any) -> Iterator[str]:

@@ -45,6 +45,10 @@ class Runs:
             "stages.warm_start_steps=10",
             "data.train_batch_size=8",
             "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40",
+            "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=40",
+            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=40",
+            "actor_rollout_ref.rollout.max_num_seqs=40",
             "fgrpo.dual.min_applicable=1",
             f"trainer.total_training_steps={STEPS}",
             "trainer.save_freq=2",
@@ -70,8 +74,8 @@ class Runs:
         process = self.start(name, *more)
         output = self.finish(process)
         log = self.folder / name / "train.log"
-        tail = "\n".join(log.read_text().splitlines()[-40:]) if log.exists() else ""
-        assert process.returncode == 0, f"{output[-4000:]}\n--- train.log\n{tail}"
+        tail = "\n".join(log.read_text().splitlines()[-30:]) if log.exists() else ""
+        assert process.returncode == 0, f"{output[-2000:]}\n--- train.log\n{tail}"
         return output
 
     def metrics(self, name: str) -> dict[int, dict[str, float]]:

@@ -63,6 +63,17 @@ def test_registration_comes_first(problems, monkeypatch):
         ("data.val_files", ["no/such/val.parquet"], "data.val_files=no/such/val.parquet: no such file"),
         ("actor_rollout_ref.model.path", "/no/model", "actor_rollout_ref.model.path=/no/model: no checkpoint there"),
         ("actor_rollout_ref.model.path", "runs/no/warm_start", "actor_rollout_ref.model.path=runs/no/warm_start: no"),
+        (
+            "actor_rollout_ref.actor.ppo_mini_batch_size",
+            5,
+            "actor_rollout_ref.actor.ppo_mini_batch_size=5: must divide data.train_batch_size=16",
+        ),
+        (
+            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu",
+            48,
+            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=48: must divide the 80 rollouts (16 prompts x 5) "
+            "over 1 workers",
+        ),
     ],
 )
 def test_one_line_for_one_mistake(problems, key, value, line):
