@@ -74,11 +74,11 @@ def _run(config: Any) -> None:
 
 def _cause(error: BaseException, log: Path) -> str:
     """The innermost reason in one line; Ray wraps the trainer's exception and hides it in a remote traceback."""
-    cause = getattr(error, "cause", None)
-    while isinstance(cause, BaseException) and getattr(cause, "cause", None) is not None:
-        cause = cause.cause
-    text = str(cause or error).strip()
-    reason = text.splitlines()[-1] if text else type(error).__name__
+    innermost: BaseException = error
+    while isinstance(inner := getattr(innermost, "cause", None), BaseException):
+        innermost = inner
+    text = str(innermost).strip()
+    reason = text.splitlines()[-1] if text else type(innermost).__name__
     if "no materializable trajectories" in reason:
         # verl logs why a rollout failed and goes on; only when none is left does it stop, without the reason.
         failures = _ROLLOUT_ERROR.findall(log.read_text(encoding="utf-8", errors="replace"))
