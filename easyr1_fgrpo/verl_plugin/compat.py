@@ -95,6 +95,42 @@ def _mend_text_only_branch(module: Any) -> None:
     module._get_input_embeds = get_input_embeds
 
 
+def _mend_equal_lengths(module: ModuleType) -> None:
+    original = module.maybe_fix_3d_position_ids
+
+    def maybe_fix_3d_position_ids(data: Any) -> None:
+        position_ids = data.get("position_ids", None)
+        if position_ids is not None and _ragged_along_rows(position_ids):
+            data["position_ids"] = _ragged_along_tokens(position_ids)
+        original(data)
+
+    maybe_fix_3d_position_ids.__wrapped__ = original  # type: ignore[attr-defined]
+    module.maybe_fix_3d_position_ids = maybe_fix_3d_position_ids
+
+
+def _ragged_along_rows(position_ids: Any) -> bool:
+    """Whether torch took the position rows for the ragged dimension, as it does when all sequences are equally long."""
+    return bool(
+        position_ids.is_nested
+        and position_ids.dim() == 3
+        and position_ids.values().shape[0] == int(position_ids.offsets()[-1])
+    )
+
+
+def _ragged_along_tokens(position_ids: Any) -> Any:
+    """(B, rows, T) with equal T, stored as (B * rows, T) -> the same, stored as (rows, B * T) with T ragged."""
+    import torch
+
+    batch = position_ids.offsets().numel() - 1
+    rows = position_ids.values().unflatten(0, (batch, -1))
+    length = rows.shape[-1]
+    return torch.nested.nested_tensor_from_jagged(
+        rows.transpose(0, 1).flatten(1).contiguous(),
+        offsets=torch.arange(batch + 1, device=rows.device) * length,
+        jagged_dim=2,
+    )
+
+
 def _mend_process_group(module: Any) -> None:
     # torch refuses "cpu:gloo,cpu:gloo"; gloo under the name of an absent device leaves the CPU group alone.
     module.get_device_name = lambda: "cuda"
@@ -125,6 +161,15 @@ PATCHES: tuple[Patch, ...] = (
             "image_embeds = model.visual(pixel_values, grid_thw=image_grid_thw)\n", "_get_input_embeds"
         ),
         apply=_mend_text_only_branch,
+    ),
+    Patch(
+        name="batches of equal length",
+        module="verl.utils.tensordict_utils",
+        why="when all sequences are equally long, 3D position ids are ragged along another dimension than verl sets",
+        until="verl builds its nested position ids with the token dimension ragged",
+        cpu_only=False,
+        needed=_source_holds('data["position_ids"]._ragged_idx = 2', "maybe_fix_3d_position_ids"),
+        apply=_mend_equal_lengths,
     ),
     Patch(
         name="process group backend",

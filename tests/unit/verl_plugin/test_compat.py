@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from tensordict import TensorDict
 from transformers import AutoProcessor, ProcessorMixin
 
 from easyr1_fgrpo.generation.processor import torchvision_missing
@@ -28,8 +29,8 @@ def test_every_patch_says_what_why_and_until_when():
     [
         ("0.9.1", "cpu", set(NAMED)),
         ("0.9.1", " CPU ", set(NAMED)),
-        ("0.9.1", "", {"micro-batches without images"}),
-        ("0.9.1", "cuda", {"micro-batches without images"}),
+        ("0.9.1", "", {"micro-batches without images", "batches of equal length"}),
+        ("0.9.1", "cuda", {"micro-batches without images", "batches of equal length"}),
         ("0.9.2", "cpu", set()),
     ],
 )
@@ -47,6 +48,7 @@ def mended_elsewhere():
     ("name", "module"),
     [
         ("micro-batches without images", SimpleNamespace(_get_input_embeds=mended_elsewhere)),
+        ("batches of equal length", SimpleNamespace(maybe_fix_3d_position_ids=mended_elsewhere)),
         ("process group backend", SimpleNamespace(initialize_global_process_group_ray=mended_elsewhere)),
         ("reference model offload", SimpleNamespace(FSDPEngine=SimpleNamespace(_build_fsdp_module=mended_elsewhere))),
     ],
@@ -181,3 +183,26 @@ def test_the_stand_in_for_qwen_vl_utils_is_installed():
     from easyr1_fgrpo.verl_plugin.cpu import vision
 
     assert qwen_vl_utils.process_vision_info is vision.process_vision_info
+
+
+@pytest.mark.parametrize("lengths", [(3, 3), (3, 3, 3), (3, 2), (1, 4, 2)])
+def test_position_ids_of_any_lengths_can_be_padded(lengths):
+    from verl.utils import tensordict_utils
+
+    rows = [torch.arange(4 * length).reshape(4, length) for length in lengths]
+
+    def pad(fix):
+        nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+        data = TensorDict({"position_ids": nested}, batch_size=[len(rows)])
+        fix(data)
+        size = (len(rows), 4, max(lengths))
+        return torch.nested.to_padded_tensor(data["position_ids"], padding=0, output_size=size)
+
+    mended = tensordict_utils.maybe_fix_3d_position_ids
+    padded = pad(mended)
+    for row, length, expected in zip(padded, lengths, rows, strict=True):
+        assert torch.equal(row[:, :length], expected)
+        assert not row[:, length:].any()
+    if len(set(lengths)) == 1:
+        with pytest.raises(RuntimeError):
+            pad(mended.__wrapped__)
