@@ -95,7 +95,7 @@ def _mend_text_only_branch(module: Any) -> None:
     module._get_input_embeds = get_input_embeds
 
 
-def _mend_equal_lengths(module: ModuleType) -> None:
+def _mend_equal_lengths(module: Any) -> None:
     original = module.maybe_fix_3d_position_ids
 
     def maybe_fix_3d_position_ids(data: Any) -> None:
