@@ -14,7 +14,7 @@ from typing import Any
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.judges.local import load_judge
+from easyr1_fgrpo.judges.factory import build_judges, close
 
 
 def main(overrides: list[str]) -> int:
@@ -61,22 +61,29 @@ def _evaluate_and_print(
 ) -> None:
     from rich.console import Console
 
-    from easyr1_fgrpo.evaluation.results import Mode
+    from easyr1_fgrpo.evaluation.results import Mode, Result
     from easyr1_fgrpo.evaluation.run import Protocol, evaluate
     from easyr1_fgrpo.evaluation.table import results_table
 
-    server = settings.reward_servers[settings.judges["grounding"].server]
     protocol = Protocol(
         data=Path(config.evaluation.file),
         samples=config.evaluation.samples,
         seed=config.evaluation.seed,
         max_new_tokens=config.data.max_response_length,
-        judge=server.target,
-        judge_options=server.options,
+        judge="fgrpo.judges",
+        judge_options=settings.model_dump(mode="json", include={"judges", "reward_servers"}),
         batch=config.evaluation.batch,
     )
-    judge = load_judge(server.target, server.options)
-    results = asyncio.run(evaluate(checkpoints, list(Mode), protocol, judge, Path(settings.run_dir) / "evaluation"))
+    judges = build_judges(settings, in_process=True)
+    out = Path(settings.run_dir) / "evaluation"
+
+    async def measure() -> list[Result]:
+        try:
+            return await evaluate(checkpoints, list(Mode), protocol, judges, out)
+        finally:
+            await close(judges.values())
+
+    results = asyncio.run(measure())
     extra = {
         f"multiplier of {key}": {name: f"{values[key]:.2f}" for name, values in multipliers.items()}
         for key in settings.constraint_keys

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch import Tensor
 from .constraints import Constraint, Measurement, measure
 
 logger = logging.getLogger(__name__)
+
+NOTHING_HELD: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,13 @@ class MultiplierController(Protocol):
         """Lambda per constraint; a copy."""
         ...
 
-    def step(self, scores: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, MultiplierRecord]:
-        """Take one dual step on a whole batch: per constraint its (B,) scores and (B,) boolean mask."""
+    def step(
+        self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
+    ) -> dict[str, MultiplierRecord]:
+        """Take one dual step on a whole batch: per constraint its (B,) scores and (B,) boolean mask.
+
+        `hold` names constraints whose multiplier stays, and why.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,11 +84,14 @@ class FixedMultipliers:
         """Lambda per constraint; a copy."""
         return dict(self._multipliers)
 
-    def step(self, scores: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, MultiplierRecord]:
+    def step(
+        self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
+    ) -> dict[str, MultiplierRecord]:
         """Measure every constraint; no multiplier moves.
 
         Args:
             scores: per constraint its (B,) scores and (B,) boolean mask, True on applicable valid rollouts.
+            hold: not read, nothing moves anyway.
 
         Returns:
             A record per constraint.
@@ -158,11 +169,14 @@ class DualAscent:
         """Lambda per constraint; a copy."""
         return dict(self._multipliers)
 
-    def step(self, scores: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, MultiplierRecord]:
+    def step(
+        self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
+    ) -> dict[str, MultiplierRecord]:
         """Take one dual step on a whole batch (all ranks, all groups), after its advantages were computed.
 
         Args:
             scores: per constraint its (B,) scores and (B,) boolean mask, True on applicable valid rollouts.
+            hold: constraints whose multiplier stays this time, and why: they are measured all the same.
 
         Returns:
             A record per constraint.
@@ -171,7 +185,8 @@ class DualAscent:
             ValueError: when `scores` holds other names than the constraints, or for a bad tensor; nothing has moved
                 then.
         """
-        return {name: self._update(name, measured) for name, measured in measure(self._constraints, scores).items()}
+        measured = measure(self._constraints, scores)
+        return {name: self._update(name, measured[name], hold.get(name, "")) for name in measured}
 
     def state_dict(self) -> dict[str, Any]:
         """Multipliers and saturation counters, in plain types that survive JSON."""
@@ -194,11 +209,10 @@ class DualAscent:
         }
         self._multipliers = multipliers
 
-    def _update(self, name: str, measured: Measurement) -> MultiplierRecord:
-        held = ""
-        if measured.violation is None or measured.count < self._min_applicable:
-            held = f"{measured.count} applicable rollouts, {self._min_applicable} needed"
-        else:
+    def _update(self, name: str, measured: Measurement, held: str) -> MultiplierRecord:
+        if measured.count < self._min_applicable:
+            held = held or f"{measured.count} applicable rollouts, {self._min_applicable} needed"
+        if not held and measured.violation is not None:
             moved = self._multipliers[name] + self._lr * measured.violation
             self._multipliers[name] = min(max(moved, 0.0), self._max_multiplier)
             self._watch_saturation(name, measured, measured.violation)

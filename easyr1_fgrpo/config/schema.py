@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError, model_validator
 
+from easyr1_fgrpo.config.base import Settings, UnitInterval
+from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeServerConfig, ServerJudgeConfig
 
-def _in_unit_interval(value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise PydanticCustomError("unit_interval", "Input should be between 0 and 1")
-    return value
-
-
-UnitInterval = Annotated[float, AfterValidator(_in_unit_interval)]
 ConstraintKey = Literal["consistency", "spatial_grounding", "semantic_grounding"]
 """Signals a constraint can be put on."""
-
-
-class Settings(BaseModel):
-    """Base of all settings: no unknown key, no number that is none, no silent change of type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class RewardSettings(Settings):
@@ -38,6 +26,7 @@ class RewardSettings(Settings):
         truncated: a response cut at the length limit: "score" it by the rules like any other (it normally fails the
             format and has no answer), or make it "invalid", out of every statistic.
         deadline_s: seconds all judge questions of a rollout may take together.
+        max_sentences: claims of a rollout that are judged at most, drawn by the rollout's own seed; None for all.
     """
 
     task: Literal["weighted", "additive", "multiplicative"] = "weighted"
@@ -45,6 +34,7 @@ class RewardSettings(Settings):
     no_claim: Literal["exclude", "zero"] = "exclude"
     truncated: Literal["score", "invalid"] = "score"
     deadline_s: Annotated[float, Field(gt=0.0)] = 60.0
+    max_sentences: Annotated[int, Field(ge=1)] | None = None
 
     def for_validation(self) -> RewardSettings:
         """The same rewards with every rollout judged."""
@@ -61,13 +51,15 @@ class ConstraintSettings(Settings):
 class DualSettings(Settings):
     """How multipliers move (FGRPO Eq. 4): by dual ascent with rate `lr` up to `lambda_max`, or not at all (fixed).
 
-    A multiplier moves only on steps with `min_applicable` applicable rollouts or more.
+    A multiplier moves only on steps with `min_applicable` applicable rollouts or more, and only when judges measured at
+    least the share `min_valid_share` of the rollouts they were asked about: the rest may be no fair sample.
     """
 
     controller: Literal["ascent", "fixed"] = "ascent"
     lr: Annotated[float, Field(gt=0.0)] = 0.05
     lambda_max: Annotated[float, Field(gt=0.0)] = 5.0
     min_applicable: Annotated[int, Field(ge=1)] = 8
+    min_valid_share: UnitInterval = 0.5
 
 
 class AdvantageSettings(Settings):
@@ -77,47 +69,6 @@ class AdvantageSettings(Settings):
     whiten: Literal["token", "rollout", "none"] = "token"
     min_group_valid: Annotated[int, Field(ge=2)] = 2
     min_std: Annotated[float, Field(ge=0.0)] = 0.0
-
-
-class JudgeConfig(Settings):
-    """Who answers a question.
-
-    Attributes:
-        kind: "server" asks the Ray actor `judge-<server>` of this run; "local" builds the judge in this process.
-        server: name of the judge server.
-        target: `package.module:Class` of a local judge.
-        options: arguments of a local judge.
-
-    `target` and `options` are not read with kind=server, nor is `server` with kind=local.
-    """
-
-    kind: Literal["server", "local"]
-    server: str = ""
-    target: str = ""
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _complete(self) -> JudgeConfig:
-        needed = "server" if self.kind == "server" else "target"
-        if not getattr(self, needed):
-            raise ValueError(f"kind={self.kind} needs {needed}")
-        return self
-
-
-class JudgeServerConfig(Settings):
-    """A judge server to launch: `package.module:Class(**options)` in a Ray actor of its own.
-
-    Attributes:
-        target: `package.module:Class` of the judge.
-        options: its arguments; relative paths start where the launch command was given.
-        num_cpus: logical CPUs of the Ray cluster that the server takes.
-        start_deadline_s: seconds until its first answer to a health check, building the judge included.
-    """
-
-    target: Annotated[str, Field(min_length=1)]
-    options: dict[str, Any] = Field(default_factory=dict)
-    num_cpus: Annotated[float, Field(ge=0.0)] = 1.0
-    start_deadline_s: Annotated[float, Field(gt=0.0)] = 120.0
 
 
 class FgrpoConfig(Settings):
@@ -132,6 +83,7 @@ class FgrpoConfig(Settings):
         reward: how a rollout becomes signals.
         judges: who answers "consistency" and "grounding".
         reward_servers: judge servers to launch, by name.
+        judge_cache: where verdicts of model judges are kept.
         max_failed_share: share of a step's rollouts that may fail before the run stops.
     """
 
@@ -143,6 +95,7 @@ class FgrpoConfig(Settings):
     reward: RewardSettings = RewardSettings()
     judges: dict[Literal["consistency", "grounding"], JudgeConfig]
     reward_servers: dict[str, JudgeServerConfig] = Field(default_factory=dict)
+    judge_cache: JudgeCacheSettings = JudgeCacheSettings()
     max_failed_share: UnitInterval = 0.2
 
     @property
@@ -166,10 +119,12 @@ class FgrpoConfig(Settings):
                     f"dual.lambda_max={self.dual.lambda_max}"
                 )
         for question, judge in self.judges.items():
-            if judge.kind == "server" and judge.server not in self.reward_servers:
+            kind = "embedded" if isinstance(judge, ServerJudgeConfig) else "vllm"
+            known = [name for name, server in self.reward_servers.items() if server.kind == kind]
+            if (server := getattr(judge, "server", "")) and server not in known:
                 raise ValueError(
-                    f"judges.{question}.server={judge.server!r}: Input should be a key of reward_servers, "
-                    f"which holds {_listed(self.reward_servers)}"
+                    f"judges.{question}.server={server!r}: Input should be a key of reward_servers with kind={kind}, "
+                    f"which holds {_listed(known)}"
                 )
         return self
 
@@ -185,23 +140,45 @@ def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> st
     message = message.removeprefix("Value error, ")
     if kind == "value_error" and not loc:  # from _agree, whose messages start with the key
         return f"fgrpo.{message}"
-    key = ".".join(str(part) for part in ("fgrpo", *loc) if part != "[key]")
+    keys, here = _walk(loc)
+    key = ".".join(["fgrpo", *keys])
     if kind == "extra_forbidden":
-        return f"{key}: unknown key, allowed: {_listed(_settings_at(loc[:-1]).model_fields)}"
+        return f"{key}: unknown key, allowed: {_listed(_walk(loc[:-1])[1].model_fields)}"
     if loc[-1:] == ("[key]",):
         return f"{key}: unknown key, {message.replace('Input should be', 'allowed:')}"
+    if kind.startswith("union_tag"):
+        given = value.get("kind") if isinstance(value, dict) else None
+        return f"{key}.kind={given!r}: Input should be one of {_listed(_kinds(here))}"
     if kind in ("value_error", "missing"):
         return f"{key}: {message}"
     return f"{key}={value!r}: {message}"
 
 
-def _settings_at(loc: tuple[int | str, ...]) -> type[Settings]:
-    """The settings class at a place in the config."""
+def _walk(loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """A place in the config: its keys, without pydantic's marks for chosen kinds and for keys, and the type there."""
     here: Any = FgrpoConfig
+    keys = []
     for part in loc:
-        here = here.model_fields[part].annotation if hasattr(here, "model_fields") else get_args(here)[-1]
-    settings: type[Settings] = here
-    return settings
+        if part in (kinds := _kinds(here)):
+            here = kinds[str(part)]
+        elif part != "[key]":
+            keys.append(str(part))
+            here = _below(here, str(part))
+    return keys, here
+
+
+def _below(here: Any, key: str) -> Any:
+    """The type of a field, or of what a dictionary or list holds; None where nothing is known."""
+    if hasattr(here, "model_fields"):
+        return here.model_fields[key].annotation if key in here.model_fields else None
+    return (get_args(here) or (None,))[-1]
+
+
+def _kinds(here: Any) -> dict[str, type[Settings]]:
+    """The choices of a union of settings by their `kind`; empty for any other type."""
+    choices = get_args(get_args(here)[0]) if get_origin(here) is Annotated else ()
+    settings = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, Settings)]
+    return {get_args(choice.model_fields["kind"].annotation)[0]: choice for choice in settings}
 
 
 def _listed(names: Any) -> str:

@@ -16,7 +16,7 @@ from easyr1_fgrpo.evaluation.metrics import compare as compare_results
 from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.evaluation.table import comparison_table, results_markdown, results_table
 from easyr1_fgrpo.judges.local import load_judge
-from easyr1_fgrpo.judges.protocol import Judge
+from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rows import check_rows
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -46,8 +46,9 @@ def run(
     from easyr1_fgrpo.evaluation.run import NoJudge, Protocol, evaluate  # loads torch and transformers
 
     protocol = Protocol(data, samples, seed, max_new_tokens, judge, options, batch)
+    judges = dict.fromkeys(Question, chosen or NoJudge())
     try:
-        results = asyncio.run(evaluate(folders, mode or list(Mode), protocol, chosen or NoJudge(), out))
+        results = asyncio.run(evaluate(folders, mode or list(Mode), protocol, judges, out))
     except CheckpointError as error:
         _fail(str(error))
     Console().print(results_table(results))

@@ -36,8 +36,8 @@ class Protocol:
         samples: how many of its rows; all when it has fewer.
         seed: chooses the rows and draws the responses.
         max_new_tokens: a response's length limit.
-        judge: `package.module:Class` of who judges, "" for nobody.
-        judge_options: its arguments.
+        judge: who judges: `package.module:Class`, or the config key that says so; "" for nobody.
+        judge_options: its arguments, or what stands at that key.
         batch: rows generated, and then judged, at a time.
     """
 
@@ -61,7 +61,11 @@ class NoJudge:
 
 
 async def evaluate(
-    checkpoints: Mapping[str, Path], modes: Sequence[Mode], protocol: Protocol, judge: Judge, out: Path
+    checkpoints: Mapping[str, Path],
+    modes: Sequence[Mode],
+    protocol: Protocol,
+    judges: Mapping[Question, Judge],
+    out: Path,
 ) -> list[Result]:
     """Evaluate every checkpoint in every mode; finished results whose inputs are the same are read, not repeated.
 
@@ -71,7 +75,7 @@ async def evaluate(
         checkpoints: Hugging Face folders by name.
         modes: see `Mode`.
         protocol: see `Protocol`.
-        judge: answers both questions.
+        judges: who answers each question.
         out: folder to write into.
 
     Returns:
@@ -102,7 +106,7 @@ async def evaluate(
             if result is None:
                 generator = generator or _load(folder, protocol.batch)
                 started = time.monotonic()
-                items = await _answer(name, generator, rows, inputs, judge, out)
+                items = await _answer(name, generator, rows, inputs, judges, out)
                 result = Result(
                     name=name,
                     checkpoint=str(folder),
@@ -157,7 +161,7 @@ def _load(folder: Path, batch: int) -> Generator:
 
 
 async def _answer(
-    name: str, generator: Generator, rows: Sequence[Row], inputs: Inputs, judge: Judge, out: Path
+    name: str, generator: Generator, rows: Sequence[Row], inputs: Inputs, judges: Mapping[Question, Judge], out: Path
 ) -> tuple[Item, ...]:
     """Generate and score all rows, a batch at a time; every rollout's trace is written."""
     Result.path(out, name, inputs.mode).unlink(missing_ok=True)
@@ -172,7 +176,7 @@ async def _answer(
             samples, prompts = zip(*asked, strict=True)
             completions = generator.complete(prompts)
             rollouts = zip(samples, completions, strict=True)
-            scored = await asyncio.gather(*(_score(generator, judge, *rollout) for rollout in rollouts))
+            scored = await asyncio.gather(*(_score(generator, judges, *rollout) for rollout in rollouts))
             for sample, (record, item) in zip(samples, scored, strict=True):
                 writer.write(record, sample.images)
                 items.append(item)
@@ -199,13 +203,13 @@ def _ask(generator: Generator, row: Row, inputs: Inputs) -> tuple[Sample, Prompt
 
 
 async def _score(
-    generator: Generator, judge: Judge, sample: Sample, completion: Completion
+    generator: Generator, judges: Mapping[Question, Judge], sample: Sample, completion: Completion
 ) -> tuple[TraceRecord, Item]:
     response = generator.decode(completion)
     score = await score_rollout(
         sample,
         response,
-        dict.fromkeys(Question, judge),
+        judges,
         RewardSettings(judge_scope="all"),
         truncated=completion.stop_reason == "length",
     )

@@ -77,23 +77,33 @@ class SeededGumbel(LogitsProcessor):
     def __init__(self, rows: Sequence[Sampling], banned_ids: Sequence[int]) -> None:
         self.rows = rows
         self.banned_ids = list(banned_ids)
-        self.generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        self.drawn_rows = [index for index, row in enumerate(rows) if row.temperature > 0]
+        self.temperatures_D1 = torch.tensor([[rows[index].temperature] for index in self.drawn_rows])
+        self.generators = [torch.Generator().manual_seed(rows[index].seed) for index in self.drawn_rows]
         self.log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Perturb one step's raw logits: input_ids (B, T), scores (B, V); their argmax is the draw."""
         perturbed = scores.clone()
         perturbed[:, self.banned_ids] = -torch.inf
-        for index, (row, generator) in enumerate(zip(self.rows, self.generators, strict=True)):
-            if row.temperature == 0:
-                continue
-            line = perturbed[index : index + 1] / row.temperature
-            if 0 < row.top_k < line.shape[-1]:
-                line = TopKLogitsWarper(row.top_k)(input_ids, line)
-            if row.top_p < 1.0:
-                line = TopPLogitsWarper(row.top_p)(input_ids, line)
-            uniform = torch.rand(line.shape, generator=generator, dtype=torch.float64).clamp_min_(1e-300)
-            perturbed[index] = (line.double() - torch.log(-torch.log(uniform))).to(perturbed.dtype)[0]
+        if self.drawn_rows:
+            logits_DV = perturbed[self.drawn_rows] / self.temperatures_D1
+            for line, index in enumerate(self.drawn_rows):
+                self._narrow(input_ids, logits_DV[line : line + 1], self.rows[index])
+            vocabulary = logits_DV.shape[1]
+            uniform_DV = torch.stack(
+                [torch.rand(vocabulary, generator=g, dtype=torch.float64) for g in self.generators]
+            )
+            gumbel_DV = -torch.log(-torch.log(uniform_DV.clamp_min_(1e-300)))
+            perturbed[self.drawn_rows] = (logits_DV.double() + gumbel_DV).to(perturbed.dtype)
         drawn = perturbed.argmax(-1, keepdim=True)
         self.log_probs.append(torch.log_softmax(scores, -1).gather(-1, drawn).squeeze(-1))
         return perturbed
+
+    @staticmethod
+    def _narrow(input_ids: torch.Tensor, line_1V: torch.Tensor, row: Sampling) -> None:
+        """Leave a row its top-k tokens and its nucleus, in place."""
+        if 0 < row.top_k < line_1V.shape[-1]:
+            line_1V.copy_(TopKLogitsWarper(row.top_k)(input_ids, line_1V))
+        if row.top_p < 1.0:
+            line_1V.copy_(TopPLogitsWarper(row.top_p)(input_ids, line_1V))

@@ -2,30 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
-from easyr1_fgrpo.config.schema import JudgeConfig
+from easyr1_fgrpo.config.judges import JudgeConfig, LocalJudgeConfig, ModelJudgeConfig, ServerJudgeConfig
+from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.judges.local import load_judge
 from easyr1_fgrpo.judges.protocol import Judge, Question
 
 
 def build_judges(
-    configs: Mapping[Literal["consistency", "grounding"], JudgeConfig], namespace: str
+    settings: FgrpoConfig, share: tuple[int, int] = (0, 1), *, cache: bool = True, in_process: bool = False
 ) -> dict[Question, Judge]:
     """One judge per question that has a config.
 
     Args:
-        configs: by question, "consistency" and "grounding".
-        namespace: the Ray namespace of this run's judge servers.
+        settings: the key `fgrpo` of the config.
+        share: this process's number and how many processes ask; they share a model judge's concurrency.
+        cache: whether model judges keep and use earlier verdicts (`judge_cache`).
+        in_process: build the judges of embedded servers here instead of asking their Ray actors.
+
+    Raises:
+        ValueError: when a judge cannot be built.
     """
-    return {Question(name): _build(config, namespace) for name, config in configs.items()}
+    judges: dict[Question, Judge] = {}
+    for name, config in settings.judges.items():
+        # Questions whose judges are configured alike have one judge: they share its connections and concurrency.
+        alike = [Question(other) for other, same in settings.judges.items() if same == config]
+        judges[Question(name)] = judges.get(alike[0]) or _build(config, alike, settings, share, cache, in_process)
+    return judges
 
 
-def _build(config: JudgeConfig, namespace: str) -> Judge:
-    if config.kind == "server":
-        from easyr1_fgrpo.judges.served import ServedJudge
+async def close(judges: Iterable[Judge]) -> None:
+    """Close the connections of judges that hold some."""
+    for judge in judges:
+        if (closing := getattr(judge, "close", None)) is not None:
+            await closing()
 
-        return ServedJudge(config.server, namespace)
-    from easyr1_fgrpo.judges.local import load_judge
 
-    return load_judge(config.target, config.options)
+def _build(
+    config: JudgeConfig,
+    questions: Sequence[Question],
+    settings: FgrpoConfig,
+    share: tuple[int, int],
+    cache: bool,
+    in_process: bool,
+) -> Judge:
+    if isinstance(config, ModelJudgeConfig):
+        return _model_judge(config, questions, settings, share, cache)
+    if isinstance(config, LocalJudgeConfig):
+        return load_judge(config.target, config.options)
+    if in_process:
+        return _embedded_judge(config, settings)
+    from easyr1_fgrpo.judges.served import ServedJudge
+
+    return ServedJudge(config.server, settings.namespace)
+
+
+def _model_judge(
+    config: ModelJudgeConfig, questions: Sequence[Question], settings: FgrpoConfig, share: tuple[int, int], cache: bool
+) -> Judge:
+    from easyr1_fgrpo.judges.cache import VerdictCache
+    from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
+
+    async def urls() -> list[str]:
+        from easyr1_fgrpo.judges.served import server_urls
+
+        return config.base_urls or await server_urls(config.server, settings.namespace)
+
+    kept = settings.judge_cache
+    known = VerdictCache(kept.directory, kept.max_gib) if cache and kept.directory else None
+    return OpenAICompatibleJudge(config, urls=urls, share=share, cache=known, questions=questions)
+
+
+def _embedded_judge(config: ServerJudgeConfig, settings: FgrpoConfig) -> Judge:
+    server = settings.reward_servers[config.server]
+    assert server.kind == "embedded"  # the schema has seen to it
+    return load_judge(server.target, server.options)

@@ -5,7 +5,9 @@ A judge never returns a score: it returns a verdict, which is a label or the rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -56,6 +58,8 @@ class JudgeRequest:
         context: consistency: the whole trace; grounding: the reasoning before the claim.
         claim: grounding: the sentence to judge. Boxes in it are raw pixels of `images`.
         answer: consistency: the final answer of the rollout.
+        time_left_s: seconds after which nobody waits for the verdict any more. A judge that minds it answers with a
+            DEADLINE verdict before, and so can say what the attempt cost.
     """
 
     kind: Question
@@ -64,16 +68,32 @@ class JudgeRequest:
     context: str = ""
     claim: str = ""
     answer: str = ""
+    time_left_s: float = math.inf
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a verdict cost: calls made, tokens in and out, seconds waited."""
+    """What verdicts cost; usages add up.
+
+    Attributes:
+        calls: requests sent to a server, failed ones included.
+        retries: of these, how many repeated a failed one.
+        cached: verdicts that were known already.
+        prompt_tokens, completion_tokens: as the server counts them.
+        seconds: waited for the verdict, from question to answer.
+        dollars: at the configured price of tokens.
+    """
 
     calls: int = 0
+    retries: int = 0
+    cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    dollars: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -106,4 +126,15 @@ class Judge(Protocol):
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request."""
+        ...
+
+
+@runtime_checkable
+class RolloutJudge(Judge, Protocol):
+    """A judge that answers all grounding questions of one rollout together, when its `per_rollout` is true."""
+
+    per_rollout: bool
+
+    async def ask_all(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
+        """Judge the claims of one rollout in their order; one verdict each. The first carries the whole usage."""
         ...

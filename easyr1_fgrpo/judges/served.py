@@ -1,4 +1,4 @@
-"""A judge that lives in a Ray actor of its own, found by name."""
+"""Judge servers, found by name: a judge that lives in a Ray actor, and the URLs of a model that one serves."""
 
 from __future__ import annotations
 
@@ -13,6 +13,34 @@ LOOKUP_DEADLINE_S = 10.0
 def actor_name(server: str) -> str:
     """The Ray name under which a judge server is published."""
     return f"judge-{server}"
+
+
+async def server_urls(server: str, namespace: str) -> list[str]:
+    """Where the model of a vLLM judge server can be asked, like http://10.0.0.1:8000/v1.
+
+    Args:
+        server: a key of `fgrpo.reward_servers`, kind "vllm".
+        namespace: the run's Ray namespace.
+
+    Raises:
+        LookupError: when there is no such server, or it was never healthy; one line says which.
+    """
+    import ray
+
+    where = f"judge server {actor_name(server)!r} in namespace {namespace!r}"
+    if not ray.is_initialized():
+        raise LookupError(f"{where}: this process is not connected to Ray")
+    try:
+        actor = await _look_up(server, namespace)
+        urls: list[str] = await asyncio.wait_for(actor.urls.remote(), LOOKUP_DEADLINE_S)
+    except TimeoutError:
+        raise LookupError(f"{where}: it did not say its URLs within {LOOKUP_DEADLINE_S:g} s") from None
+    except (LookupError, ray.exceptions.RayError) as error:
+        # Ray's errors hold tracebacks; the last line says what happened.
+        raise LookupError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[-1]}") from error
+    if not urls:
+        raise LookupError(f"{where}: its model is not loaded yet")
+    return urls
 
 
 class ServedJudge:
@@ -35,7 +63,7 @@ class ServedJudge:
             # Without this, Ray would start a cluster of its own at the first call.
             return self._failed(Failure.UNREACHABLE, "this process is not connected to Ray")
         try:
-            actor = self._actor = self._actor or await self._look_up()
+            actor = self._actor = self._actor or await _look_up(self.name, self.namespace)
             verdict = await _answer(actor.ask.remote(request))
         except ray.exceptions.RayTaskError as error:
             cause = f"the judge raised {type(error.cause).__name__}: {error.cause}"
@@ -46,18 +74,6 @@ class ServedJudge:
         if not isinstance(verdict, Verdict):
             return self._failed(Failure.INVALID, f"answered with {type(verdict).__name__}, which is no Verdict")
         return verdict
-
-    async def _look_up(self) -> Any:
-        import ray
-
-        # get_actor waits for Ray's control store, so it must not hold up the event loop.
-        found = asyncio.to_thread(ray.get_actor, actor_name(self.name), namespace=self.namespace)
-        try:
-            return await asyncio.wait_for(found, LOOKUP_DEADLINE_S)
-        except TimeoutError:
-            raise LookupError(f"Ray did not say where it is within {LOOKUP_DEADLINE_S:g} s") from None
-        except ValueError:
-            raise LookupError("no such server: it was not launched, or was stopped") from None
 
     def _failed(self, failure: Failure, cause: str) -> Verdict:
         where = f"judge server {actor_name(self.name)!r} in namespace {self.namespace!r}"
@@ -73,3 +89,16 @@ async def _answer(reference: Any) -> Any:
     except asyncio.CancelledError:
         ray.cancel(reference)
         raise
+
+
+async def _look_up(server: str, namespace: str) -> Any:
+    import ray
+
+    # get_actor waits for Ray's control store, so it must not hold up the event loop.
+    found = asyncio.to_thread(ray.get_actor, actor_name(server), namespace=namespace)
+    try:
+        return await asyncio.wait_for(found, LOOKUP_DEADLINE_S)
+    except TimeoutError:
+        raise LookupError(f"Ray did not say where it is within {LOOKUP_DEADLINE_S:g} s") from None
+    except ValueError:
+        raise LookupError("no such server: it was not launched, or was stopped") from None

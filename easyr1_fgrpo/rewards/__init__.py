@@ -4,6 +4,7 @@ from easyr1_fgrpo.rewards.accuracy import answer_matches, normalize_answer
 from easyr1_fgrpo.rewards.response import MAX_BOXES, Box, ParsedResponse, parse_response
 from easyr1_fgrpo.rewards.rollout import (
     CORRECT_ONLY,
+    JUDGE_COUNTS,
     SIGNALS,
     TASK,
     RolloutScore,
@@ -19,6 +20,7 @@ from easyr1_fgrpo.rewards.task import task_reward
 
 __all__ = [
     "CORRECT_ONLY",
+    "JUDGE_COUNTS",
     "MAX_BOXES",
     "SIGNALS",
     "TASK",

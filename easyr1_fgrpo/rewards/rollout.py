@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.judges.protocol import Label, Verdict
+from easyr1_fgrpo.judges.protocol import Label, Question, Usage, Verdict
 from easyr1_fgrpo.rewards.response import Box, ParsedResponse
 from easyr1_fgrpo.rewards.sentences import Sentence
 from easyr1_fgrpo.rewards.signal import Reason, Signal
@@ -24,16 +24,28 @@ CORRECT_ONLY = frozenset({"consistency", "semantic_grounding"})
 """Signals that apply to correct rollouts only (R_acc > 0), even where wrong ones are measured too."""
 
 COUNTS = (
-    "uncertain",
     "truncated",
     "response_boxes",
-    "judge_calls",
-    "judge_failures",
     "sentences",
     "trivial_sentences",
     "scored_sentences",
     "skipped_sentences",
 )
+
+JUDGE_COUNTS = (
+    "verdicts",
+    "failures",
+    "uncertain",
+    "calls",
+    "retries",
+    "cached",
+    "prompt_tokens",
+    "completion_tokens",
+    "dollars",
+    "wait_s",
+)
+"""What is known of one question's judge over a rollout, in keys `judge_<question>_<count>`; `wait_s` is the longest
+wait for a verdict, NaN where none was asked for."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class SentenceVerdict:
-    """A sentence of the trace and the grounding judge's verdict; None for a trivial sentence, which nobody judged."""
+    """A sentence of the trace and the grounding judge's verdict; None for one that nobody judged, a trivial one say."""
 
     sentence: Sentence
     verdict: Verdict | None
@@ -118,7 +130,7 @@ class RolloutScore:
         Returns:
             Per signal `<name>` (the measured value, NaN when absent), `<name>_valid` (`applicable`, 1 or 0) and
             `<name>_reason` (a `Reason`, 0 when there is a value: a wrong rollout that was measured has reason 0 and
-            valid 0); `acc`; and `COUNTS`: `uncertain` and `truncated` are 0 or 1, the others numbers of things.
+            valid 0); `acc`; `COUNTS`, numbers of things, `truncated` being 0 or 1; and per question `JUDGE_COUNTS`.
         """
         numbers = {}
         for name in (TASK, *SIGNALS):
@@ -126,16 +138,13 @@ class RolloutScore:
             numbers[name] = math.nan if signal.value is None else signal.value
             numbers[f"{name}_valid"] = float(self.applicable(name))
             numbers[f"{name}_reason"] = float(signal.reason)
-        return {**numbers, "acc": numbers["accuracy"], **self._counts()}
+        return {**numbers, "acc": numbers["accuracy"], **self._counts(), **self._judge_counts()}
 
     def _counts(self) -> dict[str, float]:
         labels = [item.verdict.label for item in self.sentences if item.verdict is not None]
         counts = (
-            self.consistency is not None and self.consistency.label is Label.UNCERTAIN,
             self.truncated,
             self.response.n_boxes,
-            len(self.verdicts),
-            sum(verdict.failure is not None for verdict in self.verdicts),
             len(self.sentences),
             sum(item.sentence.trivial for item in self.sentences),
             sum(label in (Label.CORRECT, Label.INCORRECT) for label in labels),
@@ -143,10 +152,38 @@ class RolloutScore:
         )
         return dict(zip(COUNTS, map(float, counts), strict=True))
 
+    def _judge_counts(self) -> dict[str, float]:
+        grounding = [item.verdict for item in self.sentences if item.verdict is not None]
+        asked = {Question.CONSISTENCY: [self.consistency] if self.consistency else [], Question.GROUNDING: grounding}
+        numbers: dict[str, float] = {}
+        for question, verdicts in asked.items():
+            usage = sum((verdict.usage for verdict in verdicts), Usage())
+            counts = (
+                len(verdicts),
+                sum(verdict.failure is not None for verdict in verdicts),
+                sum(verdict.label is Label.UNCERTAIN for verdict in verdicts),
+                usage.calls,
+                usage.retries,
+                usage.cached,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.dollars,
+                max((verdict.usage.seconds for verdict in verdicts), default=math.nan),
+            )
+            numbers |= zip(_judge_keys(question), map(float, counts), strict=True)
+        return numbers
+
+
+def _judge_keys(question: Question) -> list[str]:
+    return [f"judge_{question}_{count}" for count in JUDGE_COUNTS]
+
 
 def failed_numbers(reason: Reason) -> dict[str, float]:
     """`RolloutScore.to_numbers` for a rollout without a score: no signal has a value, nothing was counted."""
     numbers: dict[str, float] = {}
     for name in (TASK, *SIGNALS):
         numbers |= {name: math.nan, f"{name}_valid": 0.0, f"{name}_reason": float(reason)}
-    return {**numbers, "acc": math.nan, **dict.fromkeys(COUNTS, 0.0)}
+    judges = {
+        key: math.nan if key.endswith("wait_s") else 0.0 for question in Question for key in _judge_keys(question)
+    }
+    return {**numbers, "acc": math.nan, **dict.fromkeys(COUNTS, 0.0), **judges}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import random
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, Label, Question, Verdict
+from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, Label, Question, RolloutJudge, Verdict
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.response import ParsedResponse, parse_response
 from easyr1_fgrpo.rewards.rollout import RolloutScore, Sample, SentenceVerdict
@@ -19,6 +22,9 @@ from easyr1_fgrpo.rewards.task import task_reward
 
 MAX_CONTEXT = 20_000
 """Characters before a claim that its judge reads; bounds memory when a hostile trace has thousands of sentences."""
+
+JUDGES_SHARE_OF_DEADLINE = 0.95
+"""Share of the rollout's deadline that a judge is told of: it answers, with what it spent, before it is cut off."""
 
 _REASONS = {
     Failure.UNREACHABLE: Reason.JUDGE_UNREACHABLE,
@@ -40,8 +46,9 @@ async def score_rollout(
     """Measure every signal of one rollout.
 
     Judges are asked about a correct rollout, or about every one with `judge_scope="all"`: consistency when there are a
-    trace and an answer, grounding for each sentence of a trace that is not trivial. All questions of the rollout run at
-    once; what has not answered after `deadline_s` is a DEADLINE verdict. A malformed response is scored by the rules.
+    trace and an answer, grounding for each sentence of a trace that is not trivial (or `max_sentences` of them). All
+    questions of the rollout run at once; what has not answered after `deadline_s` is a DEADLINE verdict. A malformed
+    response is scored by the rules.
 
     A truncated response is scored like any other (it normally lacks its answer and fails the format); with
     `truncated="invalid"` it has no task reward (reason TRUNCATED) and so enters no statistic.
@@ -65,7 +72,7 @@ async def score_rollout(
     accurate = answer_matches(parsed.answer, sample.ground_truth, sample.choices)
 
     asked = accurate or settings.judge_scope == "all"
-    consistency_verdict, sentences = await _judge(sample, parsed, judges, settings.deadline_s) if asked else (None, ())
+    consistency_verdict, sentences = await _judge(sample, parsed, judges, settings) if asked else (None, ())
     if asked:
         consistency = _consistency(consistency_verdict)
         semantic_grounding = _semantic_grounding(parsed, sentences, settings)
@@ -140,58 +147,107 @@ def _spatial_grounding(sample: Sample, parsed: ParsedResponse) -> Signal:
 
 
 async def _judge(
-    sample: Sample, parsed: ParsedResponse, judges: Mapping[Question, Judge], deadline_s: float
+    sample: Sample, parsed: ParsedResponse, judges: Mapping[Question, Judge], settings: RewardSettings
 ) -> tuple[Verdict | None, tuple[SentenceVerdict, ...]]:
     """Ask everything there is to ask about a rollout, at once.
 
     Returns:
         The consistency verdict (None without a trace and an answer) and the trace's sentences with their verdicts.
     """
-    sentences = split_sentences(parsed.trace or "")
-    claims = [sentence for sentence in sentences if not sentence.trivial]
-    requests = [_grounding_request(sample, parsed.trace or "", claim) for claim in claims]
-    if parsed.trace is not None and parsed.answer is not None:
-        question = sample.question_with_choices
-        requests.append(
-            JudgeRequest(Question.CONSISTENCY, question=question, context=parsed.trace, answer=parsed.answer)
-        )
-    deadline = asyncio.get_running_loop().time() + deadline_s
-    verdicts = await asyncio.gather(*(_ask(judges[request.kind], request, deadline) for request in requests))
-    consistency = verdicts[-1] if parsed.parsable else None
-    by_start = {claim.start: verdict for claim, verdict in zip(claims, verdicts, strict=False)}
-    return consistency, tuple(SentenceVerdict(sentence, by_start.get(sentence.start)) for sentence in sentences)
+    trace = parsed.trace or ""
+    sentences = split_sentences(trace)
+    claims = _drawn([sentence for sentence in sentences if not sentence.trivial], trace, settings.max_sentences)
+    grounding = [_grounding_request(sample, trace, claim, settings) for claim in claims]
+    consistency = [_consistency_request(sample, parsed, settings)] if parsed.parsable else []
+    deadline = asyncio.get_running_loop().time() + settings.deadline_s
+    consistency_verdicts, grounding_verdicts = await asyncio.gather(
+        _ask(judges[Question.CONSISTENCY], consistency, deadline), _ask(judges[Question.GROUNDING], grounding, deadline)
+    )
+    by_start = {claim.start: verdict for claim, verdict in zip(claims, grounding_verdicts, strict=True)}
+    return (
+        consistency_verdicts[0] if consistency else None,
+        tuple(SentenceVerdict(sentence, by_start.get(sentence.start)) for sentence in sentences),
+    )
 
 
-def _grounding_request(sample: Sample, trace: str, claim: Sentence) -> JudgeRequest:
+def _drawn(claims: list[Sentence], trace: str, most: int | None) -> list[Sentence]:
+    """At most `most` of the claims, in their order. The trace itself is the seed: the same rollout, the same claims."""
+    if most is None or len(claims) <= most:
+        return claims
+    return sorted(
+        random.Random(trace.encode("utf-8", "surrogatepass")).sample(claims, most), key=lambda claim: claim.start
+    )
+
+
+def _consistency_request(sample: Sample, parsed: ParsedResponse, settings: RewardSettings) -> JudgeRequest:
+    return JudgeRequest(
+        Question.CONSISTENCY,
+        question=sample.question_with_choices,
+        context=parsed.trace or "",
+        answer=parsed.answer or "",
+        time_left_s=settings.deadline_s * JUDGES_SHARE_OF_DEADLINE,
+    )
+
+
+def _grounding_request(sample: Sample, trace: str, claim: Sentence, settings: RewardSettings) -> JudgeRequest:
     return JudgeRequest(
         Question.GROUNDING,
         question=sample.question_with_choices,
         images=sample.images,
         context=trace[max(0, claim.start - MAX_CONTEXT) : claim.start],
         claim=claim.text,
+        time_left_s=settings.deadline_s * JUDGES_SHARE_OF_DEADLINE,
     )
 
 
-async def _ask(judge: Judge, request: JudgeRequest, deadline: float) -> Verdict:
-    """One question; whatever goes wrong becomes a verdict without label.
+async def _ask(judge: Judge, requests: Sequence[JudgeRequest], deadline: float) -> list[Verdict]:
+    """All questions of a kind, in one call where the judge wants them so, otherwise each on its own."""
+    if isinstance(judge, RolloutJudge) and judge.per_rollout:
+        return await _in_time(judge, requests, judge.ask_all(requests), deadline) if requests else []
+    alone = [_in_time(judge, [request], _in_list(judge.ask(request)), deadline) for request in requests]
+    return [verdict for verdicts in await asyncio.gather(*alone) for verdict in verdicts]
+
+
+async def _in_list(verdict: Awaitable[Verdict]) -> list[Verdict]:
+    return [await verdict]
+
+
+async def _in_time(
+    judge: Judge, requests: Sequence[JudgeRequest], asked: Awaitable[list[Verdict]], deadline: float
+) -> list[Verdict]:
+    """Wait for verdicts; whatever goes wrong becomes verdicts without label.
 
     Args:
         judge: who is asked.
-        request: the question.
+        requests: the questions.
+        asked: the judge's answers to them.
         deadline: on the event loop's clock, seconds.
     """
     limit = asyncio.timeout_at(deadline)
+    started = time.monotonic()
     try:
         async with limit:
-            verdict = await judge.ask(request)
-        if not isinstance(verdict, Verdict):
-            raise TypeError(f"a judge answers with a Verdict, got {type(verdict).__name__}")
+            verdicts = await asked
+        if len(verdicts) != len(requests) or not all(isinstance(verdict, Verdict) for verdict in verdicts):
+            kinds = sorted({type(verdict).__name__ for verdict in verdicts})
+            raise TypeError(
+                f"a judge answers {len(requests)} questions with a Verdict each, got {len(verdicts)} {kinds}"
+            )
     except Exception as error:
         if limit.expired() and isinstance(error, TimeoutError):
-            return Verdict(None, judge.name, Failure.DEADLINE, cause="no answer before the rollout's deadline")
-        logger.warning("judge %s raised on a %s question", judge.name, request.kind, exc_info=True)
-        return Verdict(None, judge.name, Failure.UNREACHABLE, cause=f"{type(error).__name__}: {error}")
-    if verdict.label is not None and verdict.label not in LABELS[request.kind]:
-        cause = f"{verdict.label} does not answer a {request.kind} question"
-        return Verdict(None, verdict.judge, Failure.INVALID, cause=cause, text=verdict.text, usage=verdict.usage)
-    return verdict
+            failed = Verdict(None, judge.name, Failure.DEADLINE, cause="no answer before the rollout's deadline")
+        else:
+            logger.warning("judge %s raised on a %s question", judge.name, requests[0].kind, exc_info=True)
+            failed = Verdict(None, judge.name, Failure.UNREACHABLE, cause=f"{type(error).__name__}: {error}")
+        verdicts = [failed] * len(requests)
+    seconds = time.monotonic() - started
+    return [_fitting(request, verdict, seconds) for request, verdict in zip(requests, verdicts, strict=True)]
+
+
+def _fitting(request: JudgeRequest, verdict: Verdict, seconds: float) -> Verdict:
+    """The verdict with the time it took; without its label when that does not answer the question."""
+    usage = replace(verdict.usage, seconds=seconds)
+    if verdict.label is None or verdict.label in LABELS[request.kind]:
+        return replace(verdict, usage=usage)
+    cause = f"{verdict.label} does not answer a {request.kind} question"
+    return Verdict(None, verdict.judge, Failure.INVALID, cause=cause, text=verdict.text, usage=usage)

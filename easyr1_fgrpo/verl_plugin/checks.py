@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from easyr1_fgrpo.config.judges import ModelJudgeConfig
+from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.rows import check_rows
 from easyr1_fgrpo.verl_plugin.doctor import registration_problems
@@ -70,9 +75,30 @@ def _batch_problems(config: Any) -> Iterator[str]:
 
 
 def _judge_problems(config: Any) -> Iterator[str]:
+    settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
     for question in Question:
-        if question.value not in config.fgrpo.judges:
+        judge = settings.judges.get(question.value)
+        if judge is None:
             yield f"fgrpo.judges.{question.value} is not set: choose a judge, for example judge=oracle"
+        elif isinstance(judge, ModelJudgeConfig):
+            problems = _model_judge_problems(question, judge, config.reward.num_workers)
+            yield from (f"fgrpo.judges.{question.value}.{problem}" for problem in problems)
+
+
+def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: int) -> Iterator[str]:
+    from easyr1_fgrpo.judges.prompt import Prompt
+
+    if judge.api_key_env and not os.environ.get(judge.api_key_env):
+        yield f"api_key_env={judge.api_key_env}: no such environment variable here; export it"
+    if judge.concurrency < workers:
+        yield (
+            f"concurrency={judge.concurrency}: the {workers} workers of reward.num_workers share it, one call each at "
+            "least; raise it, or lower reward.num_workers"
+        )
+    try:
+        Prompt.load(question, template=judge.prompt, per_rollout=judge.per_rollout)
+    except ValueError as error:
+        yield f"prompt: {error}"
 
 
 def _file_problems(config: Any) -> Iterator[str]:

@@ -133,12 +133,15 @@ def _progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> 
 
 
 def summary(metrics: dict[str, float]) -> str:
-    """The few numbers worth watching: task reward, then score and multiplier of each constraint."""
+    """The few numbers worth watching: task reward, score and multiplier of each constraint, and failing judges."""
     parts = [f"task {metrics['fgrpo/signals/task/mean']:.2f}"] if "fgrpo/signals/task/mean" in metrics else []
     for name in metrics:
         if name.startswith("fgrpo/") and name.endswith("/threshold"):
             key = name.split("/")[1]
             score = metrics.get(f"fgrpo/{key}/score")
             shown = "–" if score is None else f"{score:.2f}"
-            parts.append(f"{key} {shown} λ{metrics[f'fgrpo/{key}/multiplier']:.2f}")
+            part = f"{key} {shown} λ{metrics[f'fgrpo/{key}/multiplier']:.2f}"
+            if (judged := metrics.get(f"fgrpo/{key}/valid_share", 1.0)) < 1.0:
+                part += f" (judged {judged:.0%})"
+            parts.append(part)
     return ", ".join(parts)

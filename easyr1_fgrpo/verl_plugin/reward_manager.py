@@ -30,8 +30,8 @@ class FaithfulRewardManager(RewardManagerBase):
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any = None, **unused: Any) -> None:
         super().__init__(config, tokenizer, compute_score)
         self.settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
-        self.judges = build_judges(self.settings.judges, namespace=self.settings.namespace)
         worker = (ray.get_runtime_context().get_actor_name() or "worker_0").rsplit("_", 1)[-1]
+        self.judges = build_judges(self.settings, share=(int(worker), config.reward.num_workers))
         self.writers = {split: TraceWriter(Path(self.settings.run_dir), split, worker) for split in ("train", "val")}
 
     async def run_single(self, data: Any) -> dict[str, Any]:

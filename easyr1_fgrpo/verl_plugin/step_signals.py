@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from easyr1_fgrpo.rewards import Reason
+from easyr1_fgrpo.verl_plugin.judge_metrics import judge_metrics
 
 TASK = "task"
 
@@ -30,6 +31,7 @@ class StepSignals:
         reasons: per signal, how many valid rows have no score, by reason.
         invalid: how many sessions have no task reward, by reason.
         sessions: how many sessions the batch holds, padding not counted.
+        judges: how the judges did, see `judge_metrics`; over all rollouts that were scored.
         extras: remaining numbers of the reward workers, means over valid rows.
     """
 
@@ -42,6 +44,7 @@ class StepSignals:
     reasons: dict[str, Counter[str]]
     invalid: Counter[str]
     sessions: int
+    judges: dict[str, float]
     extras: dict[str, float]
 
 
@@ -102,6 +105,7 @@ def read_step(
             _reason(found, TASK) for found, use, has in zip(known, is_last, valid, strict=True) if use and not has
         ),
         sessions=len(last),
+        judges=judge_metrics([found for found, use in zip(known, is_last, strict=True) if use]),
         extras=_extras(known, valid, signal_names),
     )
 
@@ -123,7 +127,7 @@ def _extras(
     if not used:
         return {}
     signals = {f"{name}{end}" for name in (TASK, *signal_names) for end in ("", "_valid", "_reason")}
-    names = [name for name in used[0] if name not in signals]
+    names = [name for name in used[0] if name not in signals and not name.startswith("judge_")]
     return {name: sum(row[name] for row in used) / len(used) for name in names}
 
 
@@ -155,5 +159,6 @@ def metrics_of(step: StepSignals, expected: int) -> dict[str, Any]:
         if mask_B.any():
             metrics[f"fgrpo/signals/{name}/mean"] = float(scores_B[mask_B].mean())
         metrics |= {f"fgrpo/signals/{name}/absent/{reason}": n for reason, n in step.reasons[name].items()}
+    metrics |= {f"fgrpo/judges/{name}": value for name, value in step.judges.items()}
     metrics |= {f"fgrpo/rollouts/{name}/mean": value for name, value in step.extras.items()}
     return metrics

@@ -23,6 +23,7 @@ from easyr1_fgrpo.algorithm import Constraint, DualAscent, FixedMultipliers, Mul
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.verl_plugin.estimator import Handover, handed_over
+from easyr1_fgrpo.verl_plugin.judge_metrics import JUDGE_FAILURES, valid_share
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.names import TRAINER
 from easyr1_fgrpo.verl_plugin.step_signals import StepSignals, failed_count, metrics_of, read_step, split_key
@@ -91,8 +92,10 @@ class FaithfulTrainer(PPOTrainerSync):
         with handed_over(handover):
             batch = super()._compute_advantage(batch, metrics)
         assert handover.result is not None, "cgrpo did not run"
+        keys = self.settings.constraint_keys
+        shares = {str(key): valid_share(step.masks[key], step.reasons[key]) for key in keys}
         records = self.controller.step(
-            {key: (step.scores[key], step.masks[key]) for key in self.settings.constraint_keys}
+            {key: (step.scores[key], step.masks[key]) for key in keys}, hold=self._unmeasured(step, shares)
         )
         for name, share in handover.result.shares.items():
             metrics |= _present(f"fgrpo/{name}", share=share, zero_variance_groups=handover.result.zero_variance[name])
@@ -101,6 +104,7 @@ class FaithfulTrainer(PPOTrainerSync):
                 f"fgrpo/{key}",
                 score=record.score,
                 applicable=record.count,
+                valid_share=shares[key],
                 threshold=record.threshold,
                 violation=record.violation,
                 multiplier=handover.multipliers[key],
@@ -120,6 +124,17 @@ class FaithfulTrainer(PPOTrainerSync):
             [row.get("reward_extra_info") for row in rows],
             SIGNALS,
         )
+
+    def _unmeasured(self, step: StepSignals, shares: dict[str, float | None]) -> dict[str, str]:
+        """Constraints whose judge measured too few of its rollouts to move their multiplier, and why; warned about."""
+        least = self.settings.dual.min_valid_share
+        hold = {}
+        for key, share in shares.items():
+            if share is not None and share < least:
+                failures = {reason: step.reasons[key][reason] for reason in JUDGE_FAILURES if step.reasons[key][reason]}
+                hold[key] = f"the judge measured {share:.0%} of its rollouts, {least:.0%} needed ({failures})"
+                logger.warning("step %d: %s is not being measured: %s", self.global_steps, key, hold[key])
+        return hold
 
     def _refuse_failures(self, step: StepSignals, expected: int) -> None:
         failed = failed_count(step, expected)

@@ -26,7 +26,8 @@ prepare_environment() {
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     # Exactly the pinned packages and nothing a resolver would choose; torch first, so that nothing brings another build.
     .venv/bin/python -m pip install --quiet --no-deps "$(grep '^torch==' "$constraints")" "$(grep '^setuptools==' "$constraints")"
-    .venv/bin/python -m pip install --no-deps --requirement "$constraints" | grep --line-buffered -E '^(Collecting|Installing)' | cut -c1-100
+    .venv/bin/python -m pip install --no-deps --requirement "$constraints" |
+      { grep --line-buffered -E '^(Collecting|Installing)' || true; } | cut -c1-100
     .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
     .venv/bin/python -m pip check
     echo "$wanted" >"$stamp"

@@ -22,7 +22,7 @@ ARROWS = {
     "easyr1_fgrpo.judges.protocol": set(),
     "easyr1_fgrpo.rewards.signal": set(),
     "easyr1_fgrpo.config": set(),
-    "easyr1_fgrpo.judges": {"config.schema"},
+    "easyr1_fgrpo.judges": {"config.schema", "config.judges"},
     # first floor
     "easyr1_fgrpo.rewards": {"judges.protocol", "config.schema"},
     "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "config.schema"},
@@ -31,8 +31,12 @@ ARROWS = {
     "data_prep": {"rewards", "judges", "rows", "config.schema"},
     "reward_servers": {"judges", "miniature", "config"},
     # third floor
-    "easyr1_fgrpo.verl_plugin": {"algorithm", "rewards", "judges", "traces", "generation", "rows", "config.schema"},
-    "easyr1_fgrpo.evaluation": {"rewards", "judges", "traces", "generation", "rows", "config.schema"},
+    "easyr1_fgrpo.verl_plugin": {
+        *("algorithm", "rewards", "judges", "traces", "generation", "rows", "config.schema", "config.judges")
+    },
+    "easyr1_fgrpo.evaluation": {
+        *("rewards", "judges", "traces", "generation", "rows", "config.schema", "config.judges")
+    },
     "easyr1_fgrpo.report": {"traces", "config.schema"},
     # commands
     "easyr1_fgrpo.train": {"verl_plugin", "config"},

@@ -9,7 +9,8 @@ import pytest
 import ray
 from PIL import Image
 
-from easyr1_fgrpo.config.schema import FgrpoConfig, JudgeServerConfig
+from easyr1_fgrpo.config.judges import EmbeddedServerConfig
+from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Verdict
 from easyr1_fgrpo.judges.served import ServedJudge, actor_name
 from reward_servers.cluster import find, running
@@ -46,13 +47,13 @@ def server(cluster):
 
 
 def settings(run: str, name: str = "scripted", **server) -> FgrpoConfig:
-    config = {"target": CLASS, "options": {"scenes": "scenes.txt"}, "num_cpus": 0.5, "start_deadline_s": 60.0} | server
+    config = {"kind": "embedded", "target": CLASS, "options": {"scenes": "scenes.txt"}, "num_cpus": 0.5} | server
     return FgrpoConfig(
         run_dir=f"runs/{run}",
         constraint_keys=[],
         constraints={},
         judges={},
-        reward_servers={name: JudgeServerConfig(**config)},
+        reward_servers={name: EmbeddedServerConfig(**config)},
     )
 
 

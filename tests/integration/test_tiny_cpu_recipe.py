@@ -9,93 +9,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from easyr1_fgrpo.traces import read_traces
-from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
 
-ROOT = Path(__file__).parents[2]
-STEPS = 4
-RUN_DEADLINE_S = 600
-LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
-MACHINE = ("actor/perf/", "timing", "perf/")
+from .recipe_runs import STEPS, Runs, learning
 
 pytestmark = pytest.mark.integration
-
-
-class Runs:
-    """Starts the recipe in a scratch folder; every run shares one set of stages."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def overrides(self, name: str, *more: str) -> list[str]:
-        return [
-            f"stages.dir={self.folder / 'stages'}",
-            f"fgrpo.run_dir={self.folder / name}",
-            "stages.scenes={train: 64, val: 16, test: 32, sft: 640}",
-            "stages.backbone_steps=60",
-            "stages.warm_start_steps=10",
-            "data.train_batch_size=8",
-            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40",
-            "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=40",
-            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=40",
-            "actor_rollout_ref.rollout.max_num_seqs=40",
-            "fgrpo.dual.min_applicable=1",
-            f"trainer.total_training_steps={STEPS}",
-            "trainer.save_freq=2",
-            "evaluation.samples=32",
-            *more,
-        ]
-
-    def start(self, name: str, *more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["bash", "recipes/run_fgrpo_tiny_cpu.sh", *self.overrides(name, *more)],
-            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-
-    def finish(self, process: subprocess.Popen[str]) -> str:
-        try:
-            output, _ = process.communicate(timeout=RUN_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-        return output
-
-    def run(self, name: str, *more: str) -> str:
-        process = self.start(name, *more)
-        output = self.finish(process)
-        log = self.folder / name / "train.log"
-        tail = "\n".join(log.read_text().splitlines()[-30:]) if log.exists() else ""
-        assert process.returncode == 0, f"{output[-2000:]}\n--- train.log\n{tail}"
-        return output
-
-    def metrics(self, name: str) -> dict[int, dict[str, float]]:
-        return read_metrics(self.folder / name / "metrics.jsonl")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture(scope="module")
-def whole(runs: Runs) -> str:
-    """Output of one uninterrupted run."""
-    return runs.run("whole")
-
-
-def learning(metrics: dict[str, float]) -> dict[str, float]:
-    """What the run learned in a step: everything but the machine's timings and memory."""
-    return {k: v for k, v in metrics.items() if k.startswith(LEARNING) and not k.startswith(MACHINE)}
 
 
 def test_trains_to_the_last_table(runs: Runs, whole: str) -> None:
@@ -153,7 +77,7 @@ def test_killed_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None
     """kill -9 after step 3, the last checkpoint being step 2; the same command again."""
     process = runs.start("killed")
     path = runs.folder / "killed/metrics.jsonl"
-    _wait_for(lambda: path.exists() and 3 in read_metrics(path), process)
+    runs.wait_for_step("killed", 3, process)
     for pid in _descendants(process.pid, "easyr1_fgrpo.train"):
         os.kill(pid, signal.SIGKILL)
     runs.finish(process)
@@ -188,16 +112,6 @@ def test_overrides_arrive_in_the_metrics(runs: Runs, whole: str) -> None:
     assert {k.split("/")[1] for k in metrics if k.startswith("fgrpo/") and k.endswith("/threshold")} == {"consistency"}
 
 
-def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + RUN_DEADLINE_S
-    while not condition():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _descendants(pid: int, module: str) -> list[int]:
-    import psutil
-
     children = psutil.Process(pid).children(recursive=True)
     return [child.pid for child in children if module in " ".join(child.cmdline())]

@@ -54,6 +54,15 @@ def test_too_few_applicable_rollouts_hold_the_multiplier(applicable, updated):
     assert (record.score is None) == (applicable == 0)
 
 
+def test_a_held_constraint_is_measured_and_stays():
+    controller = dual(Constraint("consistency", 0.5), Constraint("spatial_grounding", 0.5))
+    scores = {"spatial_grounding": scored(0.0), "consistency": scored(0.0)}
+    records = controller.step(scores, hold={"consistency": "its judge is away"})
+    assert records["consistency"].held == "its judge is away"
+    assert (records["consistency"].score, records["consistency"].multiplier) == (0.0, 1.0)
+    assert controller.multipliers == pytest.approx({"consistency": 1.0, "spatial_grounding": 1.025})
+
+
 def test_constraints_move_apart():
     controller = dual(Constraint("consistency", 0.5), Constraint("spatial_grounding", 0.5, initial_multiplier=2.0))
     controller.step({"spatial_grounding": scored(1.0), "consistency": scored(0.0)})

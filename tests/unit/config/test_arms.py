@@ -73,7 +73,7 @@ def test_fgrpo_has_the_papers_numbers(fgrpo):
         assert fgrpo[f"fgrpo.constraints.{key}.threshold"] == threshold
         assert fgrpo[f"fgrpo.constraints.{key}.initial_multiplier"] == 1.0
     dual = {key.split(".")[-1]: value for key, value in fgrpo.items() if key.startswith("fgrpo.dual.")}
-    assert dual == {"controller": "ascent", "lr": 0.05, "lambda_max": 5.0, "min_applicable": 8}
+    assert dual == {"controller": "ascent", "lr": 0.05, "lambda_max": 5.0, "min_applicable": 8, "min_valid_share": 0.5}
 
 
 def test_a_threshold_out_of_bounds_is_one_line():

@@ -14,7 +14,7 @@ GOOD: dict[str, Any] = {
     "constraint_keys": ["consistency"],
     "constraints": {"consistency": {"threshold": 0.95}},
     "judges": {"consistency": {"kind": "server", "server": "oracle"}},
-    "reward_servers": {"oracle": {"target": "package.module:Judge"}},
+    "reward_servers": {"oracle": {"kind": "embedded", "target": "package.module:Judge"}},
 }
 
 
@@ -46,6 +46,7 @@ def test_the_papers_numbers_are_the_defaults():
 
 THRESHOLD = "constraints.consistency.threshold"
 UNIT = "Input should be between 0 and 1"
+KEY_OF = "Input should be a key of reward_servers with"
 CONSTRAINTS = "'consistency', 'spatial_grounding' or 'semantic_grounding'"
 
 
@@ -68,7 +69,12 @@ CONSTRAINTS = "'consistency', 'spatial_grounding' or 'semantic_grounding'"
         ("reward.judge_scope", "none", "Input should be 'correct' or 'all'"),
         ("reward.deadline_s", 0.0, "Input should be greater than 0"),
         ("max_failed_share", 1.5, UNIT),
-        ("judges.consistency.server", "orcale", "Input should be a key of reward_servers, which holds oracle"),
+        ("judges.consistency.server", "orcale", f"{KEY_OF} kind=embedded, which holds oracle"),
+        ("judges.consistency.kind", "sever", "Input should be one of server, local, openai_compatible"),
+        ("reward_servers.oracle.kind", None, "Input should be one of embedded, vllm"),
+        ("reward.max_sentences", 0, "Input should be greater than or equal to 1"),
+        ("dual.min_valid_share", 1.1, UNIT),
+        ("judge_cache.max_gib", 0.0, "Input should be greater than 0"),
         ("run_dir", "/", "the last part names the run, write one like runs/my-run"),
         ("run_dir", "", "the last part names the run, write one like runs/my-run"),
     ],
@@ -82,13 +88,18 @@ def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed
     [
         ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS),
         ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier"),
-        ("dual.lambda", 2.0, "controller, lr, lambda_max, min_applicable"),
+        ("dual.lambda", 2.0, "controller, lr, lambda_max, min_applicable, min_valid_share"),
         ("judges.fluency", {"kind": "local", "target": "a:B"}, "'consistency' or 'grounding'"),
-        ("reward_servers.oracle.cpus", 1.0, "target, options, num_cpus, start_deadline_s"),
+        ("reward_servers.oracle.cpus", 1.0, "kind, target, options, num_cpus, start_deadline_s"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_known_ones(key, value, allowed):
     assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}: unknown key, allowed: {allowed}"]
+
+
+MODEL = {"kind": "openai_compatible", "model": "judge"}
+URL, LIKE = "judges.consistency.base_urls.0", "http://host:8000/v1"
+NO_VLLM = f"{KEY_OF} kind=vllm, which holds nothing"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +114,15 @@ def test_an_unknown_key_is_refused_with_the_known_ones(key, value, allowed):
             {"dual__lambda_max": 0.5},
             "constraints.consistency.initial_multiplier=1.0: Input should be less than or equal to dual.lambda_max=0.5",
         ),
-        ({"judges__consistency__kind": "local"}, "judges.consistency: kind=local needs target"),
-        ({"judges__consistency__server": ""}, "judges.consistency: kind=server needs server"),
+        ({"judges__consistency": {"kind": "local"}}, "judges.consistency.target: Field required"),
+        ({"judges__consistency__server": ""}, "judges.consistency.server='': String should have at least 1 character"),
+        ({"judges__consistency": MODEL}, "judges.consistency: give base_urls or server, one of them"),
+        ({"judges__consistency": MODEL | {"base_urls": ["host:80"]}}, f"{URL}: Input should be a URL like {LIKE}"),
+        (
+            {"judges__consistency": MODEL | {"base_urls": ["http://me:secret@host/v1"]}},
+            f"{URL}: Input should hold no user name, password or query; name a key by api_key_env",
+        ),
+        ({"judges__consistency": MODEL | {"server": "oracle"}}, "judges.consistency.server='oracle': " + NO_VLLM),
     ],
 )
 def test_values_that_do_not_agree_are_refused_by_key(changes, line):
@@ -114,7 +132,7 @@ def test_values_that_do_not_agree_are_refused_by_key(changes, line):
 def test_every_problem_gets_its_own_line():
     assert lines(changed(dual__lr=-1.0, dual__lamda=3.0, max_failed_share=2.0)) == [
         "fgrpo.dual.lr=-1.0: Input should be greater than 0",
-        "fgrpo.dual.lamda: unknown key, allowed: controller, lr, lambda_max, min_applicable",
+        "fgrpo.dual.lamda: unknown key, allowed: controller, lr, lambda_max, min_applicable, min_valid_share",
         "fgrpo.max_failed_share=2.0: Input should be between 0 and 1",
     ]
 

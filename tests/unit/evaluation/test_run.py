@@ -9,7 +9,7 @@ from easyr1_fgrpo.evaluation import run
 from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.evaluation.run import NoJudge, Protocol, choose_rows, evaluate, question_seed
 from easyr1_fgrpo.generation.generator import Generator
-from easyr1_fgrpo.judges.protocol import Label
+from easyr1_fgrpo.judges.protocol import Label, Question
 from easyr1_fgrpo.miniature import rows as miniature_rows
 from easyr1_fgrpo.rows import read_rows
 from easyr1_fgrpo.traces import read_traces
@@ -27,7 +27,9 @@ def evaluate_in(checkpoint, protocol, judge):
     """Evaluates into a folder; keywords change the protocol."""
 
     def go(out, folder=checkpoint, modes=MODES, judge=judge, **changes):
-        return asyncio.run(evaluate({"tiny": folder}, modes, replace(protocol, **changes), judge, out))
+        return asyncio.run(
+            evaluate({"tiny": folder}, modes, replace(protocol, **changes), dict.fromkeys(Question, judge), out)
+        )
 
     return go
 

@@ -1,8 +1,9 @@
 """Small judges for tests: each records what it was asked."""
 
 import asyncio
+from dataclasses import replace
 
-from easyr1_fgrpo.judges.protocol import Failure, Label, Question, Verdict
+from easyr1_fgrpo.judges.protocol import Failure, Label, Question, Usage, Verdict
 
 TRUE = {Question.CONSISTENCY: Label.YES, Question.GROUNDING: Label.CORRECT}
 
@@ -48,6 +49,22 @@ class SlowJudge(RecordingJudge):
         if self.slow(request):
             await asyncio.Event().wait()
         return await super().ask(request)
+
+
+class AllAtOnceJudge(RecordingJudge):
+    """Answers a rollout's claims together; `answers` says how many verdicts it gives for n claims."""
+
+    per_rollout = True
+
+    def __init__(self, answers=lambda n: n, **options):
+        super().__init__(**options)
+        self.answers, self.rollouts = answers, []
+
+    async def ask_all(self, requests):
+        self.rollouts.append([request.claim for request in requests])
+        usage = Usage(calls=1, prompt_tokens=70)
+        verdicts = [Verdict(self.label(request), self.name) for request in requests]
+        return [replace(verdicts[0], usage=usage), *verdicts[1:]][: self.answers(len(requests))]
 
 
 class MeetingJudge(RecordingJudge):

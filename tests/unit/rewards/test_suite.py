@@ -14,14 +14,15 @@ from easyr1_fgrpo.rewards import SIGNALS, TASK, Reason, Sample, Signal, failed_n
 from easyr1_fgrpo.rewards import suite as suite_module
 
 from .hostile import responses
-from .judges import FailingJudge, MeetingJudge, RaisingJudge, RecordingJudge, SlowJudge, both
+from .judges import AllAtOnceJudge, FailingJudge, MeetingJudge, RaisingJudge, RecordingJudge, SlowJudge, both
 
 PICTURE = Image.new("RGB", (84, 84))
 BOX = (7.0, 7.0, 21.0, 21.0)
 SAMPLE = Sample("Is red left or right of blue?", ("left", "right"), "left", (PICTURE,), (BOX,), index=3)
 FIRST = "The red circle is at <bbox>[7,7,21,21]</bbox>."
 SECOND = "The red circle is left of the blue square."
-TRACE = f"Let me think. {FIRST} {SECOND} So the answer is left."
+THIRD = "So the answer is left."
+TRACE = f"Let me think. {FIRST} {SECOND} {THIRD}"
 RIGHT = f"<think>{TRACE}</think><answer>left</answer>"
 WRONG = f"<think>{TRACE}</think><answer>right</answer>"
 DEFAULT = RewardSettings()
@@ -102,7 +103,7 @@ def test_consistency_labels(label, value, uncertain):
     judges = {Question.CONSISTENCY: RecordingJudge(lambda _: label), Question.GROUNDING: RecordingJudge()}
     result = score(judge=judges)
     assert result.signals["consistency"].value == value
-    assert result.to_numbers()["uncertain"] == uncertain
+    assert result.to_numbers()["judge_consistency_uncertain"] == uncertain
 
 
 def test_semantic_grounding_is_the_mean_over_scored_sentences():
@@ -111,14 +112,15 @@ def test_semantic_grounding_is_the_mean_over_scored_sentences():
     assert result.signals["semantic_grounding"].value == 0.5
     numbers = result.to_numbers()
     counts = (
-        "judge_calls",
-        "judge_failures",
+        "judge_consistency_verdicts",
+        "judge_grounding_verdicts",
+        "judge_grounding_failures",
         "sentences",
         "trivial_sentences",
         "scored_sentences",
         "skipped_sentences",
     )
-    assert [numbers[name] for name in counts] == [4, 0, 4, 1, 2, 1]
+    assert [numbers[name] for name in counts] == [1, 3, 0, 4, 1, 2, 1]
 
 
 @pytest.mark.parametrize("trace", ["Let me think.", "The zebra."])
@@ -138,7 +140,8 @@ def test_a_failed_judge_is_never_a_number(failure):
         assert result.signals[name] == Signal.absent(FAILED_AS[failure])
         assert math.isnan(numbers[name])
         assert (numbers[f"{name}_valid"], numbers[f"{name}_reason"]) == (0.0, float(FAILED_AS[failure]))
-    assert numbers["judge_failures"] == numbers["judge_calls"] == 4
+    assert numbers["judge_consistency_failures"] == numbers["judge_consistency_verdicts"] == 1
+    assert numbers["judge_grounding_failures"] == numbers["judge_grounding_verdicts"] == 3
     assert numbers["task"] == 1.0
 
 
@@ -224,6 +227,56 @@ def test_truncated_responses():
     invalid = score(f"<think>{TRACE}", settings=RewardSettings(truncated="invalid"), truncated=True)
     assert invalid.signals["task"] == Signal.absent(Reason.TRUNCATED)
     assert score(settings=RewardSettings(truncated="invalid")).signals["task"].value == 1.0
+
+
+def test_a_judge_that_takes_all_claims_at_once_is_asked_once():
+    judge = AllAtOnceJudge()
+    result = score(judge={Question.CONSISTENCY: RecordingJudge(), Question.GROUNDING: judge})
+    assert judge.rollouts == [[FIRST, SECOND, THIRD]]
+    assert not judge.requests
+    assert result.signals["semantic_grounding"].value == 1.0
+    numbers = result.to_numbers()
+    counts = ("verdicts", "calls", "prompt_tokens", "failures")
+    assert [numbers[f"judge_grounding_{count}"] for count in counts] == [3, 1, 70, 0]
+
+
+@pytest.mark.parametrize("answers", [lambda n: n - 1, lambda n: 0])
+def test_too_few_verdicts_are_none(answers):
+    result = score(judge={Question.CONSISTENCY: RecordingJudge(), Question.GROUNDING: AllAtOnceJudge(answers)})
+    assert result.signals["semantic_grounding"] == Signal.absent(Reason.JUDGE_UNREACHABLE)
+    assert result.to_numbers()["judge_grounding_failures"] == 3
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 9])
+def test_a_ceiling_on_sentences_draws_the_same_ones_again(most):
+    asked = []
+    for _ in range(2):
+        judge = RecordingJudge()
+        result = score(judge=judge, settings=RewardSettings(max_sentences=most))
+        asked.append([request.claim for request in judge.requests if request.kind is Question.GROUNDING])
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == min(most, 3)
+    assert asked[0] == [claim for claim in (FIRST, SECOND, THIRD) if claim in asked[0]]
+    assert sum(item.verdict is not None for item in result.sentences) == len(asked[0])
+
+
+def test_every_claim_can_be_drawn():
+    drawn = set()
+    for number in range(40):
+        judge = RecordingJudge()
+        trace = f"{TRACE} Number {number}."
+        score(f"<think>{trace}</think><answer>left</answer>", judge, RewardSettings(max_sentences=1))
+        drawn |= {request.claim for request in judge.requests if request.kind is Question.GROUNDING}
+    assert {FIRST, SECOND, THIRD} <= drawn
+
+
+def test_judges_know_how_long_they_are_waited_for_and_the_wait_is_measured():
+    judge = SlowJudge(lambda request: request.claim == FIRST)
+    result = score(judge=judge, settings=RewardSettings(deadline_s=0.2))
+    assert [request.time_left_s for request in judge.requests] == pytest.approx([0.19] * 3)
+    numbers = result.to_numbers()
+    assert 0.2 <= numbers["judge_grounding_wait_s"] < 5.0
+    assert numbers["judge_consistency_wait_s"] < 0.2
 
 
 def test_a_long_context_keeps_its_end(monkeypatch):

@@ -132,6 +132,8 @@ def test_metrics_by_hand():
         "fgrpo/signals/spatial_grounding/applicable": 1,
         "fgrpo/signals/spatial_grounding/mean": 0.25,
         "fgrpo/signals/spatial_grounding/absent/no_reference": 2,
+        "fgrpo/judges/consistency/verdicts": 0.0,
+        "fgrpo/judges/grounding/verdicts": 0.0,
         "fgrpo/rollouts/sentences/mean": 2.0,
     }
 

@@ -206,6 +206,20 @@ def test_an_unmeasured_constraint_logs_no_score_and_stays(make, step_of):
     assert not absent_names & set(metrics)
 
 
+@pytest.mark.parametrize(("lost", "share", "updated"), [(1, 0.75, 1.0), (3, 0.5, 1.0), (4, 3 / 7, 0.0)])
+def test_a_multiplier_moves_only_when_its_judge_measured_enough(make, step_of, caplog, lost, share, updated):
+    trainer = make(rollouts=4 + lost)
+    unjudged = {f"1-0_{4 + row}_0": numbers(scored(1.0), absent(Reason.JUDGE_DEADLINE)) for row in range(lost)}
+    metrics = step_of(trainer, GOOD | unjudged)
+    assert metrics["fgrpo/consistency/valid_share"] == pytest.approx(share)
+    assert metrics["fgrpo/consistency/score"] == pytest.approx(2 / 3)
+    assert metrics["fgrpo/consistency/updated"] == updated
+    assert (metrics["fgrpo/consistency/next_multiplier"] == 1.0) == (updated == 0.0)
+    assert metrics["fgrpo/spatial_grounding/updated"] == 1.0
+    warned = "consistency is not being measured: the judge measured 43% of its rollouts, 50% needed"
+    assert (warned in caplog.text) == (updated == 0.0)
+
+
 def test_only_the_constraints_that_act_are_logged_as_constraints(make, step_of):
     metrics = step_of(make(constraint_keys=["consistency"]), GOOD)
     assert {name for name in metrics if name.endswith("/threshold")} == {"fgrpo/consistency/threshold"}

@@ -1,0 +1,233 @@
+"""One chat completion over HTTP: a reply, or why there is none and what that says about the server."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+
+from easyr1_fgrpo.judges.endpoints import Outcome
+from easyr1_fgrpo.judges.protocol import Failure
+
+MAX_TEXT = 2000
+"""Characters kept of what a server answered."""
+
+MAX_CAUSE = 300
+"""Characters of a server's words in a cause."""
+
+MAX_RETRY_AFTER_S = 30.0
+"""Most seconds a server may tell us to wait; after them it is asked again."""
+
+KEEP_ALIVE_S = 2.0
+"""Idle seconds after which we close a connection: before a server does (uvicorn: 5 s), so that no call meets it."""
+
+PASSING = frozenset({408, 409, 429})
+"""Client errors that the same request may not meet again; server errors (from 500 on) are taken for passing, too."""
+
+
+class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
+    """A call without a usable reply; the message is one line without secrets.
+
+    Attributes:
+        failure: what a verdict says of it.
+        outcome: what it says about the endpoint.
+        again: whether another try may end otherwise.
+        retry_after_s: how long the server asked us to wait, seconds.
+        text: what the server sent instead of a reply, bounded.
+        sent: whether the request reached the network at all.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        failure: Failure = Failure.UNREACHABLE,
+        outcome: Outcome = Outcome.FAULT,
+        again: bool = True,
+        retry_after_s: float = 0.0,
+        text: str = "",
+        sent: bool = True,
+    ) -> None:
+        super().__init__(cause)
+        self.failure = failure
+        self.outcome = outcome
+        self.again = again
+        self.retry_after_s = retry_after_s
+        self.text = text
+        self.sent = sent
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model said: its text, why it stopped, and the tokens as the server counts them."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ChatClient:
+    """Posts chat completions to any base URL over one pool of connections, opened at the first call.
+
+    For one event loop. Call `connect` before `complete`.
+
+    Args:
+        api_key_env: the environment variable with the API key, read at the first call; empty for none.
+    """
+
+    def __init__(self, api_key_env: str = "") -> None:
+        self._api_key_env = api_key_env
+        self._api_key = ""
+        self._http: httpx2.AsyncClient | None = None
+        self._clients: dict[str, openai.AsyncOpenAI] = {}
+
+    def connect(self, url: str) -> None:
+        """Get ready to call a base URL; the very first time takes some 50 ms, for certificates.
+
+        Raises:
+            CallFailed: when the API key is missing.
+        """
+        if url not in self._clients:
+            api_key = self._key()
+            if self._http is None:
+                # 0 is aiohttp's word for no limit; whoever calls has one.
+                limits = httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE_S)
+                self._http = openai.DefaultAioHttpClient(limits=limits, timeout=None, follow_redirects=False)
+            self._clients[url] = openai.AsyncOpenAI(
+                api_key=api_key, base_url=url, max_retries=0, timeout=None, http_client=self._http
+            )
+
+    async def complete(self, url: str, body: bytes, limit_s: float) -> Reply:
+        """Post one request.
+
+        Args:
+            url: a base URL that `connect` was called for.
+            body: the JSON of the request.
+            limit_s: seconds after which the call is given up.
+
+        Raises:
+            CallFailed: whenever there is no valid response.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                response = await self._clients[url].post("/chat/completions", content=body, cast_to=httpx2.Response)
+        except TimeoutError:
+            raise CallFailed(f"{url} gave no answer within {limit_s:.3g} s", failure=Failure.DEADLINE) from None
+        except openai.APIStatusError as error:
+            raise self._refusal(url, error.response) from None
+        except (openai.APIConnectionError, aiohttp.ClientError) as error:
+            causes = list(_causes(error))
+            root = self.one_line(f"{type(causes[-1]).__name__}: {causes[-1]}")
+            sent = not any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes)
+            what = "broke the connection" if sent else "is not there"
+            raise CallFailed(f"{url} {what} ({root})", sent=sent) from None
+        try:
+            return _read(response.content)
+        except (ValueError, RecursionError) as error:
+            text = self.kept(response.text)
+            cause = f"{url} answered with no chat completion ({self.one_line(str(error))})"
+            raise CallFailed(cause, text=text) from None
+
+    async def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        self._clients.clear()
+        if self._http is not None:
+            http, self._http = self._http, None
+            await http.aclose()
+
+    def kept(self, text: str) -> str:
+        """Foreign text as it may be stored: without the API key, encodable, bounded."""
+        return self.without_key(text)[:MAX_TEXT].encode("utf-8", "replace").decode()
+
+    def one_line(self, text: str) -> str:
+        """Foreign text as it may be shown: without the API key, printable, in one line, bounded."""
+        shown = "".join(letter if letter.isprintable() else " " for letter in self.without_key(text)[: 2 * MAX_CAUSE])
+        return " ".join(shown.split())[:MAX_CAUSE]
+
+    def without_key(self, text: str) -> str:
+        """The text with the API key taken out, wherever a server echoed it."""
+        return text.replace(self._api_key, "***") if self._api_key else text
+
+    def _key(self) -> str:
+        """The API key; what stands for it where none is wanted."""
+        if self._api_key_env and not self._api_key:
+            self._api_key = os.environ.get(self._api_key_env, "").strip()
+            if not self._api_key:
+                raise CallFailed(
+                    f"the environment variable {self._api_key_env} (api_key_env) is not set here: export the API key",
+                    outcome=Outcome.UNKNOWN,
+                    again=False,
+                    sent=False,
+                )
+        return self._api_key or "none"
+
+    def _refusal(self, url: str, response: httpx2.Response) -> CallFailed:
+        status = response.status_code
+        cause = f"{url} answered {status}: {self.one_line(response.text) or 'nothing more'}"
+        if status in (401, 403):
+            cause += (
+                f"; check the API key in {self._api_key_env}" if self._api_key_env else "; name a key by api_key_env"
+            )
+        return CallFailed(
+            cause,
+            outcome=Outcome.FAULT if status >= 500 else Outcome.ALIVE,
+            again=status >= 500 or status in PASSING,
+            retry_after_s=_retry_after_s(response.headers.get("retry-after", "")) if status in (429, 503) else 0.0,
+            text=self.kept(response.text),
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came from, down to the root."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _retry_after_s(header: str) -> float:
+    """Seconds of a Retry-After header (RFC 9110: a number of seconds or a date), bounded; 0 when it says neither."""
+    try:
+        seconds = float(header) if header.strip().isdecimal() else _seconds_until(header)
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _seconds_until(date: str) -> float:
+    return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+
+
+def _read(content: bytes) -> Reply:
+    """The parts of a chat completion that count.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    completion = json.loads(content)
+    match completion:
+        case {"choices": [{"message": {"content": str() | None as text}, **choice}, *_]}:
+            usage = completion.get("usage")
+            return Reply(
+                text or "",
+                str(choice.get("finish_reason")),
+                _count(usage, "prompt_tokens"),
+                _count(usage, "completion_tokens"),
+            )
+    raise ValueError("its JSON lacks choices[0].message.content")
+
+
+def _count(usage: Any, name: str) -> int:
+    """A count of tokens; 0 where the server gives none that is one."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count < 10**9 else 0

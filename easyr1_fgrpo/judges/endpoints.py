@@ -1,0 +1,206 @@
+"""Which URL answers the next call: the least busy one, as long as it is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+FAULTS_TO_OPEN = 10
+"""Failed calls in a row after which a URL is left out."""
+
+FIRST_COOL_DOWN_S = 1.0
+"""Seconds a URL is left out at first; doubled each time that the trial call after it fails."""
+
+LAST_COOL_DOWN_S = 60.0
+"""Most seconds a URL is left out before it is tried again."""
+
+LOOKUP_PAUSE_S = 1.0
+"""Seconds for which a failed lookup of the URLs is not repeated."""
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome(Enum):
+    """What a call says about its endpoint; a cancelled one and one that had too little time say nothing."""
+
+    ALIVE = "alive"
+    FAULT = "fault"
+    UNKNOWN = "unknown"
+
+
+class NoEndpoint(Exception):  # noqa: N818 - it is the answer to a question, not an error of a program
+    """No URL can be asked now; the message names them and the last cause."""
+
+
+@dataclass(eq=False)
+class Endpoint:
+    """One URL and its circuit breaker.
+
+    Attributes:
+        url: the base URL.
+        busy: our calls under way there.
+        faults: calls that failed since the last one that did not.
+        cool_down_s: seconds for which it is, or was last, left out; 0 while it is in use.
+        open_until: on the monotonic clock: from then on one trial call may go there.
+        on_trial: whether that call is under way.
+        cause: of the last fault.
+    """
+
+    url: str
+    busy: int = 0
+    faults: int = 0
+    cool_down_s: float = 0.0
+    open_until: float = 0.0
+    on_trial: bool = False
+    cause: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether the circuit is open: no call goes there but for a trial."""
+        return self.cool_down_s > 0.0
+
+    def accepts(self, limit: int) -> bool:
+        """Whether a call may start there now."""
+        if self.open:
+            return not self.on_trial and time.monotonic() >= self.open_until
+        return self.busy < limit
+
+    def recover(self) -> None:
+        """It answered."""
+        if self.open:
+            logger.warning("judge endpoint %s answers again", self.url)
+        self.faults, self.cool_down_s = 0, 0.0
+
+    def fail(self, cause: str, trial: bool) -> None:
+        """It did not."""
+        self.cause = cause
+        if self.open and not trial:
+            return  # the call began before it was left out, and says nothing new
+        self.faults += 1
+        if trial or self.faults >= FAULTS_TO_OPEN:
+            self.cool_down_s = min(2 * self.cool_down_s or FIRST_COOL_DOWN_S, LAST_COOL_DOWN_S)
+            self.open_until = time.monotonic() + self.cool_down_s
+            logger.warning("judge endpoint %s is left out for %g s: %s", self.url, self.cool_down_s, cause)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The right to have one call under way at an endpoint."""
+
+    endpoint: Endpoint
+    trial: bool
+
+
+class Endpoints:
+    """All URLs of a judge. For one event loop.
+
+    Args:
+        urls: says the URLs; asked at the first call, and again when none of those known answers any more.
+        limit: calls under way at each URL at most.
+    """
+
+    def __init__(self, urls: Callable[[], Awaitable[Sequence[str]]], limit: int) -> None:
+        self._urls = urls
+        self._limit = limit
+        self._endpoints: list[Endpoint] = []
+        self._lookup: asyncio.Task[None] | None = None
+        self._next_lookup = 0.0
+        self._waiting: dict[asyncio.Future[Slot], Endpoint | None] = {}
+
+    async def take(self, avoid: Endpoint | None = None) -> Slot:
+        """A free place at the least busy URL, as soon as there is one; first come, first served.
+
+        Args:
+            avoid: where the question failed before: it goes there again only if no other URL has a place.
+
+        Raises:
+            NoEndpoint: at once, when every URL is left out or none is known.
+        """
+        if all(endpoint.open for endpoint in self._endpoints):
+            await self._look_up()
+        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = avoid
+        self._hand_out()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._waiting.pop(waiter, None)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.give_back(waiter.result(), Outcome.UNKNOWN)
+            raise
+
+    def give_back(self, slot: Slot, outcome: Outcome, cause: str = "") -> None:
+        """Free a place and tell how the call went.
+
+        Args:
+            slot: from `take`.
+            outcome: what the call says about the endpoint.
+            cause: of a fault, one line.
+        """
+        endpoint = slot.endpoint
+        endpoint.busy -= 1
+        if slot.trial:
+            endpoint.on_trial = False
+        if outcome is Outcome.ALIVE:
+            endpoint.recover()
+        elif outcome is Outcome.FAULT:
+            endpoint.fail(cause, slot.trial)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Places to those who wait, in their order; a refusal to all of them when every URL is left out."""
+        while self._waiting:
+            waiter, avoid = next(iter(self._waiting.items()))
+            if not waiter.done():
+                slot = self._free(avoid)
+                if slot is None:
+                    break
+                waiter.set_result(slot)
+            del self._waiting[waiter]
+        if all(endpoint.open for endpoint in self._endpoints):
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_exception(NoEndpoint(self._trouble()))
+            self._waiting.clear()
+
+    def _free(self, avoid: Endpoint | None) -> Slot | None:
+        accepting = [endpoint for endpoint in self._endpoints if endpoint.accepts(self._limit)]
+        if not accepting:
+            return None
+        endpoint = min(accepting, key=lambda endpoint: (endpoint is avoid, endpoint.busy))
+        endpoint.busy += 1
+        endpoint.on_trial = endpoint.open
+        return Slot(endpoint, trial=endpoint.open)
+
+    def _trouble(self) -> str:
+        return "; ".join(
+            f"{endpoint.url} is left out for {max(0.0, endpoint.open_until - time.monotonic()):.1f} s more after: "
+            f"{endpoint.cause}"
+            for endpoint in self._endpoints
+        )
+
+    async def _look_up(self) -> None:
+        """Ask for the URLs, once for all who wait and not more often than every `LOOKUP_PAUSE_S`."""
+        if self._lookup is None or (self._lookup.done() and time.monotonic() >= self._next_lookup):
+            self._lookup = asyncio.ensure_future(self._renew())
+        await asyncio.shield(self._lookup)
+
+    async def _renew(self) -> None:
+        try:
+            urls = await self._urls()
+            if not urls:
+                raise LookupError("there are none")
+        except Exception as error:
+            # Whatever it is, known URLs stay: an open circuit tries them again.
+            if not self._endpoints:
+                raise NoEndpoint(f"the judge's URLs cannot be looked up: {error or type(error).__name__}") from error
+            logger.warning("the judge's URLs cannot be looked up, the known ones are kept: %s", error)
+        else:
+            known = {endpoint.url: endpoint for endpoint in self._endpoints}
+            self._endpoints = [known.get(url) or Endpoint(url) for url in dict.fromkeys(urls)]
+        finally:
+            self._next_lookup = time.monotonic() + LOOKUP_PAUSE_S

@@ -1,0 +1,253 @@
+"""A language model behind OpenAI-compatible URLs as a judge: a question goes in, a verdict comes out, come what may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_random_exponential
+
+from easyr1_fgrpo.config.judges import ModelJudgeConfig
+from easyr1_fgrpo.judges.cache import VerdictCache, cache_key
+from easyr1_fgrpo.judges.chat import CallFailed, ChatClient, Reply
+from easyr1_fgrpo.judges.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.judges.images import DataUrls
+from easyr1_fgrpo.judges.prompt import Prompt
+from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Usage, Verdict
+
+BACK_OFF = wait_random_exponential(multiplier=0.25, max=8.0)
+"""Seconds before a repetition, on top of what the server asks for: random up to 0.25, 0.5, 1, ... 8."""
+
+CACHE_WAIT_S = 1.0
+"""Seconds a verdict waits to be on disk; a hanging disk must not cost it."""
+
+RESERVED = frozenset({"model", "messages", "stream", "structured_outputs"})
+"""Fields of the request that `parameters` may not set."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Case:
+    """What is under way: the questions of one call, until when, and what they cost up to now.
+
+    `ends` is on the event loop's clock; `patience_s` is the time that one call gets unless the end comes first.
+    """
+
+    requests: Sequence[JudgeRequest]
+    ends: float
+    patience_s: float
+    calls: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    last: Endpoint | None = None
+
+
+class OpenAICompatibleJudge:
+    """Implements `easyr1_fgrpo.judges.protocol.RolloutJudge`, in one event loop; opens connections when first asked.
+
+    Transient failures (no connection, no answer in time, 408, 409, 429, 5xx, a body that is no chat completion) are
+    repeated at another URL where there is one; an answer that is no label is not. What is left is a verdict without
+    label that says why: UNREACHABLE, DEADLINE or INVALID.
+
+    Args:
+        config: which model, how it is asked, and the limits.
+        urls: says where the model is served.
+        share: (number of this process, how many processes ask): together they keep `config.concurrency` per URL.
+        cache: earlier verdicts; None asks every time.
+        questions: what it will be asked; a template of one's own (`config.prompt`) fits one of them.
+
+    Raises:
+        ValueError: for a prompt that cannot be used, a parameter that is ours, or a concurrency too small to share.
+    """
+
+    def __init__(
+        self,
+        config: ModelJudgeConfig,
+        *,
+        urls: Callable[[], Awaitable[Sequence[str]]],
+        share: tuple[int, int] = (0, 1),
+        cache: VerdictCache | None = None,
+        questions: Iterable[Question] = tuple(Question),
+    ) -> None:
+        if taken := RESERVED & config.parameters.keys():
+            raise ValueError(f"parameters.{min(taken)}: this field is set from other keys; remove it")
+        self.name = config.model
+        self.per_rollout = config.per_rollout
+        self._config = config
+        self._prompts = {
+            question: Prompt.load(
+                question,
+                template=config.prompt,
+                coordinates=config.coordinates,
+                repetition=config.repetition,
+                per_rollout=config.per_rollout and question is Question.GROUNDING,
+            )
+            for question in questions
+        }
+        self._endpoints = Endpoints(urls, _share_of(config.concurrency, *share))
+        self._chat = ChatClient(config.api_key_env)
+        self._images = DataUrls()
+        self._cache = cache
+
+    async def ask(self, request: JudgeRequest) -> Verdict:
+        """Judge one request."""
+        return (await self._judge([request]))[0]
+
+    async def ask_all(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
+        """Judge the claims of one rollout in one call; without `per_rollout`, and for consistency, in one call each."""
+        if not requests:
+            return []
+        if self.per_rollout and requests[0].kind is Question.GROUNDING:
+            return await self._judge(requests)
+        return list(await asyncio.gather(*map(self.ask, requests)))
+
+    async def close(self) -> None:
+        """Close connections and cache."""
+        await self._chat.close()
+        if self._cache is not None:
+            await self._cache.close()
+
+    async def _judge(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
+        """One verdict per request; the first has the usage of all."""
+        started = time.monotonic()
+        left_s = min(request.time_left_s for request in requests)
+        left_s -= min(0.1, left_s / 20)  # to answer before nobody waits any more
+        case = _Case(
+            requests, asyncio.get_running_loop().time() + left_s, patience_s=min(self._config.deadline_s, left_s)
+        )
+        try:
+            verdicts = await self._verdicts(case)
+        except CallFailed as error:
+            cause = f"{error} (after {case.calls} calls)" if case.calls > 1 else str(error)
+            verdicts = self._failed(case, error.failure, cause, error.text)
+        except NoEndpoint as error:
+            verdicts = self._failed(case, Failure.UNREACHABLE, str(error))
+        except TimeoutError:
+            verdicts = self._failed(case, Failure.DEADLINE, f"no call could start in the {left_s:.3g} s it had")
+        except Exception as error:  # a judge does not raise
+            logger.warning("judge %s: %s", self.name, self._chat.without_key(traceback.format_exc()))
+            cause = self._chat.one_line(f"{type(error).__name__}: {error}")
+            verdicts = self._failed(case, Failure.UNREACHABLE, cause)
+        return [replace(verdicts[0], usage=self._usage(case, time.monotonic() - started)), *verdicts[1:]]
+
+    async def _verdicts(self, case: _Case) -> list[Verdict]:
+        """From the cache or from the model.
+
+        Raises:
+            CallFailed, NoEndpoint: when the model gave no reply.
+            TimeoutError: when the time was over before it could be asked.
+        """
+        prompt = self._prompts[case.requests[0].kind]
+        async with asyncio.timeout_at(case.ends):
+            images = {id(image): image for request in case.requests for image in request.images}
+            names = {key: f"sha256:{await self._images.content_hash(image)}" for key, image in images.items()}
+            body = self._body(prompt, case.requests, names)
+            key = cache_key(prompt.version, body) if self._cache else ""
+            known = await self._cache.get(key) if self._cache else None
+            if known is not None:
+                case.cached = len(case.requests)
+                return self._labelled(known.labels, known.text)
+            content = body.encode()
+            for key_of_image, image in images.items():
+                # Exact: inside a JSON string a quote stands behind a backslash, so only a whole value can match.
+                data_url = await self._images.data_url(image)
+                content = content.replace(f'"{names[key_of_image]}"'.encode(), f'"{data_url}"'.encode())
+        reply = await self._reply(case, content)
+        text = self._chat.kept(reply.text)
+        labels = prompt.parse(reply.text, len(case.requests))
+        if labels is None:
+            cause = "the answer is no label" + (", it was cut off" if reply.finish_reason == "length" else "")
+            return self._failed(case, Failure.INVALID, cause, text)
+        if self._cache is not None:
+            await asyncio.wait([asyncio.ensure_future(self._cache.put(key, labels, text))], timeout=CACHE_WAIT_S)
+        return self._labelled(labels, text)
+
+    def _body(self, prompt: Prompt, requests: Sequence[JudgeRequest], names: Mapping[int, str]) -> str:
+        """The JSON of the request, with each image's name in the place of its data URL."""
+        body = {
+            "model": self._config.model,
+            "messages": prompt.messages(requests, lambda image: names[id(image)]),
+            **self._config.parameters,
+        }
+        if self._config.structured_outputs:
+            body["structured_outputs"] = prompt.structure(len(requests))
+        return json.dumps(body)
+
+    async def _reply(self, case: _Case, content: bytes) -> Reply:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, CallFailed) and error.again),
+            stop=stop_after_attempt(1 + self._config.max_retries)
+            | stop_before_delay(case.ends - asyncio.get_running_loop().time()),
+            wait=_pause_s,
+            reraise=True,
+        )
+        return await retrying(self._attempt, case, content)
+
+    async def _attempt(self, case: _Case, content: bytes) -> Reply:
+        """One call at the least busy URL, counted and told to its circuit breaker."""
+        async with asyncio.timeout_at(case.ends):
+            slot = await self._endpoints.take(avoid=case.last)
+        case.last, url = slot.endpoint, slot.endpoint.url
+        outcome, cause = Outcome.UNKNOWN, ""
+        try:
+            self._chat.connect(url)
+            limit_s = min(self._config.deadline_s, case.ends - asyncio.get_running_loop().time())
+            if limit_s <= 0.0:
+                raise TimeoutError
+            reply = await self._chat.complete(url, content, limit_s)
+            outcome = Outcome.ALIVE
+        except CallFailed as error:
+            case.calls += error.sent
+            # A call cut short because its question had little time left says nothing about the endpoint.
+            hurried = error.failure is Failure.DEADLINE and limit_s < case.patience_s / 2
+            outcome, cause = Outcome.UNKNOWN if hurried else error.outcome, str(error)
+            raise
+        finally:
+            self._endpoints.give_back(slot, outcome, cause)
+        case.calls += 1
+        case.prompt_tokens += reply.prompt_tokens
+        case.completion_tokens += reply.completion_tokens
+        return reply
+
+    def _labelled(self, labels: Sequence[Label], text: str) -> list[Verdict]:
+        return [Verdict(label, self.name, text=text) for label in labels]
+
+    def _failed(self, case: _Case, failure: Failure, cause: str, text: str = "") -> list[Verdict]:
+        return [Verdict(None, self.name, failure, cause=cause, text=text)] * len(case.requests)
+
+    def _usage(self, case: _Case, seconds: float) -> Usage:
+        price = self._config.price
+        return Usage(
+            calls=case.calls,
+            retries=max(0, case.calls - 1),
+            cached=case.cached,
+            prompt_tokens=case.prompt_tokens,
+            completion_tokens=case.completion_tokens,
+            seconds=seconds,
+            dollars=(price.prompt * case.prompt_tokens + price.completion * case.completion_tokens) / 1e6,
+        )
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """What the server asked for, and a random time on top, so that not all come back at once."""
+    error = state.outcome.exception() if state.outcome else None
+    asked_s = error.retry_after_s if isinstance(error, CallFailed) else 0.0
+    return asked_s + BACK_OFF(state)
+
+
+def _share_of(concurrency: int, worker: int, workers: int) -> int:
+    """This process's part of the calls under way at one URL; the parts of all add up to the whole."""
+    if concurrency < workers:
+        raise ValueError(
+            f"concurrency={concurrency}: {workers} reward workers share it and each needs one call at least; "
+            f"set it to {workers} or more, or lower reward.num_workers"
+        )
+    return concurrency // workers + (worker < concurrency % workers)

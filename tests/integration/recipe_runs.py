@@ -1,0 +1,83 @@
+"""Runs of the tiny recipe, shortened: the real script, real verl on Ray. Only the numbers of steps are small."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
+
+ROOT = Path(__file__).parents[2]
+STEPS = 4
+RUN_DEADLINE_S = 600
+LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
+MACHINE = ("actor/perf/", "timing", "perf/", "fgrpo/judges/")
+
+
+class Runs:
+    """Starts the recipe in a scratch folder; every run shares one set of stages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def overrides(self, name: str, *more: str) -> list[str]:
+        return [
+            f"stages.dir={self.folder / 'stages'}",
+            f"fgrpo.run_dir={self.folder / name}",
+            "stages.scenes={train: 64, val: 16, test: 32, sft: 640}",
+            "stages.backbone_steps=60",
+            "stages.warm_start_steps=10",
+            "data.train_batch_size=8",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40",
+            "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=40",
+            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=40",
+            "actor_rollout_ref.rollout.max_num_seqs=40",
+            "fgrpo.dual.min_applicable=1",
+            f"trainer.total_training_steps={STEPS}",
+            "trainer.save_freq=2",
+            "evaluation.samples=32",
+            *more,
+        ]
+
+    def start(self, name: str, *more: str, script: str = "recipes/run_fgrpo_tiny_cpu.sh") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", script, *self.overrides(name, *more)],
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def finish(self, process: subprocess.Popen[str]) -> str:
+        try:
+            output, _ = process.communicate(timeout=RUN_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return output
+
+    def run(self, name: str, *more: str) -> str:
+        process = self.start(name, *more)
+        output = self.finish(process)
+        log = self.folder / name / "train.log"
+        tail = "\n".join(log.read_text().splitlines()[-30:]) if log.exists() else ""
+        assert process.returncode == 0, f"{output[-2000:]}\n--- train.log\n{tail}"
+        return output
+
+    def wait_for_step(self, name: str, step: int, process: subprocess.Popen[str]) -> None:
+        """Return as soon as a run has logged a step."""
+        path = self.folder / name / "metrics.jsonl"
+        deadline = time.monotonic() + RUN_DEADLINE_S
+        while not (path.exists() and step in read_metrics(path)):
+            assert process.poll() is None, f"{name} ended before step {step}: {self.finish(process)[-2000:]}"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def metrics(self, name: str) -> dict[int, dict[str, float]]:
+        return read_metrics(self.folder / name / "metrics.jsonl")
+
+
+def learning(metrics: dict[str, float]) -> dict[str, float]:
+    """What the run learned in a step: everything but the machine's timings and memory."""
+    return {k: v for k, v in metrics.items() if k.startswith(LEARNING) and not k.startswith(MACHINE)}

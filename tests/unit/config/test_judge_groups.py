@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+import easyr1_fgrpo.config
+from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.config.schema import FgrpoConfig
+
+GROUPS = sorted(path.stem for path in (Path(easyr1_fgrpo.config.__file__).parent / "judge").glob("*.yaml"))
+
+# What a user has to say; every other group is complete.
+ENDPOINT = ["judge_endpoint.model=my/model", "judge_endpoint.base_urls=[http://a:8000/v1,http://b:8000/v1/]"]
+NEEDED = {"openai_compatible": ENDPOINT}
+
+
+def settings(group: str, *overrides: str) -> FgrpoConfig:
+    return read_settings(load_config([f"judge={group}", *overrides]))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_says_who_answers_both_questions_and_launches_what_they_need_only(group):
+    chosen = settings(group, *NEEDED.get(group, []))
+    assert set(chosen.judges) == {"consistency", "grounding"}
+    asked = {judge.server for judge in chosen.judges.values() if getattr(judge, "server", "")}
+    assert asked == set(chosen.reward_servers)
+
+
+def test_two_values_are_enough_to_ask_any_endpoint():
+    chosen = settings("openai_compatible", *ENDPOINT)
+    for judge in chosen.judges.values():
+        assert (judge.model, judge.base_urls) == ("my/model", ["http://a:8000/v1", "http://b:8000/v1"])
+
+
+@pytest.mark.parametrize(("given", "missing"), [(ENDPOINT[:1], "base_urls"), (ENDPOINT[1:], "model")])
+def test_an_endpoint_that_is_not_named_is_asked_for(given, missing):
+    with pytest.raises(ConfigError) as refused:
+        settings("openai_compatible", *given)
+    (line,) = refused.value.lines
+    assert f"judge_endpoint.{missing}" in line
+
+
+def test_the_training_judge_is_the_papers():
+    chosen = settings("qwen3_vl_30b")
+    server = chosen.reward_servers["qwen3_vl_30b"]
+    assert server.model == "Qwen/Qwen3-VL-30B-A3B-Instruct"
+    assert {judge.model for judge in chosen.judges.values()} == {server.model}
+    assert chosen.judges["grounding"].coordinates == "thousand"
+
+
+def test_another_model_on_the_server_is_also_the_one_that_is_asked():
+    chosen = settings("qwen3_vl_30b", "fgrpo.reward_servers.qwen3_vl_30b.model=other/model")
+    assert {judge.model for judge in chosen.judges.values()} == {"other/model"}
+
+
+def test_the_hosted_judge_is_the_papers_evaluation_judge():
+    judge = settings("hosted").judges["grounding"]
+    assert judge.model == "gpt-5.4"
+    assert judge.parameters == {"max_completion_tokens": 1024, "reasoning_effort": "medium"}
+    assert judge.api_key_env == "OPENAI_API_KEY"
+    assert not judge.structured_outputs
+    # One dollar buys 400,000 tokens of prompt.
+    assert judge.price.prompt == 1e6 / 400_000
+
+
+def test_the_text_model_judges_consistency_alone():
+    chosen = settings("consistency_text")
+    assert chosen.judges["consistency"].model == "Qwen/Qwen3-4B-Instruct-2507"
+    assert chosen.judges["grounding"] == settings("qwen3_vl_30b").judges["grounding"]

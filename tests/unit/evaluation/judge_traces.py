@@ -1,0 +1,151 @@
+"""Miniature traces with the oracle's verdicts, and judges whose errors are known."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+
+import numpy as np
+
+from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.judges.protocol import LABELS, Failure, Label, Question, Verdict
+from easyr1_fgrpo.miniature.oracle import OracleJudge
+from easyr1_fgrpo.miniature.render import fingerprint, render
+from easyr1_fgrpo.miniature.teacher import noisy_response
+from easyr1_fgrpo.miniature.world import RELATIONS, draw_example
+from easyr1_fgrpo.rewards import Sample, score_rollout
+from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+
+TRUE = {Question.CONSISTENCY: Label.YES, Question.GROUNDING: Label.CORRECT}
+
+
+class RecordingJudge:
+    """Approves of everything and records what it was asked."""
+
+    name = "recording"
+
+    def __init__(self):
+        self.requests = []
+
+    def label(self, request):
+        return TRUE[request.kind]
+
+    async def ask(self, request):
+        self.requests.append(request)
+        return Verdict(self.label(request), self.name)
+
+
+class AllAtOnceJudge(RecordingJudge):
+    """Answers a rollout's claims together; `answers` says how many verdicts it gives for n claims."""
+
+    per_rollout = True
+
+    def __init__(self, answers=lambda n: n):
+        super().__init__()
+        self.answers, self.rollouts = answers, []
+
+    async def ask_all(self, requests):
+        self.rollouts.append([request.claim for request in requests])
+        return [Verdict(self.label(request), self.name) for request in requests][: self.answers(len(requests))]
+
+
+class RaisingJudge(RecordingJudge):
+    async def ask(self, request):
+        raise RuntimeError("broken")
+
+
+class SilentJudge(RecordingJudge):
+    async def ask(self, request):
+        await asyncio.Event().wait()
+
+
+def both(judge):
+    return dict.fromkeys(Question, judge)
+
+
+def write_run(folder, n, seed=0):
+    """A run directory with n scored rollouts and the world's scene file; returns the trace file and the scene file."""
+    rng = np.random.default_rng(seed)
+    examples = [draw_example(rng) for _ in range(n)]
+    pictures = [render(example.scene, rng) for example in examples]
+    folder.mkdir(parents=True, exist_ok=True)
+    scenes = folder / "scenes.jsonl"
+    with scenes.open("w") as file:
+        for example, picture in zip(examples, pictures, strict=True):
+            things = [{"colour": thing.colour, "shape": thing.shape, "box": thing.box} for thing in example.scene]
+            file.write(json.dumps({"picture": fingerprint(picture), "things": things}) + "\n")
+    asyncio.run(_write(folder, examples, pictures, [noisy_response(example, rng) for example in examples], scenes))
+    return folder / "traces" / "test-0.jsonl", scenes
+
+
+async def _write(folder, examples, pictures, responses, scenes):
+    oracle = both(OracleJudge(scenes))
+    with TraceWriter(folder, "test") as writer:
+        for index, (example, picture, response) in enumerate(zip(examples, pictures, responses, strict=True)):
+            choices = tuple(map(str, RELATIONS[example.axis]))
+            question = f"Is red {choices[0]} or {choices[1]} of blue?"
+            sample = Sample(question, choices, str(example.answer), (picture,), index=index, split="test")
+            score = await score_rollout(sample, response, oracle, RewardSettings(judge_scope="all"))
+            record = TraceRecord.from_score(sample, score, response=response, step=1, session=0)
+            writer.write(record, sample.images)
+
+
+class WrongAtTimes(OracleJudge):
+    """The oracle, whose label is another one in a share of the answers; a flaky one draws anew when asked again."""
+
+    name = "wrong-at-times"
+
+    def __init__(self, scenes, rate, *, flaky=False):
+        super().__init__(scenes)
+        self.rate, self.flaky, self.times = rate, flaky, Counter()
+
+    async def ask(self, request):
+        verdict = await super().ask(request)
+        pictures = [fingerprint(picture) for picture in request.images]
+        key = f"{request.context}|{request.claim}|{request.answer}|{pictures}"
+        rng = random.Random(f"{key}|{self.times[key]}")  # questions come in any order, so each has its own draws
+        self.times[key] += self.flaky
+        if rng.random() >= self.rate:
+            return verdict
+        return Verdict(rng.choice(sorted(LABELS[request.kind] - {verdict.label})), self.name)
+
+
+class MeetingJudge(RecordingJudge):
+    """Lets nobody go before `parties` questions are under way at once."""
+
+    def __init__(self, parties):
+        super().__init__()
+        self.parties, self.now, self.most, self.met = parties, 0, 0, asyncio.Event()
+
+    async def ask(self, request):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        if self.now == self.parties:
+            self.met.set()
+        await self.met.wait()
+        await asyncio.sleep(0.02)  # time for one too many to come
+        self.now -= 1
+        return await super().ask(request)
+
+
+class Approving(RecordingJudge):
+    """Says YES and CORRECT to everything; the command line can build it."""
+
+    name = "Qwen/Qwen3-VL-30B-A3B-Instruct"
+
+
+class Rejecting(RecordingJudge):
+    def label(self, request):
+        return Label.NO if request.kind is Question.CONSISTENCY else Label.INCORRECT
+
+
+class Failing(RecordingJudge):
+    """Two of three answers are no label: none at all, and one of the other question."""
+
+    async def ask(self, request):
+        self.requests.append(request)
+        if len(self.requests) % 3 == 0:
+            return Verdict(None, self.name, Failure.DEADLINE, cause="too late")
+        if len(self.requests) % 3 == 1:
+            return Verdict(Label.YES if request.kind is Question.GROUNDING else Label.SKIP, self.name)
+        return Verdict(self.label(request), self.name)

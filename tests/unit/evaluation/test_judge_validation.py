@@ -1,0 +1,408 @@
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from easyr1_fgrpo.cli import app
+from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.evaluation.judge_validation.asking import UNDER_WAY
+from easyr1_fgrpo.evaluation.judge_validation.questions import Images, questions_of, read_records
+from easyr1_fgrpo.evaluation.judge_validation.report import NO_VERDICT, Report
+from easyr1_fgrpo.evaluation.judge_validation.run import Options, validate
+from easyr1_fgrpo.judges.protocol import Failure, Label, Question
+from easyr1_fgrpo.miniature.oracle import OracleJudge
+from easyr1_fgrpo.rewards import Sample, score_rollout
+from easyr1_fgrpo.rewards.suite import JUDGES_SHARE_OF_DEADLINE
+from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, TraceWriter, VerdictRecord
+
+from .judge_traces import (
+    AllAtOnceJudge,
+    Approving,
+    Failing,
+    MeetingJudge,
+    RaisingJudge,
+    RecordingJudge,
+    Rejecting,
+    SilentJudge,
+    WrongAtTimes,
+    both,
+    write_run,
+)
+
+RECORDS = 240
+DEADLINE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("judge") / "run", RECORDS)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("judge") / "few", 12, seed=5)
+
+
+async def measured(traces, judge, **options):
+    return await validate(both(judge), Options([traces], **options), DEADLINE_S)
+
+
+def by_kind(report):
+    return {item.question: item for item in report.agreements}
+
+
+def by_name(report):
+    return {item.name: item for item in report.planted}
+
+
+def check_counts(report):
+    for item in report.agreements:
+        assert item.questions == item.judged + item.unjudged + sum(item.left_out.values())
+        assert sum(item.failures.values()) == item.unjudged
+        assert sum(sum(row.values()) for row in item.confusion.values()) == item.judged + item.unjudged
+    for item in report.planted:
+        assert item.made == item.caught.n + item.unjudged
+        assert item.candidates == item.made + item.unsuitable + item.spared
+
+
+async def test_a_perfect_judge(miniature):
+    traces, scenes = miniature
+    report = await measured(traces, OracleJudge(scenes))
+    check_counts(report)
+    for item in report.agreements:
+        assert item.kappa.value == item.agreement.value == 1.0
+        assert item.retest.flips.value == 0.0
+        assert item.references == {"oracle": item.judged}
+    kinds = by_name(report)
+    for name in ("answer swapped", "object renamed", "colour changed", "box moved", "from another image"):
+        assert kinds[name].made >= 100
+    for name in ("left/right flipped", "above/below flipped", "nearer/farther flipped"):
+        assert kinds[name].made >= 20
+    assert kinds["attribute changed"].made == 0
+    assert kinds["attribute changed"].line == "not measured: attribute changed (made 0, judged none)"
+    for name, kind in kinds.items():
+        if kind.made:
+            assert kind.originals_right.value == 1.0
+            assert kind.caught.value >= 0.9, name
+            assert kind.line.startswith(f"catches: {name} (caught ")
+    assert report.objections(min_kappa=0.9) == []
+
+
+async def test_a_known_error_rate_is_recovered(miniature):
+    (traces, scenes), rate = miniature, 0.15
+    report = await measured(traces, WrongAtTimes(scenes, rate))
+    check_counts(report)
+    for item in report.agreements:
+        assert item.agreement.low <= 1 - rate <= item.agreement.high
+        assert abs(item.agreement.value - (1 - rate)) < 0.06
+        # a wrong label is one of the two others: q_j = (1 - rate) p_j + rate/2 (1 - p_j)
+        n = sum(sum(row.values()) for row in item.confusion.values())
+        reference = [sum(row.values()) / n for label, row in item.confusion.items() if label != NO_VERDICT]
+        chance = sum(p * ((1 - rate) * p + rate / 2 * (1 - p)) for p in reference)
+        expected = (1 - rate - chance) / (1 - chance)
+        assert item.kappa.low <= expected <= item.kappa.high
+        assert item.retest.flips.value == 0.0
+
+
+async def test_a_flaky_judge_flips_as_often_as_it_draws_anew(miniature):
+    traces, scenes = miniature
+    report = await measured(traces, WrongAtTimes(scenes, 0.2, flaky=True))
+    # same label twice: both right, or the same one of two wrong ones
+    expected = 1 - (0.8**2 + 2 * 0.1**2)
+    for item in report.agreements:
+        assert item.retest.flips.low <= expected <= item.retest.flips.high
+        assert item.retest.flips.n == item.judged
+
+
+async def test_a_judge_that_approves_of_everything_misses_everything(miniature):
+    report = await measured(miniature[0], Approving(), retest=False)
+    for item in report.agreements:
+        assert item.kappa.value in (0.0, None)
+        assert item.retest is None
+    for kind in report.planted:
+        if kind.made:
+            assert (kind.caught.value, kind.originals_right.value) == (0.0, 1.0)
+            assert kind.line == f"misses: {kind.name} (caught 0 of {kind.made})"
+    assert len(report.objections(None)) == sum(kind.made >= 20 for kind in report.planted) == 8
+
+
+async def test_a_judge_that_rejects_everything_is_shown_as_such(miniature):
+    report = await measured(miniature[0], Rejecting(), retest=False)
+    kind = by_name(report)["box moved"]
+    assert kind.line == f"misses: box moved (caught 0 of {kind.made}; called 0 of the {kind.made} originals right)"
+    assert len(report.objections(None)) == 8
+
+
+async def test_missing_verdicts_are_no_labels(miniature):
+    report = await measured(miniature[0], Failing())
+    check_counts(report)
+    for item in report.agreements:
+        assert item.unjudged == pytest.approx(2 / 3 * (item.judged + item.unjudged), rel=0.2)
+        assert set(item.failures) == {Failure.DEADLINE, Failure.INVALID}
+        assert item.agreement.n == item.judged
+        assert sum(row[NO_VERDICT] for row in item.confusion.values()) == item.unjudged
+        assert item.unjudged_share.value == item.unjudged / (item.judged + item.unjudged)
+        assert item.retest.unjudged > 0
+    assert any(kind.unjudged for kind in report.planted)
+
+
+@pytest.mark.parametrize(
+    ("judge", "failure", "cause"),
+    [
+        (RaisingJudge(), Failure.UNREACHABLE, "RuntimeError: broken"),
+        (SilentJudge(), Failure.DEADLINE, "no answer within 0.2 s"),
+        (AllAtOnceJudge(answers=lambda n: 0), Failure.UNREACHABLE, "TypeError: "),
+    ],
+)
+async def test_a_judge_that_gives_no_label_is_no_agreement(few, judge, failure, cause):
+    report = await validate(both(judge), Options([few[0]], retest=False), deadline_s=0.2)
+    check_counts(report)
+    for item in report.agreements:
+        assert (item.judged, item.agreement.value, item.kappa.value) == (0, None, None)
+        assert set(item.failures) == {failure}
+        assert item.first_cause.startswith(cause)
+    assert [line for line in report.objections(None) if "gave no label" in line]
+
+
+async def test_questions_are_what_training_asked(few):
+    records = read_records([few[0]]).records
+    images = Images([few[0].parent.parent / "images"])
+    for record in records[:4]:
+        judge = RecordingJudge()
+        picture = images.open(record.images[0])
+        sample = Sample(record.question, record.choices, record.ground_truth, (picture,))
+        settings = RewardSettings(judge_scope="all", deadline_s=DEADLINE_S)
+        await score_rollout(sample, record.response, both(judge), settings)
+        cases = questions_of([record], set(Question), images).cases
+        again = [case.request((picture,), DEADLINE_S * JUDGES_SHARE_OF_DEADLINE) for case in cases]
+        assert sorted(map(text_of, again)) == sorted(map(text_of, judge.requests))
+
+
+def text_of(request):
+    pixels = [image.tobytes() for image in request.images]
+    return (request.kind, request.question, request.context, request.claim, request.answer, request.time_left_s, pixels)
+
+
+async def test_a_judge_of_whole_rollouts_gets_them(few):
+    judge = AllAtOnceJudge()
+    report = await measured(few[0], judge, retest=False)
+    check_counts(report)
+    claims = [
+        [item.text for item in record.sentences if item.verdict is not None]
+        for record in read_records([few[0]]).records
+    ]
+    assert sorted(rollout for rollout in judge.rollouts if len(rollout) > 1) == sorted(claims)
+    assert judge.requests == []
+
+
+async def test_so_many_are_under_way_and_no_more(miniature):
+    judge = MeetingJudge(UNDER_WAY)
+    report = await measured(miniature[0], judge, retest=False)
+    assert judge.most == UNDER_WAY
+    assert sum(item.unjudged for item in report.agreements) == 0
+
+
+async def test_limit_is_a_seeded_choice(miniature):
+    reports = [await measured(miniature[0], Approving(), limit=40, seed=seed, retest=False) for seed in (0, 0, 1)]
+    assert [report.records_used for report in reports] == [40, 40, 40]
+    assert reports[0] == reports[1]
+    assert reports[0].agreements != reports[2].agreements
+
+
+async def test_warns_of_one_family(few):
+    judge = Approving()
+    assert (await measured(few[0], judge, retest=False)).warnings == ()
+    (first, second) = (await measured(few[0], judge, retest=False, training_judge="qwen2.5-vl-7b")).warnings
+    assert "training judge qwen2.5-vl-7b and evaluation judge Qwen/Qwen3-VL-30B-A3B-Instruct are of one family" in first
+    assert (first.split(":")[0], second.split(":")[0]) == ("consistency", "grounding")
+
+
+# ---------------------------------------------------------------------- records
+
+
+def verdict(label=None, failure=None):
+    return VerdictRecord(judge="human", label=label, failure=failure)
+
+
+def record(index, **changes):
+    trace = "The dog is left of it. Let me think. A cat sits. A cow stands."
+    labels = (verdict(Label.CORRECT), None, verdict(failure=Failure.DEADLINE), None)
+    sentences = []
+    for text, given in zip(re.findall(r"[^.]+\.", trace), labels, strict=True):
+        start = trace.index(text.strip())
+        trivial = text.strip().startswith("Let")
+        sentences.append(
+            SentenceRecord(
+                text=text.strip(), start=start, end=start + len(text.strip()), trivial=trivial, verdict=given
+            )
+        )
+    fields = {
+        "split": "val",
+        "step": 0,
+        "index": index,
+        "session": 0,
+        "question": "Where?",
+        "choices": ("left", "right"),
+        "ground_truth": "left",
+        "images": (),
+        "response": "",
+        "trace": trace,
+        "answer": "left",
+        "signals": {},
+        "consistency": verdict(Label.YES),
+        "sentences": tuple(sentences),
+    }
+    return TraceRecord(**(fields | changes))
+
+
+async def test_what_is_left_out_is_counted_with_its_reason(tmp_path):
+    records = [
+        record(0),
+        record(1, consistency=None),
+        record(2, answer=None, consistency=None),
+        record(3, images=("absent",)),
+        record(4, consistency=verdict(failure=Failure.INVALID)),
+    ]
+    with TraceWriter(tmp_path, "val") as writer:
+        for item in records:
+            writer.write(item)
+    with writer.path.open("a") as file:
+        file.write("torn\n")
+    report = await measured(writer.path, Approving())
+    check_counts(report)
+    kinds = by_kind(report)
+    consistency, grounding = kinds[Question.CONSISTENCY], kinds[Question.GROUNDING]
+    assert consistency.left_out == {"without a reference verdict": 1, "no trace or no answer": 1}
+    assert (consistency.questions, consistency.judged, consistency.agreement.n) == (5, 3, 2)
+    assert consistency.confusion[NO_VERDICT]["YES"] == 1
+    assert grounding.left_out == {
+        "trivial sentence": 5,
+        "without a reference verdict": 4,
+        "image missing or damaged": 3,
+    }
+    assert (grounding.questions, grounding.judged, grounding.agreement.n) == (20, 8, 4)
+    assert grounding.references == {"human": 8}
+    assert report.damaged_lines == 1
+
+
+async def test_one_judge_alone(few):
+    report = await validate({Question.CONSISTENCY: Approving()}, Options([few[0]], retest=False), DEADLINE_S)
+    (item,) = report.agreements
+    assert item.question is Question.CONSISTENCY
+    assert item.judged == 12
+    assert by_name(report)["box moved"].candidates == 0
+
+
+def test_checkpoints_on_the_same_questions_stay_apart_and_copies_count_once(tmp_path):
+    for name, items in (("a", [record(0), record(1)]), ("b", [record(0, response="other"), record(1)])):
+        with TraceWriter(tmp_path, name) as writer:
+            for item in items:
+                writer.write(item)
+    read = read_records(sorted((tmp_path / "traces").iterdir()))
+    assert (len(read.records), read.repeated, read.damaged) == (3, 1, 0)
+
+
+async def test_a_damaged_image_is_left_out_and_one_that_vanishes_is_unjudged(tmp_path, few):
+    traces = few[0]
+    images = tmp_path / "images"
+    images.mkdir()
+    found = sorted((traces.parent.parent / "images").iterdir())
+    for path in found[:-1]:
+        (images / path.name).write_bytes(path.read_bytes())
+    (images / found[-1].name).write_bytes(b"no image")
+    (images / found[0].name).write_bytes(found[0].read_bytes()[:200])  # a whole header, half the pixels
+    report = await measured(traces, Approving(), images=images, retest=False)
+    grounding = by_kind(report)[Question.GROUNDING]
+    assert grounding.left_out["image missing or damaged"] == 4
+    assert grounding.failures == {Failure.UNREACHABLE: 4}
+    assert "OSError" in grounding.first_cause
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["judge", "validate", *map(str, arguments)])
+
+
+def local(judge):
+    """Overrides that replace the config's judges by one that is built from here."""
+    chosen = f"{{kind:local,target:'{judge.__module__}:{judge.__name__}'}}"
+    return ["~fgrpo.judges", f"+fgrpo.judges={{consistency:{chosen},grounding:{chosen}}}"]
+
+
+def test_the_oracle_of_the_config_is_built_here(miniature, tmp_path):
+    traces, scenes = miniature
+    out = tmp_path / "report.json"
+    outcome = invoke(
+        traces, "--limit", 60, "--out", out, "--min-kappa", 0.9, f"fgrpo.reward_servers.oracle.options.scenes={scenes}"
+    )
+    assert outcome.exit_code == 0, outcome.output
+    assert "60 of 240 records (180 beyond --limit)" in outcome.stdout
+    assert "catches: box moved" in outcome.stdout
+    assert "warning: grounding: training judge oracle and evaluation judge oracle" in outcome.stderr
+    report = Report.model_validate_json(out.read_bytes())
+    assert json.loads(out.read_text())["records_used"] == 60
+    assert {item.kappa.value for item in report.agreements} == {1.0}
+
+
+def test_a_judge_that_misses_errors_ends_with_3(miniature):
+    outcome = invoke(miniature[0], "--limit", 60, "--no-retest", *local(Approving))
+    assert outcome.exit_code == 3, outcome.output
+    assert re.search(r"misses: box moved \(caught 0 of \d+\)", outcome.stdout)
+    assert "objection: misses: box moved" in outcome.stderr
+
+
+def test_a_kappa_below_the_demand_ends_with_3(few):
+    demand = invoke(few[0], "--no-retest", "--min-kappa", 0.5, *local(Approving))
+    assert demand.exit_code == 3
+    assert "objection: grounding: lower bound of kappa is " in demand.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["absent.jsonl"], "absent.jsonl: no such trace file"),
+        (["judge=oracle"], "no trace file given"),
+        (["traces", "judge=absent"], "absent"),
+        (["traces", "fgrpo.judges.grounding.kind=absent"], "fgrpo.judges.grounding.kind='absent'"),
+        (["traces", "fgrpo.reward_servers.oracle.options.scenes=/nowhere"], "/nowhere"),
+        (["traces", "--images", "/nowhere"], "--images /nowhere: no such folder"),
+        (["traces", "--out", "/nowhere/report.json"], "--out /nowhere/report.json"),
+        (["empty", *local(Approving)], "no trace record in 1 lines"),
+        (["unjudged", *local(Approving)], "no question can be asked about 1 records: 1 without a reference verdict"),
+        (
+            [
+                "traces",
+                "fgrpo.judges.grounding={kind:openai_compatible,model:m,server:s}",
+                "++fgrpo.reward_servers.s={kind:vllm,model:m}",
+            ],
+            "fgrpo.judges.grounding.base_urls=[URL]",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(few, tmp_path, arguments, named):
+    (tmp_path / "empty.jsonl").write_text("{}\n")
+    with TraceWriter(tmp_path, "val") as writer:
+        writer.write(record(0, consistency=None, sentences=()))
+    places = {
+        "traces": few[0],
+        "empty": tmp_path / "empty.jsonl",
+        "unjudged": writer.path,
+    }
+    outcome = invoke(*(str(places.get(argument, argument)) for argument in arguments))
+    assert outcome.exit_code == 1, outcome.output
+    (line,) = outcome.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert named in line
+
+
+def test_names_and_causes_are_printed_as_plain_text(tmp_path):
+    hostile = VerdictRecord(judge="[red]\x1b[2J", label=Label.YES)
+    with TraceWriter(tmp_path, "val") as writer:
+        writer.write(record(0, consistency=hostile, sentences=()))
+    outcome = invoke(writer.path, *local(Approving))
+    assert outcome.exit_code == 0, outcome.output
+    assert "[red] [2J (1)" in outcome.stdout
+    assert "\x1b[2J" not in outcome.output
