@@ -46,14 +46,20 @@ def main(overrides: list[str]) -> int:
 
 def make_paths_absolute(config: DictConfig) -> None:
     """Write the paths of this machine out: Ray's workers have the cluster's working directory, not ours."""
-    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "actor_rollout_ref.model.path"):
-        value = OmegaConf.select(config, key)
-        if key != "actor_rollout_ref.model.path" or Path(value).exists():
-            OmegaConf.update(config, key, str(Path(value).expanduser().absolute()))
+    judges = [f"fgrpo.judges.{question}.prompt" for question in config.fgrpo.judges]
+    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory", *judges):
+        if value := OmegaConf.select(config, key):
+            OmegaConf.update(config, key, _absolute(value))
+    model = config.actor_rollout_ref.model
+    if Path(model.path).exists():  # otherwise it is a hub id
+        model.path = _absolute(model.path)
     for key in ("train_files", "val_files"):
         files = config.data[key]
-        many = [files] if isinstance(files, str) else list(files)
-        config.data[key] = [str(Path(path).expanduser().absolute()) for path in many]
+        config.data[key] = [_absolute(path) for path in ([files] if isinstance(files, str) else files)]
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _refuse(lines: list[str]) -> int:

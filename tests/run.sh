@@ -8,5 +8,5 @@ prepare_environment
 ruff check .
 ruff format --check .
 mypy
-for script in recipes/*.sh recipes/setup/*.sh tests/*.sh; do bash -n "$script"; done
+for script in recipes/*.sh recipes/setup/*.sh tests/*.sh tests/integration/*.sh; do bash -n "$script"; done
 python -m pytest "$@"

@@ -8,7 +8,8 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
@@ -20,6 +21,9 @@ from easyr1_fgrpo.judges.endpoints import Endpoint, Endpoints, NoEndpoint, Outco
 from easyr1_fgrpo.judges.images import DataUrls
 from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Usage, Verdict
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BACK_OFF = wait_random_exponential(multiplier=0.25, max=8.0)
 """Seconds before a repetition, on top of what the server asks for: random up to 0.25, 0.5, 1, ... 8."""
@@ -37,17 +41,26 @@ logger = logging.getLogger(__name__)
 class _Case:
     """What is under way: the questions of one call, until when, and what they cost up to now.
 
-    `ends` is on the event loop's clock; `patience_s` is the time that one call gets unless the end comes first.
+    `ends` is on the event loop's clock; `patience_s` is the time that one call gets unless the end comes first. `body`
+    is the JSON of the request once it is made; in it `names` (by the ids of the images) stand for their data URLs.
     """
 
     requests: Sequence[JudgeRequest]
+    prompt: Prompt
     ends: float
     patience_s: float
+    body: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
     calls: int = 0
     cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     last: Endpoint | None = None
+
+    @property
+    def images(self) -> list[Image]:
+        """Each image once; those of a rollout's questions are the same."""
+        return list({id(image): image for request in self.requests for image in request.images}.values())
 
 
 class OpenAICompatibleJudge:
@@ -121,7 +134,10 @@ class OpenAICompatibleJudge:
         left_s = min(request.time_left_s for request in requests)
         left_s -= min(0.1, left_s / 20)  # to answer before nobody waits any more
         case = _Case(
-            requests, asyncio.get_running_loop().time() + left_s, patience_s=min(self._config.deadline_s, left_s)
+            requests,
+            self._prompts[requests[0].kind],
+            ends=asyncio.get_running_loop().time() + left_s,
+            patience_s=min(self._config.deadline_s, left_s),
         )
         try:
             verdicts = await self._verdicts(case)
@@ -145,24 +161,17 @@ class OpenAICompatibleJudge:
             CallFailed, NoEndpoint: when the model gave no reply.
             TimeoutError: when the time was over before it could be asked.
         """
-        prompt = self._prompts[case.requests[0].kind]
-        async with asyncio.timeout_at(case.ends):
-            images = {id(image): image for request in case.requests for image in request.images}
-            names = {key: f"sha256:{await self._images.content_hash(image)}" for key, image in images.items()}
-            body = self._body(prompt, case.requests, names)
-            key = cache_key(prompt.version, body) if self._cache else ""
-            known = await self._cache.get(key) if self._cache else None
+        key = ""
+        if self._cache is not None:
+            async with asyncio.timeout_at(case.ends):
+                key = cache_key(case.prompt.version, await self._body(case))
+                known = await self._cache.get(key)
             if known is not None:
                 case.cached = len(case.requests)
                 return self._labelled(known.labels, known.text)
-            content = body.encode()
-            for key_of_image, image in images.items():
-                # Exact: inside a JSON string a quote stands behind a backslash, so only a whole value can match.
-                data_url = await self._images.data_url(image)
-                content = content.replace(f'"{names[key_of_image]}"'.encode(), f'"{data_url}"'.encode())
-        reply = await self._reply(case, content)
+        reply = await self._reply(case)
         text = self._chat.kept(reply.text)
-        labels = prompt.parse(reply.text, len(case.requests))
+        labels = case.prompt.parse(reply.text, len(case.requests))
         if labels is None:
             cause = "the answer is no label" + (", it was cut off" if reply.finish_reason == "length" else "")
             return self._failed(case, Failure.INVALID, cause, text)
@@ -170,18 +179,33 @@ class OpenAICompatibleJudge:
             await asyncio.wait([asyncio.ensure_future(self._cache.put(key, labels, text))], timeout=CACHE_WAIT_S)
         return self._labelled(labels, text)
 
-    def _body(self, prompt: Prompt, requests: Sequence[JudgeRequest], names: Mapping[int, str]) -> str:
-        """The JSON of the request, with each image's name in the place of its data URL."""
-        body = {
-            "model": self._config.model,
-            "messages": prompt.messages(requests, lambda image: names[id(image)]),
-            **self._config.parameters,
-        }
-        if self._config.structured_outputs:
-            body["structured_outputs"] = prompt.structure(len(requests))
-        return json.dumps(body)
+    async def _body(self, case: _Case) -> str:
+        """The JSON of the request, with names by content in the place of the images' data URLs."""
+        if not case.body:
+            case.names = {id(image): await self._name(image) for image in case.images}
+            body = {
+                "model": self._config.model,
+                "messages": case.prompt.messages(case.requests, lambda image: case.names[id(image)]),
+                **self._config.parameters,
+            }
+            if self._config.structured_outputs:
+                body["structured_outputs"] = case.prompt.structure(len(case.requests))
+            case.body = json.dumps(body)
+        return case.body
 
-    async def _reply(self, case: _Case, content: bytes) -> Reply:
+    async def _name(self, image: Image) -> str:
+        return f"sha256:{await self._images.content_hash(image)}"
+
+    async def _content(self, case: _Case) -> bytes:
+        """The request as it is sent, images and all."""
+        content = (await self._body(case)).encode()
+        for image in case.images:
+            # Exact: inside a JSON string a quote stands behind a backslash, so only a whole value can match.
+            name, data_url = case.names[id(image)], await self._images.data_url(image)
+            content = content.replace(f'"{name}"'.encode(), f'"{data_url}"'.encode())
+        return content
+
+    async def _reply(self, case: _Case) -> Reply:
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, CallFailed) and error.again),
             stop=stop_after_attempt(1 + self._config.max_retries)
@@ -189,9 +213,9 @@ class OpenAICompatibleJudge:
             wait=_pause_s,
             reraise=True,
         )
-        return await retrying(self._attempt, case, content)
+        return await retrying(self._attempt, case)
 
-    async def _attempt(self, case: _Case, content: bytes) -> Reply:
+    async def _attempt(self, case: _Case) -> Reply:
         """One call at the least busy URL, counted and told to its circuit breaker."""
         async with asyncio.timeout_at(case.ends):
             slot = await self._endpoints.take(avoid=case.last)
@@ -199,6 +223,9 @@ class OpenAICompatibleJudge:
         outcome, cause = Outcome.UNKNOWN, ""
         try:
             self._chat.connect(url)
+            # Not before there is a place: many may wait, and the images of each take megabytes.
+            async with asyncio.timeout_at(case.ends):
+                content = await self._content(case)
             limit_s = min(self._config.deadline_s, case.ends - asyncio.get_running_loop().time())
             if limit_s <= 0.0:
                 raise TimeoutError

@@ -11,6 +11,8 @@ from pathlib import Path
 from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
 
 ROOT = Path(__file__).parents[2]
+RECIPE = "recipes/run_fgrpo_tiny_cpu.sh"
+TRAIN_ONLY = "tests/integration/train_only.sh"
 STEPS = 4
 RUN_DEADLINE_S = 600
 LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
@@ -43,7 +45,7 @@ class Runs:
             *more,
         ]
 
-    def start(self, name: str, *more: str, script: str = "recipes/run_fgrpo_tiny_cpu.sh") -> subprocess.Popen[str]:
+    def start(self, name: str, *more: str, script: str = RECIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["bash", script, *self.overrides(name, *more)],
             cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -57,8 +59,8 @@ class Runs:
             raise
         return output
 
-    def run(self, name: str, *more: str) -> str:
-        process = self.start(name, *more)
+    def run(self, name: str, *more: str, script: str = RECIPE) -> str:
+        process = self.start(name, *more, script=script)
         output = self.finish(process)
         log = self.folder / name / "train.log"
         tail = "\n".join(log.read_text().splitlines()[-30:]) if log.exists() else ""

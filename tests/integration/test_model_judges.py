@@ -11,7 +11,7 @@ from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.traces import TraceRecord, read_traces
 
-from .recipe_runs import STEPS, Runs, learning
+from .recipe_runs import STEPS, TRAIN_ONLY, Runs, learning
 
 pytestmark = pytest.mark.integration
 
@@ -79,7 +79,7 @@ def test_failing_calls_are_no_numbers_and_a_dead_judge_is_said_to_be_dead(runs: 
             *(f"fgrpo.judges.{question}.{limit}" for question in JUDGED.values() for limit in
               ("deadline_s=2.0", "max_retries=1")),
             "fgrpo.reward.deadline_s=20.0",
-            script="tests/integration/train_only.sh",
+            script=TRAIN_ONLY,
         )  # fmt: skip
         runs.wait_for_step("failing", 2, process)
         calls = server.calls

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from easyr1_fgrpo.traces import read_traces
 
-from .recipe_runs import STEPS, Runs, learning
+from .recipe_runs import STEPS, TRAIN_ONLY, Runs, learning
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ def test_rollout_and_actor_agree_after_every_weight_sync(runs: Runs, whole: str)
 
 def test_killed_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None:
     """kill -9 after step 3, the last checkpoint being step 2; the same command again."""
-    process = runs.start("killed")
+    process = runs.start("killed", script=TRAIN_ONLY)
     path = runs.folder / "killed/metrics.jsonl"
     runs.wait_for_step("killed", 3, process)
     for pid in _descendants(process.pid, "easyr1_fgrpo.train"):
@@ -83,7 +83,7 @@ def test_killed_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None
     runs.finish(process)
     assert process.returncode != 0
     assert (runs.folder / "killed/checkpoints/latest_checkpointed_iteration.txt").read_text() == "2"
-    output = runs.run("killed")
+    output = runs.run("killed", script=TRAIN_ONLY)
     assert "resuming after step 2" in output
     whole_steps, killed_steps = runs.metrics("whole"), runs.metrics("killed")
     for step in range(1, STEPS + 1):
@@ -104,9 +104,10 @@ def test_overrides_arrive_in_the_metrics(runs: Runs, whole: str) -> None:
         "fgrpo.constraints.consistency.threshold=0.9",
         "fgrpo.dual.lambda_max=2",
         "fgrpo.constraint_keys=[consistency]",
-        "trainer.total_training_steps=2",
+        "trainer.total_training_steps=1",
+        script=TRAIN_ONLY,
     )
-    metrics = runs.metrics("overridden")[2]
+    metrics = runs.metrics("overridden")[1]
     assert metrics["fgrpo/consistency/threshold"] == 0.9
     assert metrics["fgrpo/dual/lambda_max"] == 2.0
     assert {k.split("/")[1] for k in metrics if k.startswith("fgrpo/") and k.endswith("/threshold")} == {"consistency"}

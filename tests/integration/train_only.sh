@@ -7,4 +7,5 @@ source recipes/setup/ray.sh
 export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 prepare_environment
 start_ray 8 1
+python -m reward_servers.launch "$@"
 python -m easyr1_fgrpo.train "$@"

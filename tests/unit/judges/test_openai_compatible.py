@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from judge_endpoint import Script, judge_endpoint
+from judge_endpoint import Script, answers_of, judge_endpoint
 from PIL import Image
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
@@ -22,7 +22,7 @@ from easyr1_fgrpo.judges import chat, endpoints, openai_compatible
 from easyr1_fgrpo.judges.cache import VerdictCache
 from easyr1_fgrpo.judges.chat import MAX_TEXT
 from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
-from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Label, Question, RolloutJudge, Usage
+from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Label, Question, RolloutJudge, Usage, Verdict
 
 RED = Image.new("RGB", (20, 10), "red")
 CLAIM = JudgeRequest(Question.GROUNDING, "Which is nearer?", (RED,), context="I look.", claim="The square is red.")
@@ -141,6 +141,40 @@ async def test_a_large_picture_leaves_the_event_loop_free():
                 await asyncio.sleep(0.001)
                 longest = max(longest, time.monotonic() - tick)
     assert longest < 0.5 * (time.monotonic() - started)
+
+
+class Recorder:
+    """A judge behind the server; the last word of a question's claim or answer is its label."""
+
+    name = "recorder"
+
+    def __init__(self):
+        self.requests = []
+
+    async def ask(self, request):
+        self.requests.append(request)
+        return Verdict(Label((request.claim or request.answer).split()[-1]), self.name)
+
+
+@pytest.mark.parametrize("per_rollout", [False, True])
+async def test_a_judge_behind_the_server_sees_what_was_asked(per_rollout):
+    sentences = ["A cat, seen at <bbox>[1,2,10,9.5]</bbox>: SKIP", 'It is "red"\n CORRECT', "Over there INCORRECT"]
+    trace = " ".join(sentences)
+    asking = [
+        JudgeRequest(Question.GROUNDING, "Where?", (RED,), context=trace[: trace.index(claim)], claim=claim)
+        for claim in sentences
+    ]
+    consistency = JudgeRequest(Question.CONSISTENCY, "Where?", context=trace, answer="UNCERTAIN")
+    recorder = Recorder()
+    with judge_endpoint(Script(answer=answers_of(recorder))) as server:
+        async with judging(server, per_rollout=per_rollout, concurrency=1) as judge:
+            verdicts = await judge.ask_all(asking)
+            assert (await judge.ask(consistency)).label is Label.UNCERTAIN
+    assert [verdict.label for verdict in verdicts] == [Label.SKIP, Label.CORRECT, Label.INCORRECT]
+    for seen, request in zip(recorder.requests, [*asking, consistency], strict=True):
+        assert [image.tobytes() for image in seen.images] == [image.tobytes() for image in request.images]
+        assert (seen.kind, seen.question, seen.context) == (request.kind, request.question, request.context)
+        assert (seen.claim, seen.answer) == (request.claim, request.answer)
 
 
 def test_it_is_a_judge_of_rollouts():
