@@ -31,6 +31,11 @@ BACK_OFF = wait_random_exponential(multiplier=0.25, max=8.0)
 CACHE_WAIT_S = 1.0
 """Seconds a verdict waits to be on disk; a hanging disk must not cost it."""
 
+TOKENS_PER_LABEL = 8
+"""Tokens an answer may have for each label, and once more for what stands around them."""
+
+TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+
 RESERVED = frozenset({"model", "messages", "stream", "structured_outputs"})
 """Fields of the request that `parameters` may not set."""
 
@@ -130,12 +135,15 @@ class OpenAICompatibleJudge:
 
     async def _judge(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
         """One verdict per request; the first has the usage of all."""
-        started = time.monotonic()
+        started, kind = time.monotonic(), requests[0].kind
+        if kind not in self._prompts:
+            verdict = Verdict(None, self.name, Failure.UNREACHABLE, cause=f"this judge was built without {kind} prompt")
+            return [verdict] * len(requests)
         left_s = min(request.time_left_s for request in requests)
         left_s -= min(0.1, left_s / 20)  # to answer before nobody waits any more
         case = _Case(
             requests,
-            self._prompts[requests[0].kind],
+            self._prompts[kind],
             ends=asyncio.get_running_loop().time() + left_s,
             patience_s=min(self._config.deadline_s, left_s),
         )
@@ -188,6 +196,8 @@ class OpenAICompatibleJudge:
                 "messages": case.prompt.messages(case.requests, lambda image: case.names[id(image)]),
                 **self._config.parameters,
             }
+            if not TOKEN_LIMITS & body.keys():
+                body["max_tokens"] = TOKENS_PER_LABEL * (1 + len(case.requests))
             if self._config.structured_outputs:
                 body["structured_outputs"] = case.prompt.structure(len(case.requests))
             case.body = json.dumps(body)

@@ -96,7 +96,7 @@ def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: 
             "least; raise it, or lower reward.num_workers"
         )
     try:
-        Prompt.load(question, template=judge.prompt, per_rollout=judge.per_rollout)
+        Prompt.load(question, template=judge.prompt, per_rollout=judge.per_rollout and question is Question.GROUNDING)
     except ValueError as error:
         yield f"prompt: {error}"
 

@@ -84,6 +84,7 @@ async def test_what_is_sent_and_what_comes_back():
     [body], [headers] = server.bodies, server.headers
     assert body["model"] == "tiny-judge"
     assert (body["temperature"], body["max_completion_tokens"], body["reasoning_effort"]) == (0.0, 5, "low")
+    assert "max_tokens" not in body  # the config has a limit of its own
     assert set(body["structured_outputs"]["choice"]) == {"CORRECT", "INCORRECT", "SKIP"}
     assert headers["authorization"] == "Bearer none"
     system, user = body["messages"]
@@ -103,6 +104,7 @@ async def test_consistency_is_asked_without_images():
 async def test_servers_without_structured_outputs_are_not_told_of_them():
     _, server = await asked(Script(), structured_outputs=False)
     assert "structured_outputs" not in server.bodies[0]
+    assert server.bodies[0]["max_tokens"] == 16
 
 
 async def test_text_that_looks_like_an_image_name_stays_text():
@@ -397,6 +399,13 @@ async def test_the_limit_holds_per_url():
     assert min(first.calls, second.calls) >= 20
 
 
+async def test_a_large_limit_is_not_cut_by_the_connection_pool():
+    with judge_endpoint(Script(delay_s=1.0)) as server:
+        async with judging(server, concurrency=120) as judge:
+            await asyncio.gather(*(judge.ask(CLAIM) for _ in range(130)))
+    assert server.most_at_once == 120
+
+
 async def test_workers_share_the_limit():
     with judge_endpoint(Script(delay_s=0.03)) as server:
         async with (
@@ -418,6 +427,21 @@ def test_shares_add_up(concurrency, workers):
         shares = [openai_compatible._share_of(concurrency, worker, workers) for worker in range(workers)]
         assert sum(shares) == concurrency
         assert max(shares) - min(shares) <= 1
+
+
+async def test_a_judge_of_one_question():
+    config = ModelJudgeConfig(kind="openai_compatible", model="m", base_urls=["http://a/v1"])
+    judge = OpenAICompatibleJudge(config, urls=None, questions=[Question.GROUNDING])
+    verdict = await judge.ask(CHOICE)
+    assert (verdict.failure, verdict.cause) == (Failure.UNREACHABLE, "this judge was built without consistency prompt")
+
+
+def test_a_prompt_that_cannot_be_used_is_refused(tmp_path):
+    config = ModelJudgeConfig(
+        kind="openai_compatible", model="m", base_urls=["http://a"], prompt=str(tmp_path / "none.jinja")
+    )
+    with pytest.raises(ValueError, match=r"none\.jinja"):
+        OpenAICompatibleJudge(config, urls=None)
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "stream", "structured_outputs"])
@@ -484,6 +508,7 @@ async def test_a_rollout_in_one_call():
     assert verdicts[1].usage == verdicts[2].usage == Usage()
     assert server.calls == 1
     assert server.bodies[0]["structured_outputs"]["json"]["minItems"] == 3
+    assert server.bodies[0]["max_tokens"] == 32  # 8 for each label and 8 around them
 
 
 @pytest.mark.parametrize("text", ['["CORRECT", "SKIP"]', '["CORRECT", "SKIP", "YES"]', "CORRECT", "[" * 100_000])
@@ -586,7 +611,7 @@ def test_counts_add_up_and_no_label_is_invented(no_back_off, shares, seed, max_r
         script.shares, script.seed = shares, seed
         with judge_endpoint(script) as server:
             async with judging(
-                server, deadline_s=0.5, max_retries=max_retries, concurrency=16, per_rollout=per_rollout
+                server, deadline_s=0.8, max_retries=max_retries, concurrency=16, per_rollout=per_rollout
             ) as judge:
                 answers = await asyncio.gather(*(judge.ask_all(claims(2)) for _ in range(40)))
         return [verdict for verdicts in answers for verdict in verdicts], server

@@ -93,6 +93,38 @@ def test_a_missing_judge_is_named(problems, composed):
     assert training_problems(config) == ["fgrpo.judges.grounding is not set: choose a judge, for example judge=oracle"]
 
 
+@pytest.fixture
+def model_judge_problems(problems, composed, monkeypatch):
+    monkeypatch.setenv("A_KEY", "sk-secret")
+
+    def problems_of(**changes):
+        judge = {"kind": "openai_compatible", "model": "m", "base_urls": ["http://127.0.0.1:9/v1"], **changes}
+        config = copy.deepcopy(composed)
+        with open_dict(config):
+            config.fgrpo.judges = {"consistency": composed.fgrpo.judges.consistency, "grounding": judge}
+            config.reward.num_workers = 4
+        return training_problems(config)
+
+    return problems_of
+
+
+def test_a_good_model_judge_has_no_problem(model_judge_problems):
+    assert model_judge_problems(api_key_env="A_KEY", per_rollout=True) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"api_key_env": "NO_KEY"}, "api_key_env=NO_KEY: no such environment variable here; export it"),
+        ({"concurrency": 3}, "concurrency=3: the 4 workers of reward.num_workers share it"),
+        ({"prompt": "/no/prompt.jinja"}, "prompt: prompt template /no/prompt.jinja: cannot be read"),
+    ],
+)
+def test_a_model_judge_that_cannot_be_asked_is_refused(model_judge_problems, changes, line):
+    (found,) = model_judge_problems(**changes)
+    assert found.startswith(f"fgrpo.judges.grounding.{line}")
+
+
 def test_every_mistake_gets_its_line(problems):
     changes = {"algorithm.adv_estimator": "gae", "reward.reward_model.enable": True, "data.val_files": "no.parquet"}
     assert [line.split(":")[0] for line in problems(changes)] == [
