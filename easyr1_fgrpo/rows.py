@@ -56,7 +56,7 @@ class Message(_Part):
 
 
 class RowImage(_Part):
-    """An image file's bytes, of any format that Pillow reads."""
+    """An image file's bytes, of any format that Pillow reads; a path or URL beside them is never followed."""
 
     data: Annotated[bytes, Field(alias="bytes", repr=False)]
 

@@ -25,8 +25,6 @@ prepare_environment() {
     echo "== installing into .venv (about 2 GB, two minutes)"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     # Exactly the pinned packages and nothing a resolver would choose; torch first, so that nothing brings another build.
-    # Without byte code: most modules are never imported, and those that are get theirs then.
-    export PIP_NO_COMPILE=1
     .venv/bin/python -m pip install --quiet --no-deps "$(grep '^torch==' "$constraints")" "$(grep '^setuptools==' "$constraints")"
     .venv/bin/python -m pip install --no-deps --requirement "$constraints" |
       { grep --line-buffered -E '^(Collecting|Installing)' || true; } | cut -c1-100

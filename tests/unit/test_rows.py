@@ -77,6 +77,7 @@ def test_the_miniatures_rows_are_rows(tmp_path):
         ({"images": []}, "images: is empty"),
         ({"images": None}, "images: is missing"),
         ({"images": [{"bytes": None}]}, "images.0.bytes: is missing"),
+        ({"images": [{"bytes": None, "path": "http://127.0.0.1:9/a.png"}]}, "images.0.bytes: is missing"),
         ({"images": [{"bytes": b"no image"}]}, "unreadable image"),
         ({"images": [{"bytes": picture()[:-40]}]}, "unreadable image"),
         ({"images": [{"bytes": picture(form="JPEG")[:-40]}]}, "unreadable image"),
