@@ -222,7 +222,8 @@ def test_a_launch_that_is_broken_off_leaves_nothing(cluster, capfd):
 
 
 LAUNCH = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run in the background, where SIGINT is ignored
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from reward_servers.cluster import joined
 from reward_servers.launch import launch
