@@ -79,7 +79,8 @@ class Case:
                 JudgeRequest(self.kind, question, context=tagged(fields["reasoning"]), answer=fields["final_answer"])
             ]
         if not self.whole_rollout:
-            fields = {**fields, "reasoning": fields["reasoning_before"], "sentences": {"1": fields["latest_sentence"]}}
+            context, claim = tagged(fields["reasoning_before"]), tagged(fields["latest_sentence"])
+            return [JudgeRequest(self.kind, question, self.images, context=context, claim=claim)]
         requests, place = [], 0
         for claim in fields["sentences"].values():
             found = fields["reasoning"].find(claim, place)
