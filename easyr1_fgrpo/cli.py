@@ -25,6 +25,28 @@ def doctor() -> None:
     raise typer.Exit(report())
 
 
+@app.command()
+def plan(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDES...]", help="Hydra overrides")] = None,
+    files: Annotated[bool, typer.Option(help="checkpoint and data must be here")] = True,
+    sentences: Annotated[float, typer.Option(min=0, help="judged sentences of a trace, assumed")] = 8.0,
+    rollout_s: Annotated[float, typer.Option(min=0.001, help="seconds of a step's rollouts, assumed")] = 60.0,
+    correct: Annotated[float, typer.Option(min=0, max=1, help="share of correct rollouts, assumed")] = 0.65,
+) -> None:
+    """Count and check a run without starting it; exit 1 with every problem at once: key, value and the mend."""
+    from easyr1_fgrpo.config.load import ConfigError
+    from easyr1_fgrpo.verl_plugin.plan import Assumptions
+    from easyr1_fgrpo.verl_plugin.plan import plan as planned
+
+    try:
+        code = planned(overrides or [], files=files, assumed=Assumptions(sentences, rollout_s, correct))
+    except ConfigError as error:
+        for line in error.lines:
+            typer.echo(f"error: {line}", err=True)
+        code = 1
+    raise typer.Exit(code)
+
+
 @judge.command()
 def validate(
     inputs: Annotated[

@@ -1,11 +1,12 @@
-"""`python -m easyr1_fgrpo.stages [overrides]`: the miniature's way to an RL run: world, backbone, warm start.
+"""`python -m easyr1_fgrpo.stages [overrides]`: what an RL run starts from: world and backbone (miniature), warm start.
 
 Takes the overrides of the run it prepares. A finished stage is kept: its folder appears under its final name in one
-step, so a folder that is there is whole.
+step, so a folder that is there is whole. A run whose model is not the warm start's needs no stage.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,8 +17,12 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.config.schema import ImageSettings
+from easyr1_fgrpo.verl_plugin.budget import BUDGET_FILE
 
-_QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+_QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
+_THREADS = {"OMP_NUM_THREADS": "2"}
+"""For the tiny backbone, which trains alone on the machine; another number would give other rounding."""
 
 
 def main(overrides: list[str]) -> int:
@@ -31,77 +36,92 @@ def main(overrides: list[str]) -> int:
     """
     try:
         config = load_config(overrides)
-        read_settings(config)  # what training would refuse is refused before minutes are spent on its stages
+        settings = read_settings(config)  # what training would refuse is refused before hours are spent on its stages
     except ConfigError as error:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)
         return 1
-    if "stages" not in config:
-        print("error: this config has no stages: they belong to backbone=tiny dataset=miniature", file=sys.stderr)
-        return 1
+    stages = OmegaConf.to_container(config.stages, resolve=True)
+    if config.actor_rollout_ref.model.path != stages["warm_start"]:
+        print(f"warm start: none needed, the run starts from {config.actor_rollout_ref.model.path}")
+        return 0
     try:
-        prepare(OmegaConf.to_container(config.stages, resolve=True))
+        prepare(stages, settings.images)
     except subprocess.CalledProcessError as error:
         print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        return 1
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def prepare(stages: Any) -> None:
+def prepare(stages: Any, images: ImageSettings) -> None:
     """Run every stage whose result is missing.
 
     Args:
-        stages: the config key `stages`: the three folders, and how each is made.
+        stages: the config key `stages`: where results go, and how each is made. Without `world`, the data are there;
+            without `backbone_steps`, the backbone is.
+        images: the pixel budget of the run.
 
     Raises:
         subprocess.CalledProcessError: when a stage fails.
+        FileNotFoundError: when the traces of the warm start are missing.
     """
-    world, backbone, warm_start = (Path(stages[name]) for name in ("world", "backbone", "warm_start"))
-    sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
-    seed = ["--seed", str(stages["seed"])]
-    _stage("world", world, [sys.executable, "-m", "easyr1_fgrpo.miniature.build", "--out", world, *seed, *sizes])
-    _stage(
-        "backbone", backbone,
-        [sys.executable, "-m", "easyr1_fgrpo.miniature.backbone", "--out", backbone, *seed,
-         "--steps", str(stages["backbone_steps"])],
-    )  # fmt: skip
-    if _missing("warm start", warm_start):
-        _warm_start(world, backbone, warm_start, stages["warm_start_overrides"])
+    if "world" in stages:
+        sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
+        _stage("world", stages["world"], "build", ["--seed", str(stages["seed"]), *sizes])
+    if "backbone_steps" in stages:
+        options = ["--seed", str(stages["seed"]), "--steps", str(stages["backbone_steps"])]
+        _stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)
+    if _missing("warm start", stages["warm_start"]):
+        _warm_start(stages, images)
 
 
-def _warm_start(world: Path, backbone: Path, out: Path, overrides: list[str]) -> None:
+def _warm_start(stages: Any, images: ImageSettings) -> None:
+    if not Path(stages["sft_file"]).exists():
+        raise FileNotFoundError(
+            f"stages.sft_file={stages['sft_file']}: no such file; recipes/prepare_data.sh makes the traces, or give "
+            "actor_rollout_ref.model.path a checkpoint that is warm already"
+        )
+    out = Path(stages["warm_start"])
     training = out.with_name(f"{out.name}.training")
     _call(
         [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"),
-            *("-m", "verl.trainer.sft_trainer"),
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "verl.trainer.sft_trainer"),
             *("--config-path=pkg://easyr1_fgrpo.config", "--config-name=warm_start"),
-            f"model.path={backbone}",
-            f"data.train_files={world / 'sft_train.parquet'}",
+            f"model.path={stages['backbone']}",
+            f"data.train_files={stages['sft_file']}",
+            f"data.image_budget.min_pixels={images.min_pixels}",
+            f"data.image_budget.max_pixels={images.max_pixels}",
             f"trainer.default_local_dir={training}",
-            *overrides,
+            f"trainer.n_gpus_per_node={stages['warm_start_gpus']}",
+            *stages["warm_start_overrides"],
         ]
     )
     exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
     if not exports:
         raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
+    budget = images.model_dump(include={"min_pixels", "max_pixels"})
+    (exports[-1] / BUDGET_FILE).write_text(json.dumps(budget) + "\n")
     os.replace(exports[-1], out)
     shutil.rmtree(training)
 
 
-def _stage(name: str, folder: Path, command: list[Any]) -> None:
+def _stage(name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None) -> None:
     if _missing(name, folder):
-        _call(command)
+        _call([sys.executable, "-m", f"easyr1_fgrpo.miniature.{module}", "--out", folder, *options], env)
 
 
-def _missing(name: str, folder: Path) -> bool:
-    missing = not folder.exists()
+def _missing(name: str, folder: str) -> bool:
+    missing = not Path(folder).exists()
     print(f"{name}: {'making' if missing else 'kept'} {folder}", flush=True)
     return missing
 
 
-def _call(command: list[Any]) -> None:
-    subprocess.run([str(part) for part in command], check=True, env={**os.environ, **_QUIET})
+def _call(command: list[str], env: dict[str, str] | None = None) -> None:
+    subprocess.run(command, check=True, env={**os.environ, **_QUIET, **(env or {})})
 
 
 if __name__ == "__main__":

@@ -4,15 +4,6 @@
 #   bash recipes/run_fgrpo_tiny_cpu.sh arm=grpo_t seed=1 fgrpo.constraints.consistency.threshold=0.9
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source recipes/setup/environment.sh
-source recipes/setup/ray.sh
-# One thread a process: the stages are too small for two, and threads that wait for each other crawl on a busy machine.
-export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
-export VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
-
+source recipes/setup/run.sh
 prepare_environment
-python -m easyr1_fgrpo.stages "$@"
-start_ray 8 1
-python -m reward_servers.launch "$@"
-python -m easyr1_fgrpo.train "$@"
-python -m easyr1_fgrpo.summary "$@"
+run_recipe backbone=tiny dataset=miniature judge=oracle scale=cpu "$@"

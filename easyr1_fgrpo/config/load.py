@@ -41,7 +41,7 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_module("easyr1_fgrpo.config", version_base=None):
             return compose("fgrpo", overrides=[searchpath, *forced])
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # `group=null` is a ValueError
         raise ConfigError([_in_one_line(error)]) from error
 
 

@@ -71,6 +71,28 @@ class AdvantageSettings(Settings):
     min_std: Annotated[float, Field(ge=0.0)] = 0.0
 
 
+class ImageSettings(Settings):
+    """What the policy sees of an image, the same in the warm start, in RL and in evaluation.
+
+    An image is resized so that its area lies between `min_pixels` and `max_pixels` and its sides are multiples of the
+    model's merged patch. A policy whose images change size writes boxes that have moved.
+
+    Attributes:
+        coordinates: in what the policy writes boxes: "pixels" of the resized image (Qwen2.5-VL) or "thousand"ths of its
+            sides (Qwen3-VL).
+    """
+
+    min_pixels: Annotated[int, Field(gt=0)] = 3136
+    max_pixels: Annotated[int, Field(gt=0)] = 4_194_304
+    coordinates: Literal["pixels", "thousand"] = "pixels"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ImageSettings:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels={self.min_pixels} is more than max_pixels={self.max_pixels}")
+        return self
+
+
 class FgrpoConfig(Settings):
     """The key `fgrpo` of the config.
 
@@ -96,6 +118,7 @@ class FgrpoConfig(Settings):
     judges: dict[Literal["consistency", "grounding"], JudgeConfig]
     reward_servers: dict[str, JudgeServerConfig] = Field(default_factory=dict)
     judge_cache: JudgeCacheSettings = JudgeCacheSettings()
+    images: ImageSettings = ImageSettings()
     max_failed_share: UnitInterval = 0.2
 
     @property

@@ -32,6 +32,16 @@ def plain_boxes(text: str, size: Size | None = None) -> str:
     return _TAG.sub(lambda tag: _plain(tag[0], size), text)
 
 
+def pixel_boxes(text: str, size: Size) -> str:
+    """Bring boxes a policy wrote in thousandths to pixels, their tags kept; what is no box stays as it is.
+
+    Args:
+        text: any string with `<bbox>[x1,y1,x2,y2]</bbox>` tags.
+        size: width and height in pixels of the image the boxes are on.
+    """
+    return _TAG.sub(lambda tag: _LIST.sub(lambda found: _in_pixels(found, size), tag[0]), text)
+
+
 def to_thousand(box: Box, size: Size) -> tuple[int, int, int, int]:
     """Pixels to thousandths of width and height, rounded."""
     (x1, y1, x2, y2), (width, height) = box, size
@@ -57,6 +67,13 @@ def _plain(tag: str, size: Size | None) -> str:
         return tag
     written = iter([_written(box, size) for box in boxes if box is not None])
     return _LIST.sub(lambda _: next(written), content)
+
+
+def _in_pixels(found: re.Match[str], size: Size) -> str:
+    box = _box(found[1])
+    if box is None:
+        return found[0]
+    return f"[{','.join(f'{number:.15g}' for number in to_pixels(box, size))}]"
 
 
 def _written(box: Box, size: Size | None) -> str:

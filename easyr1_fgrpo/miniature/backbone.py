@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 GRID = SIDE // CELL
 BATCH = 64
-POOL = 4096  # different pictures; each gets fresh text whenever it is drawn
+POOL = 2048  # different pictures; each gets fresh text whenever it is drawn
 IGNORED = -100
 
 
@@ -104,18 +104,8 @@ def learn_to_read(
     """Teach the language model on the frozen vision tower's features."""
     with torch.no_grad():
         features = torch.cat([see(model, patches) for patches in pool.patches.split(256)])
-    matrices: list[Tensor] = []
-    others: list[Tensor] = []
-    for name, weight in model.model.language_model.named_parameters():
-        (matrices if weight.ndim == 2 and "embed" not in name else others).append(weight)
-    optimizers = [
-        torch.optim.Muon(matrices, lr=0.03, weight_decay=0.0),
-        torch.optim.AdamW(others, lr=2e-3, weight_decay=0.0),
-    ]
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / max(steps, 1))))
-        for optimizer in optimizers
-    ]
+    optimizer = torch.optim.AdamW(model.model.language_model.parameters(), lr=3e-3, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
     progress = tqdm(range(steps), desc="Learning to read", unit="step")
     for _ in progress:
         rows = rng.integers(len(pool.examples), size=BATCH)
@@ -127,12 +117,10 @@ def learn_to_read(
         loss = F.cross_entropy(
             read(model, ids, features[rows])[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED
         )
-        for optimizer in optimizers:
-            optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        for optimizer, schedule in zip(optimizers, schedules, strict=True):
-            optimizer.step()
-            schedule.step()
+        optimizer.step()
+        schedule.step()
         progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
 
 

@@ -13,25 +13,36 @@ from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.rows import check_rows
+from easyr1_fgrpo.verl_plugin.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.doctor import registration_problems
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 
 
-def training_problems(config: Any) -> list[str]:
-    """Everything wrong with a composed config on this machine, one line each: key, value and the mend."""
+def training_problems(config: Any, *, files: bool = True) -> list[str]:
+    """Everything wrong with a composed config on this machine, one line each: key, value and the mend.
+
+    Args:
+        config: the whole composed config, its key `fgrpo` valid.
+        files: whether checkpoint and data must be here.
+    """
     return [
         *registration_problems(),
         *_method_problems(config),
         *_batch_problems(config),
+        *length_problems(config),
+        *image_problems(config),
         *_judge_problems(config),
-        *_file_problems(config),
+        *(_file_problems(config) if files else ()),
     ]
 
 
 def _method_problems(config: Any) -> Iterator[str]:
     mode, estimator = config.trainer.v1.trainer_mode, config.algorithm.adv_estimator
     if mode != TRAINER:
-        yield f"trainer.v1.trainer_mode={mode}: constraints need {TRAINER} (verl's async modes hand no signals over)"
+        yield (
+            f"trainer.v1.trainer_mode={mode}: constraints need {TRAINER}: verl's async modes mix rollouts of several "
+            "policies in a step, so the scores that move the multipliers would not be those of the policy they act on"
+        )
     if estimator != ESTIMATOR:
         yield (
             f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; "
@@ -54,8 +65,21 @@ def _method_problems(config: Any) -> Iterator[str]:
 def _batch_problems(config: Any) -> Iterator[str]:
     actor, n = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout.n
     prompts, mini = config.data.train_batch_size, actor.ppo_mini_batch_size
+    ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    parallel = config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    if ranks % parallel:
+        yield (
+            f"actor_rollout_ref.rollout.tensor_model_parallel_size={parallel}: must divide the {ranks} GPUs "
+            f"(trainer.nnodes={config.trainer.nnodes} x trainer.n_gpus_per_node={config.trainer.n_gpus_per_node})"
+        )
     if prompts % mini:
         yield f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}: must divide data.train_batch_size={prompts}"
+        return
+    if (mini * n) % ranks:
+        yield (
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}: {mini} prompts x {n} rollouts do not divide over the "
+            f"{ranks} GPUs"
+        )
         return
     sizes = {
         "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": (mini, actor.ppo_micro_batch_size_per_gpu),
@@ -68,7 +92,6 @@ def _batch_problems(config: Any) -> Iterator[str]:
             config.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu,
         ),
     }
-    ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
     for key, (batch, micro) in sizes.items():
         if not actor.use_dynamic_bsz and micro and (batch * n) % (micro * ranks):
             yield f"{key}={micro}: must divide the {batch * n} rollouts ({batch} prompts x {n}) over {ranks} workers"
@@ -107,11 +130,19 @@ def _file_problems(config: Any) -> Iterator[str]:
     if looks_like_path and not (model.expanduser() / "config.json").exists():
         yield (
             f"actor_rollout_ref.model.path={model}: no checkpoint there (config.json is missing); "
-            "for the miniature, `python -m easyr1_fgrpo.stages` makes it"
+            "`python -m easyr1_fgrpo.stages` with the same overrides makes the warm start"
         )
     for key in ("train_files", "val_files"):
-        files = config.data[key]
-        paths = [Path(str(path)) for path in ([files] if isinstance(files, str) else files)]
-        absent = [path for path in paths if not path.exists()]
-        yield from (f"data.{key}={path}: no such file" for path in absent)
-        yield from check_rows([path for path in paths if path.exists()])
+        for path in data_files(config, key):
+            if not path.exists():
+                yield f"data.{key}={path}: no such file"
+            elif problems := check_rows([path]):
+                yield from problems
+            else:
+                yield from prompt_problems(path, config)
+
+
+def data_files(config: Any, key: str) -> list[Path]:
+    """The files of `data.train_files` or `data.val_files`: one or several."""
+    files = config.data[key]
+    return [Path(str(path)).expanduser() for path in ([files] if isinstance(files, str) else files)]

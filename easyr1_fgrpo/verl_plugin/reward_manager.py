@@ -17,6 +17,7 @@ from PIL.Image import Image
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.factory import build_judges
 from easyr1_fgrpo.rewards import Reason, RolloutScore, Sample, failed_numbers, score_rollout
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
@@ -58,10 +59,15 @@ class FaithfulRewardManager(RewardManagerBase):
             and response_ids[-1] != self.tokenizer.eos_token_id
         )
         text = self.tokenizer.decode(response_ids, skip_special_tokens=True)
-        images = await asyncio.to_thread(read_images, list(fields["raw_prompt"]))
+        images = await asyncio.to_thread(
+            read_images, list(fields["raw_prompt"]), image_patch_size=self.config.data.image_patch_size
+        )
         sample = read_sample(fields, images)
+        # Rewards and judges read pixels; the trace record keeps what the policy wrote beside them.
+        thousandths = self.settings.images.coordinates == "thousand" and images
+        scored = pixel_boxes(text, images[0].size) if thousandths else text
         reward = self.settings.reward if sample.split == "train" else self.settings.reward.for_validation()
-        score = await score_rollout(sample, text, self.judges, reward, truncated=truncated)
+        score = await score_rollout(sample, scored, self.judges, reward, truncated=truncated)
         record = TraceRecord.from_score(
             sample, score, response=text, step=int(fields["global_steps"]), session=int(fields["session_id"])
         )
@@ -69,11 +75,11 @@ class FaithfulRewardManager(RewardManagerBase):
         return score
 
 
-def read_images(messages: list[dict[str, Any]]) -> tuple[Image, ...]:
-    """The images of a prompt at the size at which the policy sees them."""
+def read_images(messages: list[dict[str, Any]], *, image_patch_size: int) -> tuple[Image, ...]:
+    """The images of a prompt at the size at which the policy sees them; the patch size is in pixels."""
     from qwen_vl_utils import process_vision_info  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    images, _ = process_vision_info(messages)
+    images, _ = process_vision_info(messages, image_patch_size=image_patch_size)
     return tuple(images or ())
 
 

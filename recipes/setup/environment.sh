@@ -1,5 +1,7 @@
-# Sourced by recipes and tests: a virtual environment .venv in the checkout with exactly the pinned packages.
-# Usage: prepare_environment. Only what changed is installed again.
+# Sourced by recipes and tests.
+#   prepare_environment [EXTRA...]  the virtual environment .venv in the checkout, with exactly the packages pinned for the
+#                                   CPU and for the extras `data` and `dev`; only what changed is installed again
+#   use_environment                 an environment with verl that is active already, on a GPU machine say; else .venv
 # Where PyPI's default torch is a CUDA build, point pip at PyTorch's CPU wheels first (PIP_EXTRA_INDEX_URL).
 
 find_python() {
@@ -15,22 +17,63 @@ find_python() {
   return 1
 }
 
+has_gpu() {
+  command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1
+}
+
+# uv installs in seconds what takes pip minutes, but does not read pip's settings: they are handed on.
+pip_setting() {
+  local place
+  for place in ":env:" global install user site; do
+    .venv/bin/python -m pip config get "$place.$1" 2>/dev/null && return
+  done
+  true
+}
+
 prepare_environment() {
-  local python stamp wanted
-  local constraints=recipes/setup/constraints-cpu.txt
-  wanted=$(cat pyproject.toml "$constraints" | sha256sum)
-  stamp=.venv/.installed
-  if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
-    python=$(find_python) || return 1
-    echo "== installing into .venv (about 2 GB, two minutes)"
-    [ -x .venv/bin/python ] || "$python" -m venv .venv
-    # Exactly the pinned packages and nothing a resolver would choose; torch first, so that nothing brings another build.
-    .venv/bin/python -m pip install --quiet --no-deps "$(grep '^torch==' "$constraints")" "$(grep '^setuptools==' "$constraints")"
-    .venv/bin/python -m pip install --no-deps --requirement "$constraints" |
-      { grep --line-buffered -E '^(Collecting|Installing)' || true; } | cut -c1-100
-    .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-    .venv/bin/python -m pip check
-    echo "$wanted" >"$stamp"
+  local extra
+  for extra in cpu "$@"; do
+    install_pinned "$extra" || return 1
+  done
+  activate_environment
+}
+
+use_environment() {
+  if python -c 'import importlib.util as i, sys; sys.exit(not all(map(i.find_spec, ("verl", "easyr1_fgrpo"))))' 2>/dev/null; then
+    return
   fi
+  if has_gpu; then
+    echo "error: verl is not installed in this Python: run in the image of docker/Dockerfile.train, or pip install '.[gpu]'" >&2
+    return 1
+  fi
+  prepare_environment
+}
+
+install_pinned() {
+  local python wanted constraints=recipes/setup/constraints-$1.txt stamp=.venv/.installed-$1
+  wanted=$(cat pyproject.toml "$constraints" | sha256sum)
+  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then return; fi
+  python=$(find_python) || return 1
+  echo "== installing what $constraints pins into .venv"
+  [ -x .venv/bin/python ] || "$python" -m venv .venv
+  .venv/bin/python -m pip install --quiet "$(grep '^uv==' recipes/setup/constraints-cpu.txt)"
+  uv_install --requirement "$constraints" || return 1
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . || return 1
+  .venv/bin/uv pip check --quiet --python .venv/bin/python || return 1
+  echo "$wanted" >"$stamp"
+}
+
+# Exactly the named packages and nothing a resolver would choose.
+uv_install() {
+  local quiet=(--quiet)
+  if [ -t 2 ]; then quiet=(); fi # progress bars are for terminals
+  UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$(pip_setting index-url)}" \
+    UV_EXTRA_INDEX_URL="${UV_EXTRA_INDEX_URL:-$(pip_setting extra-index-url)}" \
+    UV_FIND_LINKS="${UV_FIND_LINKS:-$(pip_setting find-links)}" \
+    UV_INDEX_STRATEGY=unsafe-best-match UV_SYSTEM_CERTS=true \
+    .venv/bin/uv pip install "${quiet[@]}" --python .venv/bin/python --no-deps "$@"
+}
+
+activate_environment() {
   export PATH="$PWD/.venv/bin:$PATH" VIRTUAL_ENV="$PWD/.venv"
 }

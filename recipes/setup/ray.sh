@@ -1,6 +1,6 @@
-# Sourced by recipes: a Ray cluster for the run. Joins the one at RAY_ADDRESS; without it, starts a private one
+# Sourced by recipes, after environment.sh: a Ray cluster for the run. Joins the one at RAY_ADDRESS; without it, starts a private one
 # and ends it (and nothing else) when the script ends.
-# Usage: start_ray NUM_CPUS NUM_GPUS
+# Usage: start_ray [OPTIONS OF ray start]
 
 start_ray() {
   if [ -n "${RAY_ADDRESS:-}" ]; then
@@ -14,12 +14,11 @@ start_ray() {
   RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
   RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --port="$port" \
-    --num-cpus="$1" --num-gpus="$2" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
+    "$@" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
   RAY_HEAD_PID=$!
   trap stop_ray EXIT
   export RAY_ADDRESS="127.0.0.1:$port"
-  local tries
-  for tries in $(seq 60); do
+  for _ in $(seq 60); do
     if ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1; then
       return
     fi

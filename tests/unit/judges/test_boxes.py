@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.judges.boxes import plain_boxes, to_pixels, to_thousand
+from easyr1_fgrpo.judges.boxes import pixel_boxes, plain_boxes, to_pixels, to_thousand
 from easyr1_fgrpo.rewards.response import parse_response
 
 coordinate = st.one_of(
@@ -108,3 +108,27 @@ def test_hostile_text_is_read_in_linear_time(text):
     started = time.perf_counter()
     plain_boxes(text, (200, 100))
     assert time.perf_counter() - started < 1.0
+
+
+def test_thousandths_become_pixels_and_tags_stay():
+    text = "A cat <bbox>[100,100,500,1000]</bbox>, two <bbox>[[0,0,10,10],[0, 500, 1000, 999.5]]</bbox>, [1,2,3,4]."
+    assert pixel_boxes(text, (200, 100)) == (
+        "A cat <bbox>[20,10,100,100]</bbox>, two <bbox>[[0,0,2,1],[0,50,200,99.95]]</bbox>, [1,2,3,4]."
+    )
+
+
+@pytest.mark.parametrize(
+    "tag", ["<bbox>[1,2,3]</bbox>", "<bbox>[9,9,1,1]</bbox>", "<bbox>cat</bbox>", "<bbox>[1,2,3,4]"]
+)
+def test_what_is_no_box_stays(tag):
+    assert pixel_boxes(tag, (200, 100)) == tag
+
+
+@given(tag_soup, sizes)
+def test_pixel_boxes_keeps_the_number_of_boxes(text, size):
+    before, after = (
+        parse_response(f"<think>{text}</think>"),
+        parse_response(f"<think>{pixel_boxes(text, size)}</think>"),
+    )
+    assert len(after.boxes) <= before.n_boxes
+    assert after.n_boxes == before.n_boxes

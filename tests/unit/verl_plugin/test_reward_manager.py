@@ -39,7 +39,7 @@ class Agrees:
 def manager(tmp_path):
     manager = object.__new__(FaithfulRewardManager)  # __init__ needs a running Ray
     manager.tokenizer = build_tokenizer()
-    manager.config = SimpleNamespace(data=SimpleNamespace(max_response_length=40))
+    manager.config = SimpleNamespace(data=SimpleNamespace(max_response_length=40, image_patch_size=14))
     settings = {"run_dir": str(tmp_path), "constraint_keys": [], "constraints": {}, "judges": {}}
     manager.settings = FgrpoConfig.model_validate(settings)
     manager.judges = dict.fromkeys(Question, Agrees())
@@ -51,7 +51,7 @@ def outputs(manager, *texts, split="train", picture=None, end=True):
     """A session's outputs as verl hands them over; the image is twice as wide as the raw one."""
     picture = picture or Image.new("RGB", (84, 84), "red")
     ids = [manager.tokenizer(text + manager.tokenizer.eos_token * end)["input_ids"] for text in texts]
-    responses = torch.zeros(len(ids), 40, dtype=torch.long)
+    responses = torch.zeros(len(ids), 200, dtype=torch.long)
     for row, tokens in enumerate(ids):
         responses[row, : len(tokens)] = torch.tensor(tokens)
     prompt = [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "?"}]}]
@@ -139,3 +139,30 @@ def test_null_lists_are_empty():
     fields = {"extra_info": INFO | {"boxes": None, "choices": None}, "reward_model": {"ground_truth": "left"}}
     sample = read_sample(fields, ())
     assert (sample.boxes, sample.choices) == ((), ())
+
+
+class Characters:
+    """A tokenizer of characters: the miniature's has no number beyond its pictures."""
+
+    eos_token, eos_token_id = "\0", 0
+
+    def __call__(self, text):
+        return {"input_ids": [ord(character) for character in text]}
+
+    def decode(self, ids, skip_special_tokens):
+        return "".join(map(chr, ids)).removesuffix(self.eos_token)
+
+
+def test_a_policy_that_writes_thousandths_is_scored_in_pixels(manager, tmp_path):
+    images = manager.settings.images.model_copy(update={"coordinates": "thousand"})
+    manager.settings = manager.settings.model_copy(update={"images": images})
+    wide = Image.new("RGB", (1120, 840), "red")
+    # the raw box [7, 14, 28, 42] of 42 x 84 pixels: a sixth to two thirds of the width, a sixth to a half of the height
+    manager.tokenizer = Characters()
+    manager.config.data.max_response_length = 200
+    thousandths = RIGHT.replace("[14,14,56,42]", "[166,166,666,500]")
+    _, numbers = run(manager, outputs(manager, thousandths, picture=wide))
+    assert numbers["spatial_grounding"] > 0.99
+    (record,) = traces(tmp_path)
+    assert record.response == thousandths
+    assert record.boxes[0] == pytest.approx((0.166 * 1120, 0.166 * 840, 0.666 * 1120, 0.5 * 840))

@@ -1,0 +1,94 @@
+"""Whether prompts fit: the tokens of images and text against the lengths that the config gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from easyr1_fgrpo.rows import BATCH_ROWS, IMAGE_MARK
+
+TEXT_ALLOWANCE = 512
+"""Tokens left for instruction, question and options where the data are not here to be measured."""
+
+CHARACTERS_PER_TOKEN = 3
+"""Of English questions, on the safe side."""
+
+
+def image_tokens(pixels: float, patch_size: int) -> int:
+    """Tokens of an image of that area: one per square of two patches, in pixels."""
+    return int(pixels // (2 * patch_size) ** 2)
+
+
+def length_problems(config: Any) -> Iterator[str]:
+    """Lengths that do not agree with each other."""
+    data, rollout, actor = config.data, config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
+    longest = data.max_prompt_length + data.max_response_length
+    if rollout.max_model_len is not None and rollout.max_model_len < longest:
+        yield (
+            f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len}: less than data.max_prompt_length + "
+            f"data.max_response_length = {longest}"
+        )
+    if actor.use_dynamic_bsz and actor.ppo_max_token_len_per_gpu * actor.ulysses_sequence_parallel_size < longest:
+        yield (
+            f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={actor.ppo_max_token_len_per_gpu}: a rollout may have "
+            f"{longest} tokens (data.max_prompt_length + data.max_response_length)"
+        )
+    if not rollout.enable_chunked_prefill and rollout.max_num_batched_tokens < longest:
+        yield (
+            f"actor_rollout_ref.rollout.max_num_batched_tokens={rollout.max_num_batched_tokens}: without chunked "
+            f"prefill it must cover {longest} tokens"
+        )
+
+
+def image_problems(config: Any) -> Iterator[str]:
+    """An image budget that the prompt does not cover, or that differs from the one of the warm start."""
+    images, patch = config.fgrpo.images, config.data.image_patch_size
+    room = config.data.max_prompt_length
+    largest = image_tokens(images.max_pixels, patch)
+    if largest >= room:
+        yield (
+            f"fgrpo.images.max_pixels={images.max_pixels}: an image may take {largest} tokens, all of "
+            f"data.max_prompt_length={room} or more; {(room - min(TEXT_ALLOWANCE, room // 2)) * (2 * patch) ** 2} fits"
+        )
+    marker = Path(str(config.actor_rollout_ref.model.path)).expanduser() / BUDGET_FILE
+    if marker.exists():
+        trained = json.loads(marker.read_text())
+        for key in ("min_pixels", "max_pixels"):
+            if trained[key] != images[key]:
+                yield (
+                    f"fgrpo.images.{key}={images[key]}: the warm start saw images with {key}={trained[key]}; boxes in "
+                    "pixels would mean something else: use the same"
+                )
+
+
+def prompt_problems(path: Path, config: Any) -> Iterator[str]:
+    """Rows whose images and text do not fit the prompt, estimated without decoding an image: one line for a file."""
+    images, patch, room = config.fgrpo.images, config.data.image_patch_size, config.data.max_prompt_length
+    largest = image_tokens(images.max_pixels, patch)
+    too_long: list[tuple[int, int]] = []
+    number = 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS * 16, columns=["prompt", "extra_info"]):
+        for row in batch.to_pylist():
+            text = "".join(message["content"] for message in row["prompt"])
+            info = row["extra_info"]
+            area = min(max(info["width"] * info["height"], images.min_pixels), images.max_pixels)
+            # All images of a row count like its first, whose size the row tells.
+            pictures = text.count(IMAGE_MARK) * min(image_tokens(area, patch), largest)
+            tokens = pictures + len(text.replace(IMAGE_MARK, "")) // CHARACTERS_PER_TOKEN
+            if tokens > room:
+                too_long.append((tokens, number))
+            number += 1
+    if too_long:
+        tokens, row = max(too_long)
+        yield (
+            f"data.max_prompt_length={room}: {len(too_long)} of {number} rows of {path} may not fit, row {row} with "
+            f"about {tokens} tokens most of all; raise it or lower fgrpo.images.max_pixels={images.max_pixels}"
+        )
+
+
+BUDGET_FILE = "image_budget.json"
+"""Beside a warm start's checkpoint: the pixel budget it was trained with."""

@@ -1,0 +1,44 @@
+"""verl's datasets with the pixel budget of `fgrpo.images`: the policy sees an image at one size in every stage.
+
+Without it the warm start, the rollouts and the processor would each resize by a budget of their own, and boxes in
+pixels would mean something else in each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
+from verl.utils.dataset.rl_dataset import RLHFDataset
+
+
+class BudgetedDataset(RLHFDataset):  # type: ignore[misc, unused-ignore]
+    """Questions for RL; reads `data.image_budget` (`min_pixels`, `max_pixels`)."""
+
+    def _build_messages(self, example: dict[str, Any], key: str) -> Any:
+        return super()._build_messages(within_budget(example, self.image_key, self.config.image_budget), key)
+
+
+class BudgetedTraces(MultiTurnSFTDataset):  # type: ignore[misc, unused-ignore]
+    """Traces for the warm start; reads `data.image_budget` (`min_pixels`, `max_pixels`)."""
+
+    def __init__(self, parquet_files: Any, tokenizer: Any, config: Any, **more: Any) -> None:
+        self.image_budget = config.image_budget
+        super().__init__(parquet_files, tokenizer, config, **more)
+
+    def _build_messages(self, example: dict[str, Any]) -> Any:
+        return super()._build_messages(within_budget(example, self.image_key, self.image_budget))
+
+
+def within_budget(example: dict[str, Any], image_key: str, budget: Any) -> dict[str, Any]:
+    """A dataset row whose images carry their pixel budget; whoever loads them (qwen_vl_utils) keeps to it.
+
+    Args:
+        example: a row; its images are dictionaries with `bytes`, as `easyr1_fgrpo.rows` demands.
+        image_key: the column of the images.
+        budget: with `min_pixels` and `max_pixels`.
+    """
+    if example.get(image_key) is None:
+        return example
+    pixels = {"min_pixels": int(budget.min_pixels), "max_pixels": int(budget.max_pixels)}
+    return {**example, image_key: [{**image, **pixels} for image in example[image_key]]}

@@ -1,0 +1,64 @@
+"""The pixel budget arrives where images are loaded, in RL and in the warm start."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from easyr1_fgrpo.config.load import load_config
+from easyr1_fgrpo.generation.processor import load_processor
+from easyr1_fgrpo.verl_plugin.dataset import BudgetedDataset, BudgetedTraces, within_budget
+from easyr1_fgrpo.verl_plugin.reward_manager import read_images
+
+BUDGET = OmegaConf.create({"min_pixels": 56 * 56, "max_pixels": 84 * 84, "coordinates": "pixels"})
+
+
+def png(width, height):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def files(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from easyr1_fgrpo.miniature.build import build
+
+    build(tmp_path / "world", seed=0, train=2, val=1, test=1, sft=2, sft_val=1)
+    for name in ("train", "sft_train"):
+        path = tmp_path / "world" / f"{name}.parquet"
+        rows = pq.read_table(path).to_pylist()
+        for row in rows:
+            row["images"] = [{"bytes": png(336, 168)}]
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return tmp_path / "world"
+
+
+def test_rollouts_see_an_image_within_the_budget(files, checkpoint):
+    processor = load_processor(str(checkpoint))
+    config = load_config([f"stages.world={files}", "backbone=tiny"]).data
+    config.image_budget = BUDGET
+    dataset = BudgetedDataset([str(files / "train.parquet")], processor.tokenizer, config, processor)
+    (image,) = read_images(dataset[0]["raw_prompt"], image_patch_size=14)
+    assert image.size == (112, 56)  # 336 x 168 in multiples of 28 within 7,056 pixels
+
+
+def test_the_warm_start_sees_the_same_image(files, checkpoint):
+    processor = load_processor(str(checkpoint))
+    config = OmegaConf.create({"image_budget": BUDGET, "pad_mode": "no_padding", "max_length": 256})
+    dataset = BudgetedTraces(str(files / "sft_train.parquet"), processor.tokenizer, config, processor=processor)
+    messages = dataset._build_messages(dataset.dataframe.iloc[0].to_dict())
+    (image,) = [part["image"] for message in messages for part in message["content"] if part["type"] == "image"]
+    assert image.size == (112, 56)
+
+
+def test_rows_are_not_changed_in_place():
+    row = {"images": [{"bytes": b"x"}], "prompt": []}
+    assert within_budget(row, "images", BUDGET)["images"] == [{"bytes": b"x", "min_pixels": 3136, "max_pixels": 7056}]
+    assert row["images"] == [{"bytes": b"x"}]
+    assert within_budget({"images": None}, "images", BUDGET) == {"images": None}
