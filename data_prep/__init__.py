@@ -1,1 +1,4 @@
-"""Data preparation: not here yet; the miniature makes its own rows (`easyr1_fgrpo.miniature.build`)."""
+"""Data preparation: public sources -> one row schema -> the SFT set and the RL set.
+
+A stage reads folders of shards and writes one (`data_prep.shards`); `python -m data_prep` lists the commands.
+"""

@@ -47,6 +47,14 @@ def plan(
     raise typer.Exit(code)
 
 
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def data(context: typer.Context) -> None:
+    """Data preparation: sources, traces, the difficulty filter, contact sheets (`fgrpo data --help`)."""
+    from data_prep.__main__ import app as commands
+
+    commands(context.args, prog_name="fgrpo data")
+
+
 @judge.command()
 def validate(
     inputs: Annotated[

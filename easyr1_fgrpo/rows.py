@@ -171,7 +171,7 @@ def read_rows(path: str | Path) -> Iterator[Row]:
             try:
                 yield Row.model_validate(values)
             except ValidationError as error:
-                raise ValueError(f"{path} row {number}: {_one_line(error)}") from None
+                raise ValueError(f"{path} row {number}: {explain(error)}") from None
             number += 1
 
 
@@ -240,7 +240,7 @@ def _check_row(values: dict[str, Any]) -> tuple[tuple[str, int] | None, str]:
     try:
         row = Row.model_validate(values)
     except ValidationError as error:
-        return None, _one_line(error)
+        return None, explain(error)
     info = row.extra_info
     try:
         width, height = row.open_images()[0].size
@@ -252,7 +252,8 @@ def _check_row(values: dict[str, Any]) -> tuple[tuple[str, int] | None, str]:
     return (info.split, info.index), ""
 
 
-def _one_line(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What pydantic found wrong with a row or a record, on one line, without its values."""
     parts = []
     for item in error.errors(include_url=False):
         name = ".".join(map(str, item["loc"]))

@@ -19,6 +19,7 @@ ARROWS = {
     "easyr1_fgrpo.algorithm": set(),
     "easyr1_fgrpo.generation": set(),
     "easyr1_fgrpo.rows": set(),
+    "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.judges.protocol": set(),
     "easyr1_fgrpo.rewards.signal": set(),
     "easyr1_fgrpo.config": set(),
@@ -28,19 +29,20 @@ ARROWS = {
     "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "config.schema"},
     # second floor
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "config.schema"},
-    "data_prep": {"rewards", "judges", "rows", "config.schema"},
+    "data_prep": {"rewards", "judges", "rows", "task_prompt", "config.schema"},
     "reward_servers": {"judges", "miniature", "config"},
     # third floor
     "easyr1_fgrpo.verl_plugin": {
-        *("algorithm", "rewards", "judges", "traces", "generation", "rows", "config.schema", "config.judges")
+        *("algorithm", "rewards", "judges", "traces", "generation", "rows", "config")
     },
     "easyr1_fgrpo.evaluation": {
-        *("rewards", "judges", "traces", "generation", "rows", "config.schema", "config.judges")
+        *("rewards", "judges", "traces", "generation", "rows", "task_prompt", "config")
     },
     "easyr1_fgrpo.report": {"traces", "config.schema"},
     # commands
     "easyr1_fgrpo.train": {"verl_plugin", "config"},
-    "easyr1_fgrpo.stages": {"miniature", "config"},
+    "easyr1_fgrpo.stages": {"miniature", "config", "verl_plugin.budget"},
+    "easyr1_fgrpo.export": {"evaluation.checkpoints", "generation"},
     "easyr1_fgrpo.summary": {"evaluation", "judges", "config"},
     "easyr1_fgrpo.cli": {"verl_plugin", "evaluation", "report", "config", "/reward_servers", "/data_prep"},
 }
@@ -48,7 +50,7 @@ ARROWS = {
 # Library -> rooms and modules that may import it.
 HEAVY = {
     "verl": {"easyr1_fgrpo.verl_plugin"},
-    "ray": {"easyr1_fgrpo.verl_plugin", "easyr1_fgrpo.judges.served", "reward_servers"},
+    "ray": {"easyr1_fgrpo.verl_plugin", "easyr1_fgrpo.judges.served", "reward_servers", "data_prep"},
     "torch": {
         "easyr1_fgrpo.algorithm",
         "easyr1_fgrpo.generation",

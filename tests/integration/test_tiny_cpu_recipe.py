@@ -19,7 +19,7 @@ from easyr1_fgrpo.traces import read_traces
 
 from .recipe_runs import STEPS, TRAIN_ONLY, Runs, learning
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recipes")]
 
 
 def test_trains_to_the_last_table(runs: Runs, whole: str) -> None:
@@ -96,21 +96,6 @@ def test_finished_run_prints_its_table_again(runs: Runs, whole: str) -> None:
     again = runs.run("whole")
     assert "steps are done" in again
     assert "inconsistency" in again
-
-
-def test_overrides_arrive_in_the_metrics(runs: Runs, whole: str) -> None:
-    runs.run(
-        "overridden",
-        "fgrpo.constraints.consistency.threshold=0.9",
-        "fgrpo.dual.lambda_max=2",
-        "fgrpo.constraint_keys=[consistency]",
-        "trainer.total_training_steps=1",
-        script=TRAIN_ONLY,
-    )
-    metrics = runs.metrics("overridden")[1]
-    assert metrics["fgrpo/consistency/threshold"] == 0.9
-    assert metrics["fgrpo/dual/lambda_max"] == 2.0
-    assert {k.split("/")[1] for k in metrics if k.startswith("fgrpo/") and k.endswith("/threshold")} == {"consistency"}
 
 
 def _descendants(pid: int, module: str) -> list[int]:

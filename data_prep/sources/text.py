@@ -1,0 +1,146 @@
+"""Questions, options and answers as the sources write them -> as a row has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from string import ascii_uppercase
+
+from data_prep.sources.item import Reject
+from easyr1_fgrpo.rewards.accuracy import answer_matches, normalize_answer
+
+_IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
+_SPECIAL = re.compile(r"<(?:video|audio)>|<\|[^|<>]{1,40}\|>")
+_INSTRUCTION = re.compile(  # capitals: "does the sign answer the question" is no instruction
+    r"\s*\b(?:Answer (?:the question |with |using )|Please answer |Please provide the bounding box |"
+    r"Please select the correct |Select the (?:best|correct) answer|Choose the (?:best|correct) answer)[^\n]*$"
+)
+_OPTIONS_HEAD = re.compile(
+    r"\s*(?:options|choices|select from the following choices|choose from the following)\s*[:.]?\s*$", re.IGNORECASE
+)
+_LINE_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
+_INLINE_OPTION = re.compile(r"(?:(?<=\s)|^)(?:\(([A-Z])\)|([A-Z])[.):])\s+")
+_TAG = re.compile(r"</?[a-z_]+>", re.IGNORECASE)
+
+_normal = lru_cache(4096)(normalize_answer)  # few different options occur very often
+
+
+def clean_question(text: str) -> str:
+    """The question without image marks and without the source's instruction on how to answer.
+
+    The instruction belongs to the source's own model; ours stands in the system turn
+    (`easyr1_fgrpo.task_prompt.INSTRUCTION`).
+
+    Raises:
+        Reject: when nothing is left, or when it holds a token that models and trainers give a meaning to.
+    """
+    text = tidy(_IMAGE_MARK.sub(" ", text))
+    while (shorter := _INSTRUCTION.sub("", text).strip()) != text:
+        text = shorter
+    if not text:
+        raise Reject("no question")
+    return no_special(text)
+
+
+def clean_answer(text: str) -> str:
+    """The answer without tags, image marks and a closing full stop.
+
+    Raises:
+        Reject: when nothing is left, or when it holds a special token.
+    """
+    text = " ".join(_TAG.sub(" ", no_special(text)).split())
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1].rstrip()
+    if not normalize_answer(text):
+        raise Reject("no answer")
+    return text
+
+
+def clean_choice(text: str) -> str:
+    """An option's text on one line, without image marks.
+
+    Raises:
+        Reject: when it holds a special token.
+    """
+    return " ".join(_IMAGE_MARK.sub(" ", no_special(text)).split())
+
+
+def no_special(text: str) -> str:
+    """The text itself.
+
+    Raises:
+        Reject: when it holds `<video>`, `<audio>` (trainers count them) or a chat template's token.
+    """
+    if found := _SPECIAL.search(text):
+        raise Reject("special token in the text", found.group())
+    return text
+
+
+def split_options(text: str) -> tuple[str, tuple[str, ...]]:
+    """A question and the options written in it, as lines (`A. four`) or running (`(A) four (B) five`).
+
+    Options are lettered from A without a gap and end the text, but for an instruction.
+
+    Returns:
+        The cleaned question and the options; none when there are fewer than two.
+    """
+    text = tidy(_IMAGE_MARK.sub(" ", text))
+    found = _run([(m.group(1), m.start(), m.group(2)) for m in _LINE_OPTION.finditer(text)])
+    if not found:
+        marks = list(_INLINE_OPTION.finditer(text))
+        ends = [mark.start() for mark in marks[1:]] + [len(text)]
+        found = _run([(m[1] or m[2], m.start(), text[m.end() : end]) for m, end in zip(marks, ends, strict=False)])
+    if not found:
+        return clean_question(text), ()
+    question = clean_question(text[: found[0][1]])
+    options = tuple(clean_choice(_INSTRUCTION.sub("", option)) for _, _, option in found)
+    return _OPTIONS_HEAD.sub("", question).strip() or question, options
+
+
+def distinct(choices: Sequence[str]) -> tuple[str, ...]:
+    """The choices without blanks and without those an answer could not tell from an earlier one."""
+    kept: dict[str, str] = {}
+    for choice in choices:
+        if normal := _normal(choice):
+            kept.setdefault(normal, choice)
+    return tuple(kept.values())
+
+
+def right_choice(answer: str, choices: Sequence[str]) -> str:
+    """The choice that the answer names, by text or letter.
+
+    Raises:
+        Reject: when it names none, or when there are fewer than two choices.
+    """
+    if len(choices) < 2:
+        raise Reject("fewer than two choices", repr(list(choices)))
+    if len(choices) > len(ascii_uppercase):
+        raise Reject("too many choices", str(len(choices)))
+    if answer in choices:
+        return answer
+    for choice in choices:
+        if answer_matches(answer, choice, choices):
+            return choice
+    raise Reject("the answer is none of the choices", f"{answer!r}, choices {list(choices)}")
+
+
+def is_letter(answer: str) -> bool:
+    """Whether an answer is an option's letter, like `(B)`."""
+    return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", answer.strip()) is not None
+
+
+def tidy(text: str) -> str:
+    """Lines kept, runs of blanks within them made one."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _run(found: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    """The options lettered A, B, C, ... at the end of what looks like options; empty when there are not two."""
+    letters = [letter for letter, _, _ in found]
+    if "A" not in letters:
+        return []
+    run = found[len(letters) - 1 - letters[::-1].index("A") :]
+    lettered = "".join(letter for letter, _, _ in run) == ascii_uppercase[: len(run)]
+    return run if lettered and len(run) >= 2 else []

@@ -1,0 +1,85 @@
+"""VGR (hub `BytedanceDouyinContent/VGR`, CC0): LLaVA-NeXT questions whose answers look at regions.
+
+Boxes stand in the assistant's text only, `<SOT>[x1, y1, x2, y2]<EOT><image>`, 0-1 of the image as it is. They were made
+by a model and deliberately enlarged. The release has stray `<image>` marks (ignored) and orphan `<SOT>` or `<EOT>`: a
+box counts only between the two. Of a conversation its first question is read. The long traces are read; the short ones
+are the same questions, rewritten.
+
+Pictures are LLaVA-NeXT's (hub `lmms-lab/LLaVA-NeXT-Data`). Kept are GQA and COCO. AI2D (diagrams), ChartQA and DVQA
+(charts), DocVQA and OCRVQA (documents, book covers) are dropped, as FGRPO section A.3 drops charts, tables and visual
+mathematics; so is anything not named here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
+from data_prep.sources.item import Item, Reject
+from data_prep.sources.source import Source
+from data_prep.sources.text import clean_answer, is_letter, right_choice, split_options
+
+KEPT = frozenset({"gqa", "coco"})
+"""First folder of an image's path."""
+
+_REGION = re.compile(r"<SOT>([^<]*)<EOT>", re.IGNORECASE)
+_ANSWER = re.compile(r"final answer\s*:\s*(.+)", re.IGNORECASE)
+
+
+class _Turn(BaseModel):
+    speaker: str = Field(alias="from")
+    value: str
+
+
+class _Record(BaseModel):
+    image: str
+    conversations: list[_Turn] = Field(min_length=2)
+
+
+def _read(record: dict[str, Any]) -> Item:
+    row = _Record.model_validate(record)
+    parts = [part for part in row.image.split("/") if part != "images"] or [""]
+    if parts[0] not in KEPT:
+        raise Reject("chart, document or other sub-source", parts[0])
+    asked, told = row.conversations[0].value, row.conversations[1].value
+    question, choices = split_options(asked)
+    answers = _ANSWER.findall(told)
+    if not answers:
+        raise Reject("no answer", "the trace has no 'Final answer:'")
+    answer = clean_answer(answers[-1])
+    if not choices and is_letter(answer):
+        raise Reject("a letter without options", f"{answer!r} to {question!r}")
+    return Item(
+        question=question,
+        answer=right_choice(answer, choices) if choices else answer,
+        choices=choices,
+        images=((row.image,),),
+        boxes=_boxes(told),
+        convention=Convention.UNIT,
+        dataset=parts[0],
+    )
+
+
+def _boxes(told: str) -> tuple[Box, ...]:
+    """Every region of the trace once, in order of appearance."""
+    try:
+        found = [box for text in _REGION.findall(told) for box in as_boxes(json.loads(text))]
+    except (BoxError, ValueError) as error:
+        raise Reject("malformed box", str(error)) from None
+    return tuple(dict.fromkeys(found))
+
+
+SOURCE = Source(
+    name="vgr",
+    hub="BytedanceDouyinContent/VGR",
+    licence="cc0-1.0",
+    files=("data/vgr_longcot.parquet", "data/vgr_shortcot.parquet"),
+    read=_read,
+    image_hub="lmms-lab/LLaVA-NeXT-Data",
+    archives=("llava_next_raw_format/llava_next_raw_format_images_*.tar.gz",),
+    parts=KEPT,
+)

@@ -1,0 +1,47 @@
+"""Pictures that are looked at when a benchmark is loaded, and decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import IO
+
+from PIL import Image
+
+from easyr1_fgrpo.evaluation.benchmarks.item import LoadImages
+
+OpenFile = Callable[[], IO[bytes]]
+
+
+def images(files: Sequence[OpenFile], where: str) -> LoadImages:
+    """Looks at the header of each image now, decodes them on call.
+
+    Args:
+        files: open the images' files, in order.
+        where: names the item in errors.
+
+    Raises:
+        ValueError: when one is no image; the returned function raises it when one is damaged further on.
+    """
+    for place, file in enumerate(files):
+        with _opened(file, place, where):
+            pass
+    return partial(_decode, tuple(files), where)
+
+
+def _decode(files: Sequence[OpenFile], where: str) -> list[Image.Image]:
+    decoded = []
+    for place, file in enumerate(files):
+        with _opened(file, place, where) as image:
+            decoded.append(image.convert("RGB"))
+    return decoded
+
+
+@contextmanager
+def _opened(file: OpenFile, place: int, where: str) -> Iterator[Image.Image]:
+    try:
+        with file() as stream, Image.open(stream) as image:
+            yield image
+    except Exception as error:  # Pillow's decoders and damaged archives raise many kinds
+        raise ValueError(f"{where}: image {place} is unreadable ({type(error).__name__}: {error})") from error

@@ -1,0 +1,32 @@
+"""Our own style: the instruction of `easyr1_fgrpo.task_prompt`, answered in think, bbox and answer tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from easyr1_fgrpo.evaluation.benchmarks.item import Item
+from easyr1_fgrpo.evaluation.styles.prompt import system_turn, user_turn
+from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
+from easyr1_fgrpo.rewards.response import parse_response
+from easyr1_fgrpo.rows import IMAGE_MARK
+from easyr1_fgrpo.task_prompt import prompt_messages
+
+
+class Ours:
+    """The grammar is that of training; the last closed answer counts."""
+
+    name = "ours"
+    prefill = ""
+    coordinates: Coordinates = "pixels"
+    pixels = None
+
+    def messages(self, item: Item, n_images: int) -> list[dict[str, Any]]:
+        """The messages a policy is trained with, image marks turned into image parts."""
+        system, user = prompt_messages(item.question, item.choices, n_images)
+        text = user["content"].removeprefix(IMAGE_MARK * n_images)
+        return [system_turn(system["content"]), user_turn(n_images, text)]
+
+    def parse(self, response: str) -> Parsed:
+        """See `easyr1_fgrpo.rewards.response`."""
+        parsed = parse_response(response)
+        return Parsed(parsed.trace, parsed.answer, boxes=parsed.boxes, format_ok=parsed.well_formed)

@@ -1,0 +1,63 @@
+"""`<think>` and `<answer>` sections as the baselines write them, read leniently.
+
+Model output is hostile text: every pattern here is linear in its length and no text raises.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+_TAG = re.compile(r"</?(?:think|answer)>")
+_WELL_FORMED = ["<think>", "</think>", "<answer>", "</answer>"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The content of an `<answer>`, stripped, and where its opening tag starts."""
+
+    text: str
+    start: int
+
+
+def answer_sections(text: str) -> list[Section]:
+    """Every `<answer>` that is closed before another tag opens, so that a tag merely mentioned is none.
+
+    Where there is none, the last `<answer>`, if no other tag follows it, runs to the end of the text. Blank ones count
+    as none.
+    """
+    tags = list(_TAG.finditer(text))
+    sections = [
+        Section(text[opening.end() : closing.start()].strip(), opening.start())
+        for opening, closing in pairwise(tags)
+        if (opening.group(), closing.group()) == ("<answer>", "</answer>")
+    ]
+    if not sections and tags and tags[-1].group() == "<answer>":
+        sections = [Section(text[tags[-1].end() :].strip(), tags[-1].start())]
+    return [section for section in sections if section.text]
+
+
+def trace_before(text: str, end: int) -> str | None:
+    """The reasoning in `text[:end]`: from the first `<think>`, or the start, to the last `</think>`, or `end`."""
+    tags = [tag for tag in _TAG.finditer(text, 0, end) if "think" in tag.group()]
+    start = next((tag.end() for tag in tags if tag.group() == "<think>"), 0)
+    close = next((tag.start() for tag in reversed(tags) if tag.group() == "</think>" and tag.start() >= start), end)
+    return text[start:close].strip() or None
+
+
+def after_think(text: str) -> int:
+    """Where the text after the last `</think>` starts; 0 without one."""
+    _, tag, after = text.rpartition("</think>")
+    return len(text) - len(after) if tag else 0
+
+
+def well_formed(text: str) -> bool:
+    """Whether the text is one think and one answer section, both with content, and white space."""
+    tags = list(_TAG.finditer(text))
+    if [tag.group() for tag in tags] != _WELL_FORMED:
+        return False
+    opened, thought, asked, answered = tags
+    outside = text[: opened.start()] + text[thought.end() : asked.start()] + text[answered.end() :]
+    inside = (text[opened.end() : thought.start()].strip(), text[asked.end() : answered.start()].strip())
+    return not outside.strip() and all(inside)

@@ -1,0 +1,200 @@
+"""A checkpoint of a run as a Hugging Face folder.
+
+The folder has weights, tokenizer, processor, chat template and README.md, ready for `vllm serve`; it appears under its
+name in one step. Weights come from verl's own export (`actor/huggingface`) where the checkpoint has one, otherwise from
+its FSDP shards by `python -m verl.model_merger`; a LoRA adapter is merged into its base.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_problems
+from easyr1_fgrpo.export.card import model_card
+
+_STEP = re.compile(r"global_step_(\d+)")
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
+ADAPTER = "lora_adapter"
+"""Folder into which verl's merger writes the adapter of a LoRA run."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One `global_step_N` of a run.
+
+    Attributes:
+        run: the run's folder, with config.yaml.
+        folder: the checkpoint.
+        step: N.
+    """
+
+    run: Path
+    folder: Path
+    step: int
+
+    @property
+    def actor(self) -> Path:
+        """Verl's files of the policy."""
+        return self.folder / "actor"
+
+    @property
+    def exported(self) -> Path:
+        """Verl's Hugging Face folder: always configuration and tokenizer, weights where the run saves hf_model."""
+        return self.actor / "huggingface"
+
+
+def export(source: Path, out: Path) -> Checkpoint:
+    """Write the Hugging Face folder of a checkpoint.
+
+    Args:
+        source: a run's folder, for its last whole checkpoint, or one of its `checkpoints/global_step_N`.
+        out: folder to write; must be new or empty.
+
+    Returns:
+        The checkpoint that was taken.
+
+    Raises:
+        CheckpointError: when there is no whole checkpoint, or `out` is taken; in one line.
+    """
+    checkpoint = find_checkpoint(source)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CheckpointError(f"{out} is there already: remove it or choose another folder")
+    card = model_card(checkpoint.run, checkpoint.folder, checkpoint.step, out.name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        folder = Path(scratch) / "model"
+        _write_model(checkpoint, folder)
+        _check(folder)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        folder.rename(out)
+    return checkpoint
+
+
+def find_checkpoint(source: Path) -> Checkpoint:
+    """The checkpoint that a path means.
+
+    Raises:
+        CheckpointError: when it means none, or one that verl has not finished.
+    """
+    named = _STEP.fullmatch(source.resolve().name)
+    checkpoints = source.resolve().parent if named else source / "checkpoints"
+    marker = checkpoints / "latest_checkpointed_iteration.txt"  # written when a checkpoint is whole
+    last = int(marker.read_text()) if marker.exists() else None
+    if named is None and last is None:
+        raise CheckpointError(f"{source}: no checkpoint; give a run's folder or one of its checkpoints/global_step_N")
+    step = int(named[1]) if named else last
+    assert step is not None
+    folder = checkpoints / f"global_step_{step}"
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such checkpoint")
+    if last is not None and step > last:
+        raise CheckpointError(f"{folder}: half-written; the last whole one is global_step_{last}")
+    run = checkpoints.parent
+    for needed in (run / "config.yaml", folder / "fgrpo.json", folder / "actor" / "huggingface" / "config.json"):
+        if not needed.is_file():
+            raise CheckpointError(f"{folder}: {needed} is missing, so this is no whole checkpoint of a run")
+    return Checkpoint(run, folder, step)
+
+
+# ---------------------------------------------------------------------- weights and what belongs to them
+
+
+def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
+    folder.mkdir()
+    adapted = (checkpoint.actor / "lora_train_meta.json").exists()
+    if not adapted and any(any(checkpoint.exported.glob(pattern)) for pattern in _WEIGHTS):
+        _copy_files(checkpoint.exported, folder)
+        return
+    _merge_shards(checkpoint.actor, folder)
+    if adapted:
+        _merge_adapter(folder)
+    # Without torchvision verl's merger leaves the processor out.
+    for path in checkpoint.exported.iterdir():
+        if not (folder / path.name).exists() and not any(path.match(pattern) for pattern in _WEIGHTS):
+            shutil.copy(path, folder)
+
+
+def _copy_files(source: Path, folder: Path) -> None:
+    paths = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    total = sum(path.stat().st_size for path in paths)
+    with tqdm(total=total, desc="Copying", unit="B", unit_scale=True, delay=1.0) as bar:
+        for path in paths:
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            bar.update(path.stat().st_size)
+
+
+def _merge_shards(actor: Path, folder: Path) -> None:
+    described = actor / "fsdp_config.json"
+    world = json.loads(described.read_text())["world_size"] if described.exists() else 0
+    shards = [actor / f"model_world_size_{world}_rank_{rank}.pt" for rank in range(world)]
+    if not shards:
+        raise CheckpointError(f"{actor}: no weights, neither in huggingface/ nor as FSDP shards")
+    if absent := [shard for shard in shards if not shard.exists()]:
+        raise CheckpointError(f"{absent[0]} is missing: {len(absent)} of {world} FSDP shards are not there")
+    print(f"merging {world} FSDP shards of {actor}", file=sys.stderr, flush=True)
+    merge = ["-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", actor, "--target_dir", folder]
+    done = subprocess.run(
+        [sys.executable, *map(str, merge)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stdout.strip() or "no output").splitlines()[-1]
+        raise CheckpointError(f"{actor}: verl.model_merger could not merge the FSDP shards ({last})")
+
+
+def _merge_adapter(folder: Path) -> None:
+    """Turn a base model with an adapter beside it into one model."""
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    base = AutoModelForImageTextToText.from_pretrained(folder, dtype="bfloat16")
+    merged = PeftModel.from_pretrained(base, folder / ADAPTER).merge_and_unload()
+    for pattern in _WEIGHTS:
+        for path in folder.glob(pattern):
+            path.unlink()
+    merged.save_pretrained(folder)
+    shutil.rmtree(folder / ADAPTER)
+
+
+# ---------------------------------------------------------------------- is it whole
+
+
+def _check(folder: Path) -> None:
+    """Refuse a folder that could not be served: parts missing, weights cut off, no chat template."""
+    from safetensors import SafetensorError, safe_open
+
+    from easyr1_fgrpo.generation.processor import load_processor
+
+    problems = [line.removeprefix(f"{folder}: ") for line in checkpoint_problems(folder)]
+    listed = {shard for index in folder.glob("*.safetensors.index.json") for shard in _listed(index)}
+    absent = sorted(shard for shard in listed if not (folder / shard).exists())
+    problems += [f"{shard}, which the index lists, is missing" for shard in absent]
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except SafetensorError as error:
+            problems.append(f"{path.name} is cut off or damaged ({error})")
+    if problems:
+        raise CheckpointError(f"half-written checkpoint: {problems[0]}")
+    try:
+        processor: Any = load_processor(str(folder))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"the checkpoint's processor cannot be loaded ({str(error).splitlines()[0]})") from error
+    if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
+        raise CheckpointError("the checkpoint has no chat template: copy chat_template.jinja of its base model into it")
+
+
+def _listed(index: Path) -> set[str]:
+    return set(json.loads(index.read_text())["weight_map"].values())

@@ -1,0 +1,88 @@
+"""A Ray cluster of two nodes on loopback, as `ray start` makes it: a head with its job server, and one worker."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+START_DEADLINE_S = 120
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """How to reach it."""
+
+    address: str
+    jobs: str
+    environment: dict[str, str]
+
+
+@contextmanager
+def ray_cluster(folder: Path) -> Iterator[Cluster]:
+    """Start head and worker with a token of their own; end exactly these processes."""
+    ports = {name: _free_port() for name in ("gcs", "dashboard", "agent", "agent_grpc", "metrics", "client")}
+    environment = {
+        **os.environ,
+        "VERL_PLATFORM": "cpu",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_ADDRESS": f"127.0.0.1:{ports['gcs']}",
+    }
+    head = [
+        *("--head", f"--port={ports['gcs']}", "--node-ip-address=127.0.0.1"),
+        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={ports['dashboard']}"),
+        f"--dashboard-agent-listen-port={ports['agent']}",
+        f"--dashboard-agent-grpc-port={ports['agent_grpc']}",
+        f"--metrics-export-port={ports['metrics']}",
+        f"--ray-client-server-port={ports['client']}",
+        "--num-cpus=4",
+    ]
+    worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", "--num-cpus=4", "--num-gpus=1"]
+    with ExitStack() as stack:
+        stack.enter_context(_node(head, environment, folder / "head.log"))
+        _wait(["ray", "health-check", "--address", f"127.0.0.1:{ports['gcs']}"], environment)
+        stack.enter_context(_node(worker, environment, folder / "worker.log"))
+        jobs = f"http://127.0.0.1:{ports['dashboard']}"
+        _wait(["ray", "job", "list", "--address", jobs], environment)
+        yield Cluster(f"127.0.0.1:{ports['gcs']}", jobs, environment)
+
+
+@contextmanager
+def _node(options: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    without_address = {key: value for key, value in environment.items() if key != "RAY_ADDRESS"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["ray", "start", "--block", "--disable-usage-stats", "--object-store-memory=200000000", *options],
+            env=without_address, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait(command: list[str], environment: dict[str, str]) -> None:
+    deadline = time.monotonic() + START_DEADLINE_S
+    while subprocess.run(command, env=environment, capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, command
+        time.sleep(1.0)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,153 @@
+"""Every RL recipe of the folder: planned as it is, and run here for two steps where its configuration is a new one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from easyr1_fgrpo.verl_plugin.plan import Assumptions, plan
+
+from .ray_cluster import Cluster, ray_cluster
+from .recipe_runs import RUN_DEADLINE_S, Runs
+from .recipes import ARMS, HERE, ROOT, digest, rl_recipes
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recipes")]
+
+RECIPES = rl_recipes()
+OVERRIDDEN = [
+    "fgrpo.constraints.consistency.threshold=0.9",
+    "fgrpo.dual.lambda_max=2",
+    "fgrpo.constraint_keys=[consistency]",
+]
+SEVEN_B = "recipes/run_fgrpo_qwen25vl_7b.sh"
+
+
+def distinct() -> dict[str, list[tuple[str, str]]]:
+    """Hash of a resolved configuration -> the (recipe, arm) pairs that become it on this machine."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for recipe, groups in RECIPES.items():
+        for arm in ARMS:
+            found.setdefault(digest([*groups, *HERE, f"arm={arm}"]), []).append((recipe, arm))
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with ray_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+def test_the_folder_holds_the_recipes() -> None:
+    assert set(RECIPES) >= {
+        SEVEN_B,
+        "recipes/run_fgrpo_qwen25vl_3b.sh",
+        "recipes/run_fgrpo_qwen25vl_7b_lora.sh",
+        "recipes/run_fgrpo_qwen3vl_8b.sh",
+        "recipes/run_fgrpo_tiny_cpu.sh",
+    }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_nothing_is_wrong_with_a_recipes_plan(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan(RECIPES[recipe], files=False, assumed=Assumptions()) == 0, capsys.readouterr().err
+
+
+def test_the_script_itself_plans() -> None:
+    done = subprocess.run(
+        ["bash", SEVEN_B, "--plan", "--no-files", "arm=additive"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "640 (128 prompts x 5)" in done.stdout
+    assert "arm additive" in done.stdout
+
+
+def test_a_recipe_with_five_mistakes_gets_them_all_named() -> None:
+    """A copy of the 7B recipe with five mistakes, beside it."""
+    mistakes = {
+        "judge=qwen3_vl_30b": "judge=qwen3_vl_30 fgrpo.dual.lambda_max=-1",
+        "scale=gpus_8": "scale=gpus_8 trainer.n_gpus_per_node=6 data.max_prompt_length=4096 "
+        "actor_rollout_ref.actor.grad_clop=1.0",
+    }
+    text = (ROOT / SEVEN_B).read_text()
+    for right, wrong in mistakes.items():
+        assert right in text
+        text = text.replace(right, wrong)
+    broken = ROOT / "recipes" / f".broken-{os.getpid()}.sh"
+    broken.write_text(text)
+    try:
+        done = subprocess.run(
+            ["bash", str(broken), "--plan", "--no-files"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    finally:
+        broken.unlink()
+    assert done.returncode == 1
+    for named in ("qwen3_vl_30", "fgrpo.dual.lambda_max=-1", "the 6 GPUs", "data.max_prompt_length=4096", "grad_clop"):
+        assert named in done.stderr, done.stderr
+
+
+def test_the_arms_are_the_distinct_configurations() -> None:
+    """With the four groups swapped, recipes differ in their arm and in nothing else."""
+    found = distinct()
+    assert len(found) == len(ARMS)
+    assert all(len(pairs) == len(RECIPES) for pairs in found.values()), found
+
+
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm != "grpo_t"])
+def test_each_distinct_configuration_runs(runs: Runs, whole: str, cluster: Cluster, arm: str) -> None:
+    """Two steps on the shared cluster. GRPO-T is run as a job below; the other recipes would repeat these runs."""
+    _two_steps(runs, cluster, arm)
+    metrics = runs.metrics(f"arm-{arm}")
+    assert sorted(metrics) == [1, 2]
+    thresholds = {key.split("/")[1] for key in metrics[2] if key.startswith("fgrpo/") and key.endswith("/threshold")}
+    assert thresholds == {
+        "fgrpo": {"consistency", "spatial_grounding", "semantic_grounding"},
+        "fixed_multipliers": {"consistency", "spatial_grounding", "semantic_grounding"},
+        "consistency_only": {"consistency"},
+    }.get(arm, set())
+    if arm == "consistency_only":
+        assert metrics[1]["fgrpo/consistency/threshold"] == 0.9
+        assert metrics[1]["fgrpo/dual/lambda_max"] == 2.0
+
+
+def _two_steps(runs: Runs, cluster: Cluster, arm: str) -> None:
+    recipe, groups = next(iter(RECIPES.items()))
+    more = OVERRIDDEN if arm == "consistency_only" else []
+    process = subprocess.run(
+        ["bash", "tests/integration/train_only.sh", *groups, *HERE,
+         *runs.overrides(f"arm-{arm}", f"arm={arm}", "trainer.total_training_steps=2", *more)],
+        cwd=ROOT, env=cluster.environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
+    )  # fmt: skip
+    log = runs.folder / f"arm-{arm}" / "train.log"
+    tail = log.read_text()[-3000:] if log.exists() else ""
+    assert process.returncode == 0, f"{recipe}: {process.stderr[-2000:]}\n{tail}"
+
+
+def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluster) -> None:
+    """Sent to a head and one worker; its log and its exit code come back, and the miniature reaches its last step."""
+    environment = {
+        **cluster.environment,
+        "RAY_API_SERVER_ADDRESS": cluster.jobs,
+        "FGRPO_RUNS": str(runs.folder),
+    }
+    overrides = runs.overrides("job", "arm=grpo_t", "trainer.total_training_steps=2")
+    overrides = [override.replace(" ", "") for override in overrides]
+    done = subprocess.run(
+        ["bash", "recipes/ray/submit.sh", SEVEN_B, *HERE, *overrides],
+        cwd=ROOT, env=environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert "inconsistency" in done.stdout
+    assert sorted(runs.metrics("job")) == [1, 2]
+
+
+def test_a_job_that_fails_says_so(cluster: Cluster, runs: Runs) -> None:
+    environment = {**cluster.environment, "RAY_API_SERVER_ADDRESS": cluster.jobs, "FGRPO_RUNS": str(runs.folder)}
+    done = subprocess.run(
+        ["bash", "recipes/ray/submit.sh", SEVEN_B, *HERE, "fgrpo.dual.lr=-1"],
+        cwd=ROOT, env=environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "fgrpo.dual.lr=-1: Input should be greater than 0" in done.stdout + done.stderr

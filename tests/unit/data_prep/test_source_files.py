@@ -1,0 +1,94 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_prep.sources.files import count_records, find_files, is_hub_id, read_records
+from data_prep.sources.item import Reject, SourceError
+
+
+def write(path, records):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(records), path, row_group_size=100)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    else:
+        path.write_text(json.dumps(records, indent=1))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".json"])
+@pytest.mark.parametrize("start", [0, 1, 99, 100, 250, 449, 450, 500])
+def test_reading_goes_on_anywhere(tmp_path, suffix, start):
+    records = [{"n": n, "text": "ü" * (n % 7)} for n in range(450)]
+    files = [write(tmp_path / f"a{suffix}", records[:250]), write(tmp_path / f"b{suffix}", records[250:])]
+    assert list(read_records(files, start)) == records[start:]
+    assert count_records(files) == (None if suffix == ".json" else 450)
+
+
+def test_a_json_array_larger_than_the_buffer(tmp_path):
+    records = [{"n": n, "text": "x" * 300_000} for n in range(9)]
+    assert list(read_records([write(tmp_path / "a.json", records)])) == records
+
+
+def test_damaged_json(tmp_path):
+    lines = tmp_path / "a.jsonl"
+    lines.write_bytes(b'{"n": 1}\n\n{"n": \n3\n\xff\xfe\n{"n": 2}\n')
+    first, *bad, last = read_records([lines])
+    assert (first, last) == ({"n": 1}, {"n": 2})
+    assert [type(record) for record in bad] == [Reject] * 3
+    array = tmp_path / "a.json"
+    array.write_text('[{"n": 1}, {"n": ')
+    with pytest.raises(SourceError, match=r"a\.json: is damaged or cut off"):
+        list(read_records([array]))
+    array.write_text('{"n": 1}')
+    with pytest.raises(SourceError, match="no JSON array"):
+        list(read_records([array]))
+
+
+def test_damaged_parquet_and_other_files(tmp_path):
+    path = write(tmp_path / "a.parquet", [{"n": 1}])
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SourceError, match=r"a\.parquet: cannot be read as parquet"):
+        list(read_records([path]))
+    (tmp_path / "a.csv").write_text("n\n1\n")
+    with pytest.raises(SourceError, match=r"neither \.parquet nor \.jsonl nor \.json"):
+        list(read_records([tmp_path / "a.csv"]))
+
+
+def test_the_first_pattern_with_files_counts(tmp_path):
+    assert is_hub_id("array/SAT")
+    assert not is_hub_id(str(tmp_path))
+    for name in ("b.parquet", "a.parquet", "x.json"):
+        (tmp_path / name).touch()
+    assert find_files(str(tmp_path), ["data/*.parquet", "x.json"]) == [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    assert find_files(str(tmp_path / "x.json"), ["*.parquet"]) == [tmp_path / "x.json"]
+
+
+def test_one_huge_row_group_is_read_in_flat_memory(tmp_path):
+    """SAT's training file, smaller: 200 MB of incompressible pictures in one row group, in pages of 1,024 rows."""
+    path, rows = tmp_path / "SAT_train.parquet", 8000
+    noise = np.random.default_rng(0).bytes(1_000_000)
+    pictures = [[noise[n * 100 : n * 100 + 25_000]] for n in range(rows)]
+    pq.write_table(pa.table({"image_bytes": pictures, "n": range(rows)}), path, row_group_size=rows)
+    del pictures
+    code = """
+import sys
+from pathlib import Path
+from data_prep.sources.files import read_records
+def peak_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+before = peak_mb()
+print(sum(record["n"] for record in read_records([Path(sys.argv[1])])))
+print(peak_mb() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True, check=True)
+    total, grown_mb = done.stdout.split()
+    assert int(total) == sum(range(rows))
+    assert float(grown_mb) < 180  # unbuffered it is 300

@@ -1,0 +1,81 @@
+import pytest
+
+from data_prep.sources.item import Reject
+from data_prep.sources.text import clean_answer, clean_question, distinct, is_letter, right_choice, split_options
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("<image>\nWhere is it?", "Where is it?"),
+        ("Where <image> is   it?\n\n<IMAGE>", "Where is it?"),
+        ("Where is it?\nAnswer the question using a single word or phrase.", "Where is it?"),
+        ("Where? Please answer directly with a single word or number.", "Where?"),
+        (
+            "First image, then second.\nWhich way did the camera turn?",
+            "First image, then second.\nWhich way did the camera turn?",
+        ),
+        ("Which sign will answer the question of the driver?", "Which sign will answer the question of the driver?"),
+        ("Can you answer with the sign's word?\nWhat is it?", "Can you answer with the sign's word?\nWhat is it?"),
+    ],
+)
+def test_questions(text, question):
+    assert clean_question(text) == question
+
+
+@pytest.mark.parametrize("text", ["", " \n", "<image>", "Answer with the option's letter."])
+def test_no_question(text):
+    with pytest.raises(Reject, match="no question"):
+        clean_question(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "options"),
+    [
+        ("Which?\nA. a\nB. b", "Which?", ("a", "b")),
+        ("Which?\n(A) a b\n(B) c\n", "Which?", ("a b", "c")),
+        ("Which? (A) one (B) two (C) three", "Which?", ("one", "two", "three")),
+        ("Which?\nChoices:\nA: 1.5\nB: 2.5", "Which?", ("1.5", "2.5")),
+        ("Q: Which?\nA. a\nB. b", "Q: Which?", ("a", "b")),
+        ("Is block A. nearer\nor what?", "Is block A. nearer\nor what?", ()),
+        ("Which?\nA. a\nC. c", "Which?\nA. a\nC. c", ()),
+        ("Which?\nA. only one", "Which?\nA. only one", ()),
+        ("Which?", "Which?", ()),
+    ],
+)
+def test_options_inside_a_question(text, question, options):
+    assert split_options(text) == (question, options)
+
+
+def test_answers():
+    assert clean_answer(" Right. ") == "Right"
+    assert clean_answer("<answer> 3.5 </answer>") == "3.5"
+    assert clean_answer("and so on ...") == "and so on ..."
+    for nothing in ("", ".", "<image>", "?!"):
+        with pytest.raises(Reject, match="no answer"):
+            clean_answer(nothing)
+
+
+def test_choices_that_an_answer_cannot_tell_apart_are_one():
+    assert distinct(["Left", "left.", "", "right"]) == ("Left", "right")
+    assert distinct(["3", "-3", "3.0"]) == ("3", "-3", "3.0")
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [("b", "two"), ("(B)", "two"), ("B. two", "two"), ("Two", "two"), ("one", "one")]
+)
+def test_the_right_choice(answer, right):
+    assert right_choice(answer, ("one", "two")) == right
+
+
+def test_no_right_choice():
+    with pytest.raises(Reject, match="none of the choices"):
+        right_choice("three", ("one", "two"))
+    with pytest.raises(Reject, match="fewer than two"):
+        right_choice("one", ("one",))
+    with pytest.raises(Reject, match="too many"):
+        right_choice("1", [str(n) for n in range(27)])
+
+
+def test_letters():
+    assert [is_letter(text) for text in ("A", "(b)", "C.", " d ", "AB", "1", "a cat")] == [True] * 4 + [False] * 3

@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easyr1_fgrpo.evaluation.benchmarks.options import by_letter, split_options
+
+
+@pytest.mark.parametrize("letter", ["B", "b", "(B)", "(b)", " B. ", "B)"])
+def test_a_letter_names_its_option(letter):
+    assert by_letter(letter, ["left", "right"]) == "right"
+
+
+@pytest.mark.parametrize("letter", ["C", "", "right", "AB", "1", "É"])
+def test_what_names_no_option_is_refused(letter):
+    with pytest.raises(ValueError, match="names none of the 2 choices"):
+        by_letter(letter, ["left", "right"])
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "choices"),
+    [
+        ("Where? A. Left B. Right", "Where?", ("Left", "Right")),
+        ("Where?\nA. Left\nB. Right\n", "Where?", ("Left", "Right")),
+        ("Where is St. B. Where? A. Left B. Right", "Where is St. B. Where?", ("Left", "Right")),
+        ("I stand at A. I turn. What is there? A. TV B. Sofa", "I stand at A. I turn. What is there?", ("TV", "Sofa")),
+        ("Which? A. 3.5 m B. 4 m C. Mt. X", "Which?", ("3.5 m", "4 m", "Mt. X")),
+        ("Which?\nA. Vitamin A. B. C.\nB. Iron", "Which?", ("Vitamin A. B. C.", "Iron")),
+        ("Rank A. cat B. dog. Where? A. Left B. Right", "Rank A. cat B. dog. Where?", ("Left", "Right")),
+        ("What is written on it?", "What is written on it?", ()),
+        ("Only A. is here", "Only A. is here", ()),
+        ("Wrong order B. right A. left", "Wrong order B. right A. left", ()),
+    ],
+)
+def test_options_are_taken_off_the_question(text, question, choices):
+    assert split_options(text) == (question, choices)
+
+
+WORDS = st.text("abc 12,", min_size=1).map(str.strip).filter(bool)
+
+
+@settings(max_examples=50)
+@given(question=WORDS, choices=st.lists(WORDS, min_size=2, max_size=26), separator=st.sampled_from([" ", "\n"]))
+def test_options_that_were_put_together_are_taken_apart(question, choices, separator):
+    lettered = [f"{chr(ord('A') + place)}. {text}" for place, text in enumerate(choices)]
+    assert split_options(separator.join([question, *lettered])) == (question, tuple(choices))
+
+
+@given(st.text(alphabet="ABC. \nx"))
+def test_any_text_is_split_without_loss_of_words(text):
+    question, choices = split_options(text)
+    assert all(word in text for word in [*question.split(), *" ".join(choices).split()])

@@ -1,0 +1,179 @@
+"""The LLaMA-Factory recipes against the argument classes of the pinned version, which are read, not imported."""
+
+import ast
+import dataclasses
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import Seq2SeqTrainingArguments
+
+from data_prep.mcts.coordinates import PixelBudget
+from data_prep.mcts.export import DATASET_INFO
+from easyr1_fgrpo.config.load import load_config, read_settings
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "recipes" / "warm_start"
+SCRIPT = ROOT / "recipes" / "run_warm_start_llamafactory.sh"
+LLAMAFACTORY = ROOT / ".venv" / "llamafactory"
+VERSION = "0.9.5"
+
+# FGRPO section A.2 and Table 5; the 4 GPUs are NPROC_PER_NODE of the script.
+PAPER = {
+    "num_train_epochs": 3.0,
+    "learning_rate": 1e-6,
+    "weight_decay": 0.01,
+    "warmup_ratio": 0.03,
+    "per_device_train_batch_size": 4,
+    "gradient_accumulation_steps": 2,
+    "lr_scheduler_type": "cosine",
+    "bf16": True,
+    "flash_attn": "fa2",
+    "freeze_vision_tower": True,
+    "freeze_multi_modal_projector": False,
+    "freeze_language_model": False,
+    "cutoff_len": 8192,
+    "finetuning_type": "full",
+    "stage": "sft",
+}
+
+
+@pytest.fixture(params=["7b", "3b"])
+def size(request):
+    return request.param
+
+
+def recipe(size):
+    return yaml.safe_load((FOLDER / f"llamafactory_qwen25vl_{size}.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def hparams():
+    """The modules with the argument classes of `llamafactory-cli train`."""
+    if not (LLAMAFACTORY / f"llamafactory-{VERSION}.dist-info").is_dir():
+        pytest.skip(f"llamafactory {VERSION} is not in {LLAMAFACTORY}: tests/run.sh puts it there")
+    names = ("model_args", "data_args", "training_args", "finetuning_args", "generating_args")
+    return [ast.parse((LLAMAFACTORY / "llamafactory" / "hparams" / f"{name}.py").read_text()) for name in names]
+
+
+def fields(modules):
+    """Every argument with its allowed values, None where they are not listed; those that only code sets left out."""
+    found = dict.fromkeys(field.name for field in dataclasses.fields(Seq2SeqTrainingArguments) if field.init)
+    for module in modules:
+        for node in (item for cls in module.body if isinstance(cls, ast.ClassDef) for item in cls.body):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                keywords = {word.arg: word.value for word in getattr(node.value, "keywords", [])}
+                if "init" in keywords and ast.literal_eval(keywords["init"]) is False:
+                    continue
+                listed = re.fullmatch(r"Literal\[(.*)\]", ast.unparse(node.annotation))
+                found[node.target.id] = ast.literal_eval(f"({listed[1]},)") if listed else None
+    return found
+
+
+def wrong_arguments(values, known):
+    wrong = [key for key in values if key not in known]
+    return wrong + [f"{key}={value}" for key, value in values.items() if known.get(key) and value not in known[key]]
+
+
+def test_every_key_is_an_argument_of_the_pinned_version(size, hparams):
+    known = fields(hparams)
+    assert len(known) > 300
+    assert wrong_arguments(recipe(size), known) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("freeze_vision_towers", True, "freeze_vision_towers"),
+        ("image_resolution", 512, "image_resolution"),  # of an older version
+        ("compute_dtype", "bf16", "compute_dtype"),  # set by code only
+        ("stage", "rlhf", "stage=rlhf"),
+        ("n_shot", 5, "n_shot"),  # an argument of evaluation
+    ],
+)
+def test_a_wrong_key_or_value_is_found(hparams, key, value, problem):
+    assert wrong_arguments(recipe("7b") | {key: value}, fields(hparams)) == [problem]
+
+
+def test_the_numbers_are_the_papers(size):
+    values = recipe(size)
+    assert {key: values[key] for key in PAPER} == PAPER
+
+
+def test_the_sizes_differ_in_model_and_folder_only():
+    large, small = recipe("7b"), recipe("3b")
+    assert {key for key in large | small if large.get(key) != small.get(key)} == {"model_name_or_path", "output_dir"}
+
+
+def test_images_are_as_large_as_in_rl(size):
+    images = read_settings(load_config([f"backbone=qwen2_5_vl_{size}", "dataset=fgrpo", "judge=qwen3_vl_30b"])).images
+    values = recipe(size)
+    assert (values["image_min_pixels"], values["image_max_pixels"]) == (images.min_pixels, images.max_pixels)
+    # An image of the largest size and a trace have to fit: a token is 28 x 28 pixels.
+    assert values["image_max_pixels"] / 28**2 + 1024 < values["cutoff_len"]
+
+
+def test_boxes_of_traces_are_written_for_images_of_that_size(size):
+    values, budget = recipe(size), PixelBudget()
+    assert (values["image_min_pixels"], values["image_max_pixels"]) == (budget.least, budget.most)
+
+
+def test_data_and_output_are_where_the_other_recipes_have_them(size):
+    values = recipe(size)
+    assert [values["dataset"]] == list(DATASET_INFO)
+    stages = load_config([f"backbone=qwen2_5_vl_{size}", "dataset=fgrpo"]).stages
+    assert values["dataset_dir"] == str(Path(stages.sft_file).parent)
+    assert values["output_dir"] == stages.warm_start
+    assert values["model_name_or_path"] == stages.backbone
+
+
+def test_the_template_is_one_of_the_pinned_version(size, hparams):
+    source = (LLAMAFACTORY / "llamafactory" / "data" / "template.py").read_text()
+    assert f'name="{recipe(size)["template"]}"' in source
+
+
+def test_the_default_pixel_budget_would_have_moved_boxes(hparams):
+    """Why both keys are in the recipes."""
+    source = (LLAMAFACTORY / "llamafactory" / "hparams" / "model_args.py").read_text()
+    assert re.search(r"image_max_pixels: int = field\(\s*default=768 \* 768", source)
+
+
+def test_zero_stage_three(size):
+    assert recipe(size)["deepspeed"] == "recipes/warm_start/ds_z3.json"
+    config = json.loads((FOLDER / "ds_z3.json").read_text())
+    zero = config["zero_optimization"]
+    assert zero["stage"] == 3
+    assert zero["stage3_gather_16bit_weights_on_model_save"] is True
+    # Sizes and precision stand in one place, the recipe.
+    assert {config[key] for key in config if key.endswith(("batch_size", "_steps", "clipping"))} == {"auto"}
+
+
+def test_pins(hparams):
+    pins = dict(line.split("==") for line in (FOLDER / "requirements.txt").read_text().splitlines() if "==" in line)
+    assert pins["llamafactory"] == VERSION
+    metadata = (LLAMAFACTORY / f"llamafactory-{VERSION}.dist-info" / "METADATA").read_text()
+    assert f"Version: {VERSION}\n" in metadata
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ([], {}, "usage: bash recipes/run_warm_start_llamafactory.sh 7b|3b DATA"),
+        (["13b", "."], {}, "size 13b: there is no recipes/warm_start/llamafactory_qwen25vl_13b.yaml"),
+        (["7b", "."], {}, ".: no dataset_info.json there"),
+        (["7b", "DATA"], {"GPUS": "3"}, "GPUS=3: take 1, 2, 4 or 8"),
+    ],
+)
+def test_the_script_refuses_bad_input_before_it_installs_anything(tmp_path, arguments, environment, message):
+    (tmp_path / "dataset_info.json").write_text(json.dumps(DATASET_INFO))
+    arguments = [str(tmp_path) if argument == "DATA" else argument for argument in arguments]
+    done = subprocess.run(
+        ["bash", str(SCRIPT), *arguments],
+        env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
