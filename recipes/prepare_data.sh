@@ -40,7 +40,7 @@ export TOKENIZERS_PARALLELISM=false
 
 stage() { python -m data_prep "$@"; }
 
-prepare_environment
+use_environment data
 
 benchmarks=()
 for items in ${BENCHMARKS:-}; do benchmarks+=(--benchmark "$items"); done

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GIB = 2**30
+NO_JUDGE = "~judge"
+"""Hydra's word for leaving a group out."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
     config, settings, refused = _settings(config, kept)
     problems += refused
     if settings is not None:
-        problems += _problems(config, files)
+        about_judges = ("fgrpo.judges.",) if NO_JUDGE in kept else ()
+        problems += [line for line in _problems(config, files) if not line.startswith(about_judges)]
         problems += _room_problems(config)
         Console().print(_table(config, settings, assumed))
     console = Console(stderr=True)
@@ -79,17 +82,20 @@ def _compose(overrides: Sequence[str]) -> tuple[Any, list[str], list[str]]:
         return load_config(overrides), list(overrides), []
     except ConfigError as error:
         whole = error
-    choices = [override for override in overrides if "." not in override.partition("=")[0]]
-    kept, problems = [], []
-    for override in overrides:
+    kept: list[str] = []
+    problems = []
+    # Group choices first: other keys exist only with them.
+    for override in sorted(overrides, key=lambda override: "." in override.partition("=")[0]):
         try:
-            load_config([override] if override in choices else [*choices, override])
+            load_config([*kept, override])
         except ConfigError as error:
             problems += [f"{override}: {line}" for line in error.lines]
         else:
             kept.append(override)
     if not problems:
-        raise whole  # each is good on its own: only together they are not
+        raise whole
+    if any(problem.startswith("judge=") for problem in problems):
+        kept.append(NO_JUDGE)  # the default judge would only add problems of its own
     return load_config(kept), kept, problems
 
 

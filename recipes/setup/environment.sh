@@ -1,7 +1,7 @@
 # Sourced by recipes and tests.
 #   prepare_environment [EXTRA...]  the virtual environment .venv in the checkout, with exactly the packages pinned for the
 #                                   CPU and for the extras `data` and `dev`; only what changed is installed again
-#   use_environment                 an environment with verl that is active already, on a GPU machine say; else .venv
+#   use_environment [EXTRA...]      an environment with verl that is active already, on a GPU machine say; else .venv
 # Where PyPI's default torch is a CUDA build, point pip at PyTorch's CPU wheels first (PIP_EXTRA_INDEX_URL).
 
 find_python() {
@@ -46,7 +46,7 @@ use_environment() {
     echo "error: verl is not installed in this Python: run in the image of docker/Dockerfile.train, or pip install '.[gpu]'" >&2
     return 1
   fi
-  prepare_environment
+  prepare_environment "$@"
 }
 
 install_pinned() {
