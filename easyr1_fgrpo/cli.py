@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from easyr1_fgrpo.evaluation.commands import audit, compare, evaluate
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 judge = typer.Typer(no_args_is_help=True, help="Judges: can they be trusted?")
 app.add_typer(judge, name="judge")
+for command in (evaluate, audit, compare):
+    app.command()(command)
 
 
 @app.callback()

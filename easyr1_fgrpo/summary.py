@@ -34,6 +34,10 @@ def main(overrides: list[str]) -> int:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)
         return 1
+    if "evaluation" not in config:
+        print(f"run directory: {settings.run_dir}")
+        print(f"its checkpoint for use elsewhere: bash recipes/export_hf.sh {settings.run_dir} OUT")
+        return 0
     checkpoints = {"before_RL": Path(config.actor_rollout_ref.model.path), "after_RL": after / "actor" / "huggingface"}
     multipliers = {
         "before_RL": {key: settings.constraints[key].initial_multiplier for key in settings.constraint_keys},
@@ -62,7 +66,7 @@ def _evaluate_and_print(
     from rich.console import Console
 
     from easyr1_fgrpo.evaluation.results import Mode, Result
-    from easyr1_fgrpo.evaluation.run import Protocol, evaluate
+    from easyr1_fgrpo.evaluation.run import Protocol, evaluate_checkpoints
     from easyr1_fgrpo.evaluation.table import results_table
 
     protocol = Protocol(
@@ -79,7 +83,7 @@ def _evaluate_and_print(
 
     async def measure() -> list[Result]:
         try:
-            return await evaluate(checkpoints, list(Mode), protocol, judges, out)
+            return await evaluate_checkpoints(checkpoints, list(Mode), protocol, judges, out)
         finally:
             await close(judges.values())
 

@@ -83,6 +83,37 @@ class SentenceRecord(_Record):
     verdict: VerdictRecord | None = None
 
 
+class ScorerRecord(_Record):
+    """What the LLM scorer said of an answer (FGRPO B.2): right or wrong, or why it said neither."""
+
+    scorer: Text
+    right: bool | None
+    cause: Text = ""
+    text: Text = ""
+
+
+class EvaluationRecord(_Record):
+    """Where the question of an evaluation comes from and how it was asked.
+
+    Attributes:
+        key: hash of everything the record depends on; the record is kept as long as it stays the same.
+        model, style: who was asked, and in which prompt style.
+        benchmark, item, category, group: of the benchmark's item.
+        tokens: length of the response as the server counts it; 0 when it does not.
+        scorer: None when no scorer was asked.
+    """
+
+    key: str
+    model: Text
+    style: str
+    benchmark: str
+    item: Text
+    category: Text = ""
+    group: Text = ""
+    tokens: int = Field(default=0, ge=0)
+    scorer: ScorerRecord | None = None
+
+
 class TraceRecord(_Record):
     """One scored rollout.
 
@@ -97,6 +128,7 @@ class TraceRecord(_Record):
         signals: measured values by name.
         consistency: the consistency verdict; None when it was not asked.
         sentences: sentences with their verdicts; empty when the grounding judge was not asked.
+        evaluation: the benchmark's item, in an evaluation; None in training.
         written_at: Unix seconds, set by the writer; tells which record of a key is the last.
     """
 
@@ -118,6 +150,7 @@ class TraceRecord(_Record):
     signals: dict[str, SignalRecord]
     consistency: VerdictRecord | None = None
     sentences: tuple[SentenceRecord, ...] = ()
+    evaluation: EvaluationRecord | None = None
     written_at: float = 0.0
 
     @property
@@ -226,7 +259,7 @@ def read_traces(paths: Iterable[str | Path]) -> tuple[list[TraceRecord], int]:
 
 def image_sha256(image: Image) -> str:
     """SHA-256 of an image's size and decoded RGB pixels: what a reader sees, whatever the file format."""
-    rgb = image.convert("RGB")
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
     return hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()).hexdigest()
 
 

@@ -50,6 +50,10 @@ def make_paths_absolute(config: DictConfig) -> None:
     for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory", *judges):
         if value := OmegaConf.select(config, key):
             OmegaConf.update(config, key, _absolute(value))
+    for name, target in config.fgrpo.signals.items():
+        place, _, function = target.rpartition(":")
+        if place.endswith(".py"):
+            config.fgrpo.signals[name] = f"{_absolute(place)}:{function}"
     model = config.actor_rollout_ref.model
     if Path(model.path).exists():  # otherwise it is a hub id
         model.path = _absolute(model.path)

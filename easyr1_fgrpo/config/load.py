@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
 
     # Hydra finds verl's part of the config by importing verl: seconds, and a choice of platform, that most readers of a
     # config have no use for. Its folder says the same.
-    searchpath = f"hydra.searchpath=['file://{_verl_folder() / 'trainer' / 'config'}']"
+    folders = [_verl_folder() / "trainer" / "config", *_own_folder()]
+    searchpath = f"hydra.searchpath={[f'file://{folder}' for folder in folders]}"
     # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
     forced = [f"++{override}" if override.startswith("fgrpo.") else override for override in overrides]
     try:
@@ -43,6 +45,16 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
             return compose("fgrpo", overrides=[searchpath, *forced])
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # `group=null` is a ValueError
         raise ConfigError([_in_one_line(error)]) from error
+
+
+def _own_folder() -> list[Path]:
+    """The user's own groups: arm/NAME.yaml, judge/NAME.yaml, ... below FGRPO_CONFIG_DIR."""
+    if not (place := os.environ.get("FGRPO_CONFIG_DIR")):
+        return []
+    folder = Path(place).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigError([f"FGRPO_CONFIG_DIR={place}: no such folder"])
+    return [folder]
 
 
 def _verl_folder() -> Path:

@@ -10,8 +10,13 @@ from pydantic import Field, ValidationError, model_validator
 from easyr1_fgrpo.config.base import Settings, UnitInterval
 from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeServerConfig, ServerJudgeConfig
 
-ConstraintKey = Literal["consistency", "spatial_grounding", "semantic_grounding"]
-"""Signals a constraint can be put on."""
+CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
+"""Signals of ours that a constraint can be put on; `fgrpo.signals` adds others."""
+
+RESERVED = (*CONSTRAINABLE, "task", "format", "accuracy", "acc", "rollouts", "judges", "dual", "val")
+"""Names that a signal of one's own cannot have: they stand for something else in the metrics."""
+
+SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class RewardSettings(Settings):
@@ -100,6 +105,7 @@ class FgrpoConfig(Settings):
         run_dir: everything a run writes, checkpoints included.
         constraint_keys: the constraints that act; none is plain GRPO on the task reward.
         constraints: threshold and initial multiplier by constraint.
+        signals: signals of one's own, `path/to/file.py:function` by name; see `easyr1_fgrpo.rewards.own_signal`.
         dual: the multipliers' controller.
         advantage: normalisation, masks and whitening.
         reward: how a rollout becomes signals.
@@ -110,8 +116,9 @@ class FgrpoConfig(Settings):
     """
 
     run_dir: str
-    constraint_keys: list[ConstraintKey]
-    constraints: dict[ConstraintKey, ConstraintSettings]
+    constraint_keys: list[str]
+    constraints: dict[str, ConstraintSettings]
+    signals: dict[SignalName, str] = Field(default_factory=dict)
     dual: DualSettings = DualSettings()
     advantage: AdvantageSettings = AdvantageSettings()
     reward: RewardSettings = RewardSettings()
@@ -130,6 +137,16 @@ class FgrpoConfig(Settings):
     def _agree(self) -> FgrpoConfig:
         if PurePath(self.run_dir).name in ("", ".."):
             raise ValueError(f"run_dir={self.run_dir!r}: the last part names the run, write one like runs/my-run")
+        for name in self.signals:
+            if name in RESERVED:
+                raise ValueError(f"signals.{name}: this name is taken, choose another")
+        allowed = (*CONSTRAINABLE, *self.signals)
+        for key in self.constraints:
+            if key not in allowed:
+                raise ValueError(f"constraints.{key}: unknown key, allowed: {_listed(allowed)}")
+        for key in self.constraint_keys:
+            if key not in allowed:
+                raise ValueError(f"constraint_keys={self.constraint_keys}: {key} is none of {_listed(allowed)}")
         if len(set(self.constraint_keys)) < len(self.constraint_keys):
             raise ValueError(f"constraint_keys={self.constraint_keys}: a constraint is named twice")
         for key in self.constraint_keys:

@@ -1,4 +1,7 @@
-"""`python -m easyr1_fgrpo.evaluation run | table | compare`: measure checkpoints, show results, compare two of them."""
+"""`python -m easyr1_fgrpo.evaluation`: measure checkpoints on rows (run, table, compare) or models on benchmarks.
+
+`evaluate` and `audit` are those of `fgrpo`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import typer
 from rich.console import Console
 
 from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_problems
+from easyr1_fgrpo.evaluation.commands import audit, evaluate
+from easyr1_fgrpo.evaluation.judges import NoJudge
 from easyr1_fgrpo.evaluation.metrics import compare as compare_results
 from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.evaluation.table import comparison_table, results_markdown, results_table
@@ -22,6 +27,9 @@ from easyr1_fgrpo.rows import check_rows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+app.command()(evaluate)
+app.command()(audit)
 
 
 @app.command()
@@ -43,12 +51,12 @@ def run(
     _refuse([problem for folder in folders.values() for problem in checkpoint_problems(folder)] + check_rows([data]))
     chosen = _judge(judge, options)
 
-    from easyr1_fgrpo.evaluation.run import NoJudge, Protocol, evaluate  # loads torch and transformers
+    from easyr1_fgrpo.evaluation.run import Protocol, evaluate_checkpoints  # loads torch and transformers
 
     protocol = Protocol(data, samples, seed, max_new_tokens, judge, options, batch)
     judges = dict.fromkeys(Question, chosen or NoJudge())
     try:
-        results = asyncio.run(evaluate(folders, mode or list(Mode), protocol, judges, out))
+        results = asyncio.run(evaluate_checkpoints(folders, mode or list(Mode), protocol, judges, out))
     except CheckpointError as error:
         _fail(str(error))
     Console().print(results_table(results))

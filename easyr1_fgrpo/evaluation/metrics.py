@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy.stats import binomtest, bootstrap
 
-from easyr1_fgrpo.evaluation.results import Estimate, Item, Result
+from easyr1_fgrpo.evaluation.results import Estimate, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.rewards import Reason
 
@@ -44,7 +44,7 @@ def paired_difference(pairs: Iterable[tuple[float | None, float | None]], seed: 
     return mean((None if a is None or b is None else b - a for a, b in pairs), seed)
 
 
-def measure(items: Sequence[Item], seed: int = 0) -> dict[str, Estimate]:
+def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
     """Every metric of one evaluation.
 
     The inconsistency rate (FGRPO section 4.1) is (NO + UNCERTAIN) / judged, over right and wrong answers alike; judged
@@ -56,14 +56,16 @@ def measure(items: Sequence[Item], seed: int = 0) -> dict[str, Estimate]:
         seed: of the bootstrap.
 
     Returns:
-        By name: accuracy, inconsistency, inconsistency_at_least, inconsistency_at_most, uncertain (of the judged),
-        unparsable, unjudged, semantic_grounding (mean R_S of the rollouts with a value), no_claim (no sentence of the
-        trace was scored), grounding_unjudged, spatial_grounding (rows with reference boxes), format, truncated,
-        response_tokens. Shares are of all questions where nothing else is said.
+        By name: accuracy (by rule), accuracy_by_scorer (of the answers it judged), inconsistency,
+        inconsistency_at_least, inconsistency_at_most, uncertain (of the judged), unparsable, unjudged,
+        semantic_grounding (mean R_S of the rollouts with a value), no_claim (no sentence of the trace was scored),
+        grounding_unjudged, spatial_grounding (rows with reference boxes), format, truncated, response_tokens. Shares
+        are of all questions where nothing else is said.
     """
     judged = [item.inconsistent for item in items if item.inconsistent is not None]
     return {
         "accuracy": share(item.accurate for item in items),
+        "accuracy_by_scorer": share(right for item in items if (right := item.accurate_by_scorer) is not None),
         "inconsistency": share(judged),
         "inconsistency_at_least": share(item.inconsistent is True for item in items),
         "inconsistency_at_most": share(item.inconsistent is not False for item in items),
@@ -80,7 +82,7 @@ def measure(items: Sequence[Item], seed: int = 0) -> dict[str, Estimate]:
     }
 
 
-_COMPARED: dict[str, Callable[[Item], float | None]] = {
+_COMPARED: dict[str, Callable[[Outcome], float | None]] = {
     "accuracy": lambda item: item.accurate,
     "inconsistency": lambda item: item.inconsistent,
     "semantic_grounding": lambda item: item.semantic_grounding,
@@ -101,10 +103,15 @@ def compare(first: Result, second: Result, seed: int = 0) -> dict[str, Estimate]
         a, b = getattr(first.inputs, field), getattr(second.inputs, field)
         if a != b:
             raise ValueError(f"{first.name} has {field}={a}, {second.name} has {field}={b}: these cannot be compared")
-    by_question = {(item.split, item.index): item for item in second.items}
-    pairs = [(item, by_question[key]) for item in first.items if (key := (item.split, item.index)) in by_question]
+    pairs = paired(first.items, second.items)
     if not pairs:
         raise ValueError(f"{first.name} and {second.name} have no question in common: evaluate both with one seed")
     return {
         name: paired_difference(((value(a), value(b)) for a, b in pairs), seed) for name, value in _COMPARED.items()
     }
+
+
+def paired(first: Iterable[Outcome], second: Iterable[Outcome]) -> list[tuple[Outcome, Outcome]]:
+    """The outcomes of the questions that both answered, in the order of the first."""
+    by_question = {item.key: item for item in second}
+    return [(item, by_question[item.key]) for item in first if item.key in by_question]

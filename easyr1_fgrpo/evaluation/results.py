@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.judges.protocol import Label
-from easyr1_fgrpo.rewards import Reason, RolloutScore, Sample
+from easyr1_fgrpo.traces import TraceRecord
 
 
 class Mode(StrEnum):
@@ -44,7 +44,7 @@ class Estimate(_Record):
     n: int = Field(ge=0)
 
 
-class Item(_Record):
+class Outcome(_Record):
     """One question's outcome.
 
     Attributes:
@@ -57,6 +57,8 @@ class Item(_Record):
         consistency: the judge's label; None when it gave none or there was nothing to judge.
         semantic_grounding: R_S; None when it has no value, and `semantic_reason` says why.
         spatial_grounding: R_G; None for a row without reference boxes.
+        item, category, group: of a benchmark's item, as `benchmarks.Item`; "" elsewhere.
+        accurate_by_scorer: the LLM scorer's word on the answer; None when none was asked or it gave none.
     """
 
     split: str
@@ -70,24 +72,37 @@ class Item(_Record):
     semantic_grounding: float | None
     semantic_reason: str
     spatial_grounding: float | None
+    item: str = ""
+    category: str = ""
+    group: str = ""
+    accurate_by_scorer: bool | None = None
 
     @classmethod
-    def from_score(cls, sample: Sample, score: RolloutScore, *, tokens: int) -> Item:
-        """The outcome of a scored rollout."""
-        semantic = score.signals["semantic_grounding"]
+    def from_record(cls, record: TraceRecord, *, tokens: int) -> Outcome:
+        """The outcome that a trace record holds."""
+        semantic, asked = record.signals["semantic_grounding"], record.evaluation
         return cls(
-            split=sample.split,
-            index=sample.index,
-            accurate=score.signals["accuracy"].value == 1.0,
-            well_formed=score.response.well_formed,
-            truncated=score.truncated,
+            split=record.split,
+            index=record.index,
+            accurate=record.signals["accuracy"].value == 1.0,
+            well_formed=record.signals["format"].value == 1.0,
+            truncated=record.truncated,
             tokens=tokens,
-            parsable=score.response.parsable,
-            consistency=None if score.consistency is None else score.consistency.label,
+            parsable=record.trace is not None and record.answer is not None,
+            consistency=None if record.consistency is None else record.consistency.label,
             semantic_grounding=semantic.value,
-            semantic_reason=Reason(semantic.reason).name,
-            spatial_grounding=score.signals["spatial_grounding"].value,
+            semantic_reason=semantic.reason,
+            spatial_grounding=record.signals["spatial_grounding"].value,
+            item=asked.item if asked else "",
+            category=asked.category if asked else "",
+            group=asked.group if asked else "",
+            accurate_by_scorer=asked.scorer.right if asked and asked.scorer else None,
         )
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which question, the same for every model."""
+        return self.split, self.item or str(self.index)
 
     @property
     def inconsistent(self) -> bool | None:
@@ -126,7 +141,7 @@ class Result(_Record):
     inputs: Inputs
     seconds: float
     metrics: dict[str, Estimate]
-    items: tuple[Item, ...]
+    items: tuple[Outcome, ...]
 
     @staticmethod
     def path(out: Path, name: str, mode: Mode) -> Path:

@@ -17,11 +17,11 @@ from transformers.utils.logging import disable_progress_bar
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_sha256, file_sha256
 from easyr1_fgrpo.evaluation.metrics import measure
-from easyr1_fgrpo.evaluation.results import Inputs, Item, Mode, Result
+from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 from easyr1_fgrpo.generation.processor import encode
 from easyr1_fgrpo.generation.sampling import Sampling
-from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question, Verdict
+from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Sample, score_rollout
 from easyr1_fgrpo.rows import Row, count_rows, read_rows
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
@@ -50,17 +50,7 @@ class Protocol:
     batch: int
 
 
-class NoJudge:
-    """Stands in where no judge was given: every question stays unjudged."""
-
-    name = "none"
-
-    async def ask(self, request: JudgeRequest) -> Verdict:
-        """No label, and why."""
-        return Verdict(None, self.name, Failure.UNREACHABLE, cause="no judge was given")
-
-
-async def evaluate(
+async def evaluate_checkpoints(
     checkpoints: Mapping[str, Path],
     modes: Sequence[Mode],
     protocol: Protocol,
@@ -162,11 +152,11 @@ def _load(folder: Path, batch: int) -> Generator:
 
 async def _answer(
     name: str, generator: Generator, rows: Sequence[Row], inputs: Inputs, judges: Mapping[Question, Judge], out: Path
-) -> tuple[Item, ...]:
+) -> tuple[Outcome, ...]:
     """Generate and score all rows, a batch at a time; every rollout's trace is written."""
     Result.path(out, name, inputs.mode).unlink(missing_ok=True)
     (out / "traces" / f"{name}-{inputs.mode}.jsonl").unlink(missing_ok=True)
-    items: list[Item] = []
+    items: list[Outcome] = []
     with (
         tqdm(total=len(rows), desc=f"Evaluating {name}, {inputs.mode}", unit="question") as bar,
         TraceWriter(out, name, inputs.mode) as writer,
@@ -204,7 +194,7 @@ def _ask(generator: Generator, row: Row, inputs: Inputs) -> tuple[Sample, Prompt
 
 async def _score(
     generator: Generator, judges: Mapping[Question, Judge], sample: Sample, completion: Completion
-) -> tuple[TraceRecord, Item]:
+) -> tuple[TraceRecord, Outcome]:
     response = generator.decode(completion)
     score = await score_rollout(
         sample,
@@ -214,4 +204,4 @@ async def _score(
         truncated=completion.stop_reason == "length",
     )
     record = TraceRecord.from_score(sample, score, response=response, step=0, session=0)
-    return record, Item.from_score(sample, score, tokens=len(completion.ids))
+    return record, Outcome.from_record(record, tokens=len(completion.ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
@@ -101,7 +101,8 @@ class RolloutScore:
     """Everything measured about one rollout.
 
     Attributes:
-        signals: measured values by name, `SIGNALS` and "task"; whether a constraint applies is `applicable`.
+        signals: measured values by name, "task", `SIGNALS` and signals of one's own; whether a constraint applies is
+            `applicable`.
         response: the parsed response.
         consistency: the consistency judge's verdict; None when it was not asked.
         sentences: the trace's sentences with their verdicts; empty when the grounding judge was not asked.
@@ -133,7 +134,8 @@ class RolloutScore:
             valid 0); `acc`; `COUNTS`, numbers of things, `truncated` being 0 or 1; and per question `JUDGE_COUNTS`.
         """
         numbers = {}
-        for name in (TASK, *SIGNALS):
+        own = [name for name in self.signals if name not in (TASK, *SIGNALS)]
+        for name in (TASK, *SIGNALS, *own):
             signal = self.signals[name]
             numbers[name] = math.nan if signal.value is None else signal.value
             numbers[f"{name}_valid"] = float(self.applicable(name))
@@ -178,10 +180,15 @@ def _judge_keys(question: Question) -> list[str]:
     return [f"judge_{question}_{count}" for count in JUDGE_COUNTS]
 
 
-def failed_numbers(reason: Reason) -> dict[str, float]:
-    """`RolloutScore.to_numbers` for a rollout without a score: no signal has a value, nothing was counted."""
+def failed_numbers(reason: Reason, own: Iterable[str] = ()) -> dict[str, float]:
+    """`RolloutScore.to_numbers` for a rollout without a score: no signal has a value, nothing was counted.
+
+    Args:
+        reason: why there is none.
+        own: names of signals of one's own.
+    """
     numbers: dict[str, float] = {}
-    for name in (TASK, *SIGNALS):
+    for name in (TASK, *SIGNALS, *own):
         numbers |= {name: math.nan, f"{name}_valid": 0.0, f"{name}_reason": float(reason)}
     judges = {
         key: math.nan if key.endswith("wait_s") else 0.0 for question in Question for key in _judge_keys(question)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import time
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, Label, Question, RolloutJudge, Verdict
+from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Label, Question, Verdict
 from easyr1_fgrpo.rewards.accuracy import answer_matches
+from easyr1_fgrpo.rewards.asking import JUDGES_SHARE_OF_DEADLINE, ask
 from easyr1_fgrpo.rewards.response import ParsedResponse, parse_response
 from easyr1_fgrpo.rewards.rollout import RolloutScore, Sample, SentenceVerdict
 from easyr1_fgrpo.rewards.sentences import Sentence, split_sentences
@@ -23,16 +21,11 @@ from easyr1_fgrpo.rewards.task import task_reward
 MAX_CONTEXT = 20_000
 """Characters before a claim that its judge reads; bounds memory when a hostile trace has thousands of sentences."""
 
-JUDGES_SHARE_OF_DEADLINE = 0.95
-"""Share of the rollout's deadline that a judge is told of: it answers, with what it spent, before it is cut off."""
-
 _REASONS = {
     Failure.UNREACHABLE: Reason.JUDGE_UNREACHABLE,
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
 }
-
-logger = logging.getLogger(__name__)
 
 
 async def score_rollout(
@@ -42,6 +35,7 @@ async def score_rollout(
     settings: RewardSettings,
     *,
     truncated: bool = False,
+    parsed: ParsedResponse | None = None,
 ) -> RolloutScore:
     """Measure every signal of one rollout.
 
@@ -59,6 +53,7 @@ async def score_rollout(
         judges: who answers each question.
         settings: see `RewardSettings`.
         truncated: whether the response was cut at the length limit.
+        parsed: the parts of a response in another grammar than ours; None reads it with ours.
 
     Returns:
         The score. A signal that could not be measured carries the reason.
@@ -68,7 +63,8 @@ async def score_rollout(
     """
     if missing := [question.value for question in Question if question not in judges]:
         raise ValueError(f"no judge for {', '.join(missing)}: give one for each of {[q.value for q in Question]}")
-    parsed = parse_response(response)
+    if parsed is None:
+        parsed = parse_response(response)
     accurate = answer_matches(parsed.answer, sample.ground_truth, sample.choices)
 
     asked = accurate or settings.judge_scope == "all"
@@ -161,7 +157,7 @@ async def _judge(
     consistency = [_consistency_request(sample, parsed, settings)] if parsed.parsable else []
     deadline = asyncio.get_running_loop().time() + settings.deadline_s
     consistency_verdicts, grounding_verdicts = await asyncio.gather(
-        _ask(judges[Question.CONSISTENCY], consistency, deadline), _ask(judges[Question.GROUNDING], grounding, deadline)
+        ask(judges[Question.CONSISTENCY], consistency, deadline), ask(judges[Question.GROUNDING], grounding, deadline)
     )
     by_start = {claim.start: verdict for claim, verdict in zip(claims, grounding_verdicts, strict=True)}
     return (
@@ -198,56 +194,3 @@ def _grounding_request(sample: Sample, trace: str, claim: Sentence, settings: Re
         claim=claim.text,
         time_left_s=settings.deadline_s * JUDGES_SHARE_OF_DEADLINE,
     )
-
-
-async def _ask(judge: Judge, requests: Sequence[JudgeRequest], deadline: float) -> list[Verdict]:
-    """All questions of a kind, in one call where the judge wants them so, otherwise each on its own."""
-    if isinstance(judge, RolloutJudge) and judge.per_rollout:
-        return await _in_time(judge, requests, judge.ask_all(requests), deadline) if requests else []
-    alone = [_in_time(judge, [request], _in_list(judge.ask(request)), deadline) for request in requests]
-    return [verdict for verdicts in await asyncio.gather(*alone) for verdict in verdicts]
-
-
-async def _in_list(verdict: Awaitable[Verdict]) -> list[Verdict]:
-    return [await verdict]
-
-
-async def _in_time(
-    judge: Judge, requests: Sequence[JudgeRequest], asked: Awaitable[list[Verdict]], deadline: float
-) -> list[Verdict]:
-    """Wait for verdicts; whatever goes wrong becomes verdicts without label.
-
-    Args:
-        judge: who is asked.
-        requests: the questions.
-        asked: the judge's answers to them.
-        deadline: on the event loop's clock, seconds.
-    """
-    limit = asyncio.timeout_at(deadline)
-    started = time.monotonic()
-    try:
-        async with limit:
-            verdicts = await asked
-        if len(verdicts) != len(requests) or not all(isinstance(verdict, Verdict) for verdict in verdicts):
-            kinds = sorted({type(verdict).__name__ for verdict in verdicts})
-            raise TypeError(
-                f"a judge answers {len(requests)} questions with a Verdict each, got {len(verdicts)} {kinds}"
-            )
-    except Exception as error:
-        if limit.expired() and isinstance(error, TimeoutError):
-            failed = Verdict(None, judge.name, Failure.DEADLINE, cause="no answer before the rollout's deadline")
-        else:
-            logger.warning("judge %s raised on a %s question", judge.name, requests[0].kind, exc_info=True)
-            failed = Verdict(None, judge.name, Failure.UNREACHABLE, cause=f"{type(error).__name__}: {error}")
-        verdicts = [failed] * len(requests)
-    seconds = time.monotonic() - started
-    return [_fitting(request, verdict, seconds) for request, verdict in zip(requests, verdicts, strict=True)]
-
-
-def _fitting(request: JudgeRequest, verdict: Verdict, seconds: float) -> Verdict:
-    """The verdict with the time it took; without its label when that does not answer the question."""
-    usage = replace(verdict.usage, seconds=seconds)
-    if verdict.label is None or verdict.label in LABELS[request.kind]:
-        return replace(verdict, usage=usage)
-    cause = f"{verdict.label} does not answer a {request.kind} question"
-    return Verdict(None, verdict.judge, Failure.INVALID, cause=cause, text=verdict.text, usage=usage)

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Question
+from easyr1_fgrpo.rewards.own_signal import load_signal
 from easyr1_fgrpo.rows import check_rows
 from easyr1_fgrpo.verl_plugin.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.doctor import registration_problems
@@ -99,6 +100,11 @@ def _batch_problems(config: Any) -> Iterator[str]:
 
 def _judge_problems(config: Any) -> Iterator[str]:
     settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
+    for name, target in settings.signals.items():
+        try:
+            load_signal(target)
+        except ValueError as error:
+            yield f"fgrpo.signals.{name}={error}"
     for question in Question:
         judge = settings.judges.get(question.value)
         if judge is None:

@@ -61,6 +61,7 @@ class FaithfulTrainer(PPOTrainerSync):
 
     def __init__(self, config: Any) -> None:
         self.settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
+        self.signals = (*SIGNALS, *self.settings.signals)
         self.controller = build_controller(self.settings)
         self.metrics_file = MetricsFile(Path(self.settings.run_dir) / "metrics.jsonl")
         # The base class compares the mode with the literal "sync" in six places.
@@ -122,7 +123,7 @@ class FaithfulTrainer(PPOTrainerSync):
             batch.keys,
             [bool(tag.get("is_padding", False)) for tag in batch.tags],
             [row.get("reward_extra_info") for row in rows],
-            SIGNALS,
+            self.signals,
         )
 
     def _unmeasured(self, step: StepSignals, shares: dict[str, float | None]) -> dict[str, str]:
@@ -173,7 +174,7 @@ class FaithfulTrainer(PPOTrainerSync):
             *args,
             **kwargs,
         )
-        for name in SIGNALS:
+        for name in self.signals:
             values = [
                 v for v, r in zip(numbers.get(name, []), numbers.get(f"{name}_reason", []), strict=True) if r == 0
             ]

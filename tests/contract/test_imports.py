@@ -32,13 +32,11 @@ ARROWS = {
     "data_prep": {"rewards", "judges", "rows", "task_prompt", "config.schema"},
     "reward_servers": {"judges", "miniature", "config"},
     # third floor
-    "easyr1_fgrpo.verl_plugin": {
-        *("algorithm", "rewards", "judges", "traces", "generation", "rows", "config")
-    },
-    "easyr1_fgrpo.evaluation": {
-        *("rewards", "judges", "traces", "generation", "rows", "task_prompt", "config")
-    },
+    "easyr1_fgrpo.verl_plugin": {*("algorithm", "rewards", "judges", "traces", "generation", "rows", "config")},
+    "easyr1_fgrpo.evaluation": {*("rewards", "judges", "traces", "generation", "rows", "task_prompt", "config")},
     "easyr1_fgrpo.report": {"traces", "config.schema"},
+    # what users copy
+    "recipes.examples": {"rewards"},
     # commands
     "easyr1_fgrpo.train": {"verl_plugin", "config"},
     "easyr1_fgrpo.stages": {"miniature", "config", "verl_plugin.budget"},

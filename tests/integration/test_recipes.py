@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from easyr1_fgrpo.traces import read_traces
 from easyr1_fgrpo.verl_plugin.plan import Assumptions, plan
 
 from .ray_cluster import Cluster, ray_cluster
@@ -112,13 +113,29 @@ def test_each_distinct_configuration_runs(runs: Runs, whole: str, cluster: Clust
         assert metrics[1]["fgrpo/dual/lambda_max"] == 2.0
 
 
-def _two_steps(runs: Runs, cluster: Cluster, arm: str) -> None:
+def test_a_constraint_of_ones_own_trains(runs: Runs, whole: str, cluster: Cluster) -> None:
+    """One Python function and six lines of YAML (recipes/examples)."""
+    _two_steps(runs, cluster, "length_budget", FGRPO_CONFIG_DIR="recipes/examples")
+    metrics = runs.metrics("arm-length_budget")
+    last = metrics[2]
+    assert last["fgrpo/length_budget/threshold"] == 0.9
+    assert 0.0 <= last["fgrpo/length_budget/score"] <= 1.0
+    expected = metrics[1]["fgrpo/length_budget/multiplier"] + 0.05 * (0.9 - metrics[1]["fgrpo/length_budget/score"])
+    assert last["fgrpo/length_budget/multiplier"] == pytest.approx(expected, abs=1e-12)
+    records, _ = read_traces((runs.folder / "arm-length_budget/traces").glob("train-*.jsonl"))
+    scores = [record.signals["length_budget"].value for record in records if record.step == 2]
+    measured = [score for score in scores if score is not None]
+    assert sum(measured) / len(measured) == pytest.approx(last["fgrpo/length_budget/score"])
+
+
+def _two_steps(runs: Runs, cluster: Cluster, arm: str, **environment: str) -> None:
     recipe, groups = next(iter(RECIPES.items()))
     more = OVERRIDDEN if arm == "consistency_only" else []
     process = subprocess.run(
         ["bash", "tests/integration/train_only.sh", *groups, *HERE,
          *runs.overrides(f"arm-{arm}", f"arm={arm}", "trainer.total_training_steps=2", *more)],
-        cwd=ROOT, env=cluster.environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
+        cwd=ROOT, env={**cluster.environment, **environment},
+        text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
     )  # fmt: skip
     log = runs.folder / f"arm-{arm}" / "train.log"
     tail = log.read_text()[-3000:] if log.exists() else ""

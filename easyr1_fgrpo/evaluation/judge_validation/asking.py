@@ -9,8 +9,9 @@ from itertools import groupby
 from tqdm import tqdm
 
 from easyr1_fgrpo.evaluation.judge_validation.questions import Case, Images
-from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, Question, RolloutJudge, Verdict
-from easyr1_fgrpo.rewards.suite import JUDGES_SHARE_OF_DEADLINE
+from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question, Verdict
+from easyr1_fgrpo.rewards.asking import JUDGES_SHARE_OF_DEADLINE, per_rollout
+from easyr1_fgrpo.rewards.asking import ask as ask_judge
 
 UNDER_WAY = 256
 """Calls waiting for their judge at a time."""
@@ -23,7 +24,7 @@ def calls_of(cases: Sequence[Case], judges: Mapping[Question, Judge]) -> list[Ca
     calls: list[Call] = []
     for (kind, _), group in groupby(cases, key=lambda case: (case.kind, case.record)):
         together = list(group)
-        calls += [together] if _per_rollout(judges[kind]) else [[case] for case in together]
+        calls += [together] if per_rollout(judges[kind]) else [[case] for case in together]
     return calls
 
 
@@ -57,19 +58,13 @@ async def ask(
 
 
 async def _ask(call: Call, judge: Judge, images: Images, deadline_s: float) -> list[Verdict]:
-    limit = asyncio.timeout(deadline_s)
+    deadline = asyncio.get_running_loop().time() + deadline_s
     try:
         requests = [await _request(case, images, deadline_s * JUDGES_SHARE_OF_DEADLINE) for case in call]
-        async with limit:
-            verdicts = await _answers(judge, requests)
-        if len(verdicts) != len(call) or not all(isinstance(verdict, Verdict) for verdict in verdicts):
-            raise TypeError(f"{len(call)} questions want a Verdict each, got {verdicts!r}"[:500])
-    except Exception as error:  # whatever a judge of one's own, or a damaged image file, raises
-        late = limit.expired() and isinstance(error, TimeoutError)
-        failure = Failure.DEADLINE if late else Failure.UNREACHABLE
-        cause = f"no answer within {deadline_s:g} s" if late else f"{type(error).__name__}: {error}"
-        return [Verdict(None, judge.name, failure, cause=cause) for _ in call]
-    return [_fitting(case.kind, verdict) for case, verdict in zip(call, verdicts, strict=True)]
+    except (OSError, ValueError) as error:  # a damaged image file
+        cause = f"{type(error).__name__}: {error}"
+        return [Verdict(None, judge.name, Failure.UNREACHABLE, cause=cause) for _ in call]
+    return await ask_judge(judge, requests, deadline)
 
 
 async def _request(case: Case, images: Images, time_left_s: float) -> JudgeRequest:
@@ -77,21 +72,3 @@ async def _request(case: Case, images: Images, time_left_s: float) -> JudgeReque
         return case.request((), time_left_s)
     opened = [await asyncio.to_thread(images.open, digest) for digest in case.images]
     return case.request(tuple(opened), time_left_s)
-
-
-async def _answers(judge: Judge, requests: list[JudgeRequest]) -> list[Verdict]:
-    if isinstance(judge, RolloutJudge) and judge.per_rollout:
-        return await judge.ask_all(requests)
-    return [await judge.ask(request) for request in requests]
-
-
-def _per_rollout(judge: Judge) -> bool:
-    return isinstance(judge, RolloutJudge) and judge.per_rollout
-
-
-def _fitting(kind: Question, verdict: Verdict) -> Verdict:
-    """The verdict, without its label when that does not answer the question."""
-    if verdict.label is None or verdict.label in LABELS[kind]:
-        return verdict
-    cause = f"{verdict.label} does not answer a {kind} question"
-    return Verdict(None, verdict.judge, Failure.INVALID, cause=cause, text=verdict.text, usage=verdict.usage)

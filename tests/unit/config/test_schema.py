@@ -47,7 +47,7 @@ def test_the_papers_numbers_are_the_defaults():
 THRESHOLD = "constraints.consistency.threshold"
 UNIT = "Input should be between 0 and 1"
 KEY_OF = "Input should be a key of reward_servers with"
-CONSTRAINTS = "'consistency', 'spatial_grounding' or 'semantic_grounding'"
+CONSTRAINTS = "consistency, spatial_grounding, semantic_grounding"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ NO_VLLM = f"{KEY_OF} kind=vllm, which holds nothing"
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"constraint_keys": ["entailment"]}, f"constraint_keys.0='entailment': Input should be {CONSTRAINTS}"),
+        ({"constraint_keys": ["entailment"]}, f"constraint_keys=['entailment']: entailment is none of {CONSTRAINTS}"),
+        ({"signals": {"task": "a.py:b"}}, "signals.task: this name is taken, choose another"),
+        ({"signals": {"a/b": "a.py:b"}}, "signals.a/b: unknown key, String should match pattern '^[a-z][a-z0-9_]*$'"),
         (
             {"constraint_keys": ["spatial_grounding"]},
             "constraints.spatial_grounding is not set, but constraint_keys names it: give it a threshold",
@@ -188,3 +190,14 @@ def test_any_value_is_accepted_or_refused_in_lines(key, value):
         problems = problems_of(error)
         assert problems
         assert all(line.startswith("fgrpo.") and len(line.splitlines()) == 1 for line in problems)
+
+
+def test_a_constraint_can_be_put_on_a_signal_of_ones_own():
+    settings = FgrpoConfig.model_validate(
+        changed(
+            signals={"brevity": "brevity.py:score"},
+            constraint_keys=["consistency", "brevity"],
+            constraints={"consistency": {"threshold": 0.9}, "brevity": {"threshold": 0.5}},
+        )
+    )
+    assert settings.constraints["brevity"].threshold == 0.5

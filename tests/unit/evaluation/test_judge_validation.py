@@ -13,7 +13,7 @@ from easyr1_fgrpo.evaluation.judge_validation.run import Options, validate
 from easyr1_fgrpo.judges.protocol import Failure, Label, Question
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.rewards.suite import JUDGES_SHARE_OF_DEADLINE
+from easyr1_fgrpo.rewards.asking import JUDGES_SHARE_OF_DEADLINE
 from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, TraceWriter, VerdictRecord
 
 from .judge_traces import (
@@ -151,7 +151,7 @@ async def test_missing_verdicts_are_no_labels(miniature):
     ("judge", "failure", "cause"),
     [
         (RaisingJudge(), Failure.UNREACHABLE, "RuntimeError: broken"),
-        (SilentJudge(), Failure.DEADLINE, "no answer within 0.2 s"),
+        (SilentJudge(), Failure.DEADLINE, "no answer before the deadline"),
         (AllAtOnceJudge(answers=lambda n: 0), Failure.UNREACHABLE, "TypeError: "),
     ],
 )

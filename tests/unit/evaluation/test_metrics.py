@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easyr1_fgrpo.evaluation.metrics import compare, mean, measure, paired_difference, share
-from easyr1_fgrpo.evaluation.results import Estimate, Inputs, Item, Mode, Result
+from easyr1_fgrpo.evaluation.results import Estimate, Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label
 
 NOTHING = Estimate(value=None, low=None, high=None, n=0)
@@ -25,7 +25,7 @@ def item(index=0, **values):
         "semantic_grounding": None,
         "spatial_grounding": None,
     }
-    return Item(index=index, **defaults | values)
+    return Outcome(index=index, **defaults | values)
 
 
 def result(name, items, **inputs):

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from easyr1_fgrpo.evaluation import run
+from easyr1_fgrpo.evaluation.judges import NoJudge
 from easyr1_fgrpo.evaluation.results import Mode, Result
-from easyr1_fgrpo.evaluation.run import NoJudge, Protocol, choose_rows, evaluate, question_seed
+from easyr1_fgrpo.evaluation.run import Protocol, choose_rows, evaluate_checkpoints, question_seed
 from easyr1_fgrpo.generation.generator import Generator
 from easyr1_fgrpo.judges.protocol import Label, Question
 from easyr1_fgrpo.miniature import rows as miniature_rows
@@ -28,7 +29,9 @@ def evaluate_in(checkpoint, protocol, judge):
 
     def go(out, folder=checkpoint, modes=MODES, judge=judge, **changes):
         return asyncio.run(
-            evaluate({"tiny": folder}, modes, replace(protocol, **changes), dict.fromkeys(Question, judge), out)
+            evaluate_checkpoints(
+                {"tiny": folder}, modes, replace(protocol, **changes), dict.fromkeys(Question, judge), out
+            )
         )
 
     return go

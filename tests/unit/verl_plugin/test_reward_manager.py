@@ -42,6 +42,7 @@ def manager(tmp_path):
     manager.config = SimpleNamespace(data=SimpleNamespace(max_response_length=40, image_patch_size=14))
     settings = {"run_dir": str(tmp_path), "constraint_keys": [], "constraints": {}, "judges": {}}
     manager.settings = FgrpoConfig.model_validate(settings)
+    manager.own_signals = {}
     manager.judges = dict.fromkeys(Question, Agrees())
     manager.writers = {split: TraceWriter(tmp_path, split, "0") for split in ("train", "val")}
     return manager

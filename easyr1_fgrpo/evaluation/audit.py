@@ -1,0 +1,237 @@
+"""Traces that somebody already has, scored like ours: no model is called but the judges (and the scorer)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from PIL import Image
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from easyr1_fgrpo.evaluation.asking import Answer, check, content_hash
+from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, RejectRecord
+from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
+from easyr1_fgrpo.evaluation.benchmarks import Item, Reject
+from easyr1_fgrpo.evaluation.client import Address
+from easyr1_fgrpo.evaluation.evaluate import Plan, connection, result_of, write
+from easyr1_fgrpo.evaluation.models import NAME, ModelSpec
+from easyr1_fgrpo.evaluation.pictures import Picture
+from easyr1_fgrpo.evaluation.scorer import AnswerScorer
+from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.styles import Style
+from easyr1_fgrpo.judges.factory import close
+from easyr1_fgrpo.rewards import Box
+
+FIELDS = (
+    *("question", "response", "ground_truth", "images", "choices"),
+    *("id", "category", "group", "benchmark", "boxes", "truncated"),
+)
+"""What a line may hold, under these names or others; the first four are needed."""
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return () if value is None else (value,) if isinstance(value, str) else value
+
+
+class Line(BaseModel):
+    """A line of a trace file under our names."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    question: Annotated[str, AfterValidator(_not_blank)]
+    response: str
+    ground_truth: Annotated[str, AfterValidator(_not_blank)]
+    images: Annotated[tuple[str, ...], BeforeValidator(_listed)]
+    choices: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    id: str = ""
+    category: str = ""
+    group: str = ""
+    benchmark: str = ""
+    boxes: Annotated[tuple[Box, ...], BeforeValidator(_listed)] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is scored.
+
+    Attributes:
+        traces: a JSONL file.
+        name: of whoever wrote the traces, in tables and files.
+        style: the grammar of the responses.
+        images: folder that image names are relative to; nothing outside of it is read.
+        out: folder to write into; what is finished there is kept.
+        names: their field for ours; a dot goes into an object (`evaluation.item`).
+        scorer: where the answer scorer is served; None for none.
+        concurrency: traces under way at a time.
+    """
+
+    traces: Path
+    name: str
+    style: Style
+    images: Path
+    out: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+    scorer: Address | None = None
+    concurrency: int = 64
+
+
+async def audit(job: Audit, scoring: Scoring) -> tuple[Evaluation, list[RejectRecord]]:
+    """Score every trace; files as `evaluate` writes them.
+
+    Raises:
+        ModelGone: when the scorer cannot be asked any more; what is finished stays.
+        ValueError, OSError: when the file cannot be read or names a benchmark that cannot be one.
+    """
+    plan = Plan([], {}, job.out, concurrency=job.concurrency)
+    spec = ModelSpec(job.name, job.style, None, None)
+    results, rejects = [], []
+    try:
+        async with AsyncExitStack() as stack:
+            if job.scorer:
+                client = await stack.enter_async_context(connection(job.scorer, plan))
+                scoring = replace(scoring, scorer=AnswerScorer(client, await client.served_name()))
+            for benchmark in benchmarks_of(job):
+                lines: dict[str, Line] = {}
+
+                async def respond(item: Item, pictures: Sequence[Picture], lines: dict[str, Line] = lines) -> Answer:
+                    line = lines.pop(item.id)
+                    answer = Answer(line.response, line.truncated)
+                    check(answer)
+                    return answer
+
+                def answer_key(item: Item, lines: dict[str, Line] = lines) -> str:
+                    return content_hash(job.style.name, item.id, lines[item.id].model_dump(mode="json"))
+
+                task = Task(job.name, job.style, benchmark, _source(job, benchmark, lines), answer_key, respond)
+                tally = await run_items(task, scoring, job.out, job.concurrency)
+                results.append(result_of(spec, benchmark, tally, scorer=scoring.scorer is not None))
+                rejects += tally.rejects
+    finally:
+        await close(scoring.judges.values())
+    settings = {
+        "traces": str(job.traces),
+        "fields": dict(job.names),
+        "scorer": scoring.scorer.name if scoring.scorer else "",
+        "judges": {question: judge.name for question, judge in scoring.judges.items()},
+    }
+    evaluation = Evaluation(settings=settings, results=tuple(results))
+    write(evaluation, rejects, job.out)
+    return evaluation, rejects
+
+
+def benchmarks_of(job: Audit) -> list[str]:
+    """The benchmarks that the lines name, in order; lines that name none, or are none, belong to the first.
+
+    Raises:
+        ValueError: for a name that cannot be one of a file, or an empty file.
+    """
+    found = dict.fromkeys(row.benchmark for _, row in _lines(job) if isinstance(row, Line) and row.benchmark)
+    if wrong := [name for name in found if not NAME.fullmatch(name)]:
+        raise ValueError(f"{job.traces}: benchmark {wrong[0]!r}: use letters, digits and . _ + - only")
+    if not found and next(_lines(job), None) is None:
+        raise ValueError(f"{job.traces}: no traces in it")
+    return list(found) or ["traces"]
+
+
+def _source(job: Audit, benchmark: str, lines: dict[str, Line]) -> Iterator[Item | Reject]:
+    """The lines of a benchmark as items; each is left in `lines` under its item's id until it is asked for."""
+    first = benchmarks_of(job)[0]
+    for number, row in _lines(job):
+        if isinstance(row, str):
+            if benchmark == first:
+                yield Reject(benchmark, f"line {number}", row)
+        elif (row.benchmark or first) == benchmark:
+            if problem := _problem(row):
+                yield Reject(benchmark, f"line {number}", problem)
+                continue
+            item = _item(job, row, benchmark, row.id or f"line {number}")
+            lines[item.id] = row
+            yield item
+
+
+def _lines(job: Audit) -> Iterator[tuple[int, Line | str]]:
+    """Line numbers from 1 with the line, or what is wrong with it."""
+    with job.traces.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            try:
+                values = json.loads(raw)
+                if not isinstance(values, dict):
+                    raise ValueError("it is no object")
+                yield number, Line.model_validate(_ours(values, job.names))
+            except ValidationError as error:
+                yield number, "; ".join(_said(job, item) for item in error.errors())
+            except (ValueError, RecursionError) as error:
+                yield number, f"no JSON object ({error})"
+
+
+def _ours(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a line under our names; those it lacks are left out."""
+    found = {}
+    for name in FIELDS:
+        here: Any = values
+        for part in names.get(name, name).split("."):
+            here = here.get(part) if isinstance(here, Mapping) else None
+        if here is not None:
+            found[name] = here
+    return found
+
+
+def _said(job: Audit, item: Any) -> str:
+    name = str(item["loc"][0])
+    theirs = job.names.get(name, name)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return f"no field {theirs}: name yours by --field {name}=THEIRS"
+    return f"{theirs}: {message}"
+
+
+def _problem(line: Line) -> str:
+    """Why a line cannot be scored; "" when nothing speaks against it."""
+    if not line.images:
+        return "no image: grounding cannot be judged without"
+    folded = {choice.strip().casefold() for choice in line.choices}
+    if folded and line.ground_truth.strip().casefold() not in folded:
+        return f"ground_truth {line.ground_truth!r} is none of the choices {list(line.choices)}"[:300]
+    return ""
+
+
+def _item(job: Audit, line: Line, benchmark: str, identity: str) -> Item:
+    return Item(
+        id=identity,
+        benchmark=benchmark,
+        load_images=lambda: [_open(job.images, name) for name in line.images],
+        question=line.question,
+        choices=line.choices,
+        answer=line.ground_truth,
+        category=line.category,
+        group=line.group,
+        boxes=line.boxes,
+    )
+
+
+def _open(folder: Path, name: str) -> Image.Image:
+    """An image below the folder, by file name or, as our own traces name them, by hash.
+
+    Raises:
+        ValueError: when it is not there, or not below the folder.
+    """
+    root = folder.resolve()
+    paths = [(root / file).resolve() for file in (name, f"{name}.png")]
+    found = next((path for path in paths if path.is_relative_to(root) and path.is_file()), None)
+    if found is None:
+        raise ValueError(f"{name!r} is not in {folder}")
+    with Image.open(found) as image:
+        return image.convert("RGB")

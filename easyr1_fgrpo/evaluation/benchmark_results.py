@@ -1,0 +1,212 @@
+"""What `fgrpo evaluate` and `fgrpo audit` measure: a result per model and benchmark, all of them in `results.json`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from easyr1_fgrpo.evaluation.benchmarks import ItemMeta
+from easyr1_fgrpo.evaluation.judge_validation.agreement import cohen_kappa, confusion_by_record, estimate
+from easyr1_fgrpo.evaluation.metrics import measure
+from easyr1_fgrpo.evaluation.results import Estimate, Outcome
+
+RESULTS = "results.json"
+
+Aggregate = Callable[[Mapping[str, float], Sequence[ItemMeta]], dict[str, float]]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Meta(_Record):
+    """What an aggregation needs to know about an item; see `benchmarks.ItemMeta`."""
+
+    id: str
+    category: str
+    group: str
+
+
+class RejectRecord(_Record):
+    """A row of the source that is no item (`stage` "load"), or an item without a scored answer ("answer"), and why."""
+
+    model: str
+    benchmark: str
+    row: str
+    stage: str
+    reason: str
+
+
+class Totals(_Record):
+    """Where every row went: rows = rejected_rows + items; items = rejected_items + scored; scored = the last three.
+
+    Attributes:
+        rows: of the source.
+        rejected_rows: that are no items.
+        items: that were asked.
+        rejected_items: without an answer that could be scored.
+        scored: with an outcome.
+        judged, unparsable, unjudged: of these, with a consistency verdict, without trace or answer, without a verdict.
+        expected: items of the published benchmark; None where that is not fixed.
+    """
+
+    rows: int
+    rejected_rows: int
+    items: int
+    rejected_items: int
+    scored: int
+    judged: int
+    unparsable: int
+    unjudged: int
+    expected: int | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row is accounted for."""
+        return (
+            self.rows == self.rejected_rows + self.items
+            and self.items == self.rejected_items + self.scored
+            and self.scored == self.judged + self.unparsable + self.unjudged
+        )
+
+    def __str__(self) -> str:
+        parts = (
+            f"{self.rows} rows = {self.items} items + {self.rejected_rows} rejected; "
+            f"{self.items} items = {self.scored} scored + {self.rejected_items} rejected; "
+            f"{self.scored} scored = {self.judged} judged + {self.unparsable} unparsable + {self.unjudged} unjudged"
+        )
+        return parts if self.expected in (None, self.rows) else f"{parts}; the published benchmark has {self.expected}"
+
+
+class ScorerAgreement(_Record):
+    """Answer match by rule beside the LLM scorer's.
+
+    Attributes:
+        right_by_rule_only, right_by_scorer_only: disagreements.
+        kappa: Cohen's, over the answers with a scorer's word.
+        unscored: answers without one.
+    """
+
+    right_by_rule_only: int
+    right_by_scorer_only: int
+    kappa: Estimate
+    unscored: int
+
+
+class BenchmarkResult(_Record):
+    """A model on a benchmark.
+
+    Attributes:
+        model, style: who was asked, and how.
+        benchmark, task: registry name, and lmms-eval's name.
+        totals: see `Totals`.
+        metrics: see `metrics.measure`; accuracy in it is the plain share of right answers.
+        aggregations: "rule" and "scorer", each with the benchmark's named aggregations of accuracy.
+        agreement: None when no scorer was asked.
+        outcomes: one per scored item, in the benchmark's order.
+    """
+
+    model: str
+    style: str
+    benchmark: str
+    task: str
+    totals: Totals
+    metrics: dict[str, Estimate]
+    aggregations: dict[str, dict[str, float]]
+    agreement: ScorerAgreement | None
+    outcomes: tuple[Outcome, ...]
+
+
+class Evaluation(_Record):
+    """Everything measured in one folder.
+
+    Attributes:
+        settings: what the results depend on, as far as it is not secret.
+        results: by model, then benchmark, in the order of the command line.
+    """
+
+    settings: dict[str, Any] = Field(default_factory=dict)
+    results: tuple[BenchmarkResult, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """Names in order."""
+        return list(dict.fromkeys(result.model for result in self.results))
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Names in order."""
+        return list(dict.fromkeys(result.benchmark for result in self.results))
+
+    def of(self, model: str, benchmark: str) -> BenchmarkResult | None:
+        """One result; None where that model was not measured on it."""
+        found = (item for item in self.results if (item.model, item.benchmark) == (model, benchmark))
+        return next(found, None)
+
+    def save(self, out: Path) -> None:
+        """Write `results.json`, whole or not at all."""
+        write_whole(out / RESULTS, self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Evaluation:
+        """Read `results.json`, or the one in a folder.
+
+        Raises:
+            ValueError: when it is none.
+            OSError: when it cannot be read.
+        """
+        path = path / RESULTS if path.is_dir() else path
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{path} is no evaluation: {error.error_count()} fields do not fit") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def scorer_agreement(outcomes: Iterable[Outcome], seed: int = 0) -> ScorerAgreement:
+    """Compare the two ways of matching answers; a bootstrap over answers gives kappa's interval."""
+    outcomes = list(outcomes)
+    pairs = [(item.accurate, item.accurate_by_scorer) for item in outcomes if item.accurate_by_scorer is not None]
+    counts = confusion_by_record(((n, int(rule), int(scorer)) for n, (rule, scorer) in enumerate(pairs)), 2)
+    total = counts.sum(axis=0, dtype=np.int64)
+    return ScorerAgreement(
+        right_by_rule_only=int(total[1, 0]),
+        right_by_scorer_only=int(total[0, 1]),
+        kappa=estimate(counts, cohen_kappa, seed),
+        unscored=len(outcomes) - len(pairs),
+    )
+
+
+def summarise(
+    outcomes: Sequence[Outcome], items: Sequence[Meta], aggregate: Aggregate, *, scorer: bool, seed: int = 0
+) -> dict[str, Any]:
+    """The measured fields of a `BenchmarkResult`.
+
+    Args:
+        outcomes: of the scored items.
+        items: all that were asked.
+        aggregate: the benchmark's.
+        scorer: whether a scorer was asked.
+        seed: of the bootstraps.
+    """
+    right = {"rule": {item.item: float(item.accurate) for item in outcomes}}
+    if scorer:
+        words = ((item.item, item.accurate_by_scorer) for item in outcomes)
+        right["scorer"] = {item: float(word) for item, word in words if word is not None}
+    return {
+        "metrics": measure(outcomes, seed),
+        "aggregations": {way: aggregate(correct, items) for way, correct in right.items()},
+        "agreement": scorer_agreement(outcomes, seed) if scorer else None,
+        "outcomes": tuple(outcomes),
+    }

@@ -1,0 +1,123 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from easyr1_fgrpo.evaluation.audit import Audit, audit
+from easyr1_fgrpo.evaluation.bare import ALL_STYLES
+from easyr1_fgrpo.judges.protocol import Question
+from easyr1_fgrpo.traces import read_traces
+
+from .judge_traces import RecordingJudge, write_run
+from .judges import TextJudge
+from .made_items import UNJUDGED, judged_by, picture, response
+
+
+@pytest.fixture
+def job(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    picture(3).save(tmp_path / "pictures" / "a.png")
+    picture(4).save(tmp_path / "outside.png")
+    return Audit(tmp_path / "traces.jsonl", "theirs", ALL_STYLES["ours"], tmp_path / "pictures", tmp_path / "out")
+
+
+def line(**changes):
+    values = {"question": "Left?", "response": response(), "ground_truth": "left", "images": ["a.png"]}
+    return {name: value for name, value in (values | changes).items() if value is not ...}
+
+
+def write(job, *values):
+    job.traces.write_text("".join((v if isinstance(v, str) else json.dumps(v)) + "\n" for v in values))
+
+
+async def test_bad_lines_are_named_and_the_rest_is_scored(job):
+    write(
+        job,
+        line(id="good"),
+        "{torn",
+        "[]",
+        line(question=...),
+        line(ground_truth=" "),
+        line(images=[]),
+        line(images=["absent.png"]),
+        line(images=["../outside.png"]),
+        line(choices=["up", "down"]),
+        line(response=""),
+        line(response=7),
+        line(boxes=[[1, 2]]),
+    )
+    evaluation, rejects = await audit(job, UNJUDGED)
+    reasons = {reject.row: reject.reason for reject in rejects}
+    assert [o.item for o in evaluation.results[0].outcomes] == ["good", "line 11"]
+    said = {
+        "line 2": "no JSON object",
+        "line 3": "it is no object",
+        "line 4": "no field question: name yours by --field question=THEIRS",
+        "line 5": "ground_truth: is blank",
+        "line 6": "no image",
+        "line 7": "'absent.png' is not in",
+        "line 8": "'../outside.png' is not in",
+        "line 9": "none of the choices",
+        "line 10": "empty response",
+        "line 12": "boxes",
+    }
+    assert reasons.keys() == said.keys()
+    assert all(part in reasons[row] for row, part in said.items())
+    assert evaluation.results[0].totals.rows == 12
+    assert len((job.out / "rejects.jsonl").read_text().splitlines()) == 10
+
+
+async def test_fields_of_any_name_and_depth(job):
+    write(job, {"in": {"q": "Left?", "img": "a.png"}, "out": response(), "gold": "left", "where": "b-1"})
+    names = {"question": "in.q", "images": "in.img", "response": "out", "ground_truth": "gold", "benchmark": "where"}
+    evaluation, rejects = await audit(replace(job, names=names), judged_by(TextJudge()))
+    assert not rejects
+    (result,) = evaluation.results
+    assert (result.benchmark, result.metrics["accuracy"].value) == ("b-1", 1.0)
+    assert result.metrics["inconsistency"].n == 1
+
+
+async def test_benchmarks_are_told_apart(job):
+    write(job, line(benchmark="x", id="1"), line(id="2"), line(benchmark="y", id="1"), "no line")
+    evaluation, rejects = await audit(job, UNJUDGED)
+    items = {result.benchmark: [o.item for o in result.outcomes] for result in evaluation.results}
+    assert items == {"x": ["1", "2"], "y": ["1"]}
+    assert [(reject.benchmark, reject.row) for reject in rejects] == [("x", "line 4")]
+
+
+def test_our_own_traces_are_judged_as_training_judged_them(tmp_path):
+    traces, _ = write_run(tmp_path / "run", 12)
+    judge = RecordingJudge()
+    job = Audit(traces, "ours", ALL_STYLES["ours"], tmp_path / "run" / "images", tmp_path / "out", {"id": "index"})
+    evaluation, rejects = asyncio.run(audit(job, judged_by(judge)))
+    assert not rejects
+    records, _ = read_traces([traces])
+    (result,) = evaluation.results
+    assert [o.accurate for o in result.outcomes] == [r.signals["accuracy"].value == 1.0 for r in records]
+    asked = {(r.kind, r.question, r.context, r.claim, r.answer) for r in judge.requests}
+    claims = sum(not s.trivial for r in records for s in r.sentences)
+    assert len(judge.requests) == claims + len(records)
+    for record in records:
+        question = f"{record.question}\nA. {record.choices[0]}\nB. {record.choices[1]}"
+        assert (Question.CONSISTENCY, question, record.trace, "", record.answer) in asked
+
+
+async def test_the_same_audit_again_asks_nobody(job):
+    write(job, line(id="1"), line(id="2"))
+    first = await audit(job, judged_by(RecordingJudge()))
+    judge = RecordingJudge()
+    assert await audit(job, judged_by(judge)) == first
+    assert not judge.requests
+    write(job, line(id="1"), line(id="2", response=response("right")))
+    await audit(job, judged_by(judge))
+    assert {request.answer for request in judge.requests if request.answer} == {"right"}
+
+
+async def test_an_empty_file_is_an_error(job):
+    write(job)
+    with pytest.raises(ValueError, match=r"traces\.jsonl: no traces in it"):
+        await audit(job, UNJUDGED)
+    write(job, line(benchmark="../up"))
+    with pytest.raises(ValueError, match=r"benchmark '\.\./up'"):
+        await audit(job, UNJUDGED)
