@@ -56,7 +56,7 @@ install_pinned() {
   python=$(find_python) || return 1
   echo "== installing what $constraints pins into .venv"
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet "$(grep '^uv==' recipes/setup/constraints-cpu.txt)"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^uv==' recipes/setup/constraints-cpu.txt)"
   uv_install --requirement "$constraints" || return 1
   .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . || return 1
   .venv/bin/uv pip check --quiet --python .venv/bin/python || return 1
