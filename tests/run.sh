@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
-export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 prepare_environment data dev
 # The warm start's LLaMA-Factory recipe is checked against its argument classes; nothing of it is run here.
 [ -d .venv/llamafactory/llamafactory-0.9.5.dist-info ] ||
@@ -12,4 +12,5 @@ ruff check .
 ruff format --check .
 mypy
 shellcheck --shell=bash --external-sources --exclude=SC2119,SC2120 recipes/*.sh recipes/*/*.sh tests/*.sh tests/*/*.sh
-python -m pytest "$@"
+# Two at a time: tests wait for processes more than they compute. A group (xdist_group) stays together, one cluster for all.
+python -m pytest --numprocesses=2 --dist=loadgroup "$@"

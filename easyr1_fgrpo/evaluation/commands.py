@@ -93,16 +93,16 @@ def audit(
     """
     from easyr1_fgrpo.evaluation.audit import FIELDS, Audit
     from easyr1_fgrpo.evaluation.audit import audit as run
-    from easyr1_fgrpo.evaluation.bare import ALL_STYLES
     from easyr1_fgrpo.evaluation.judges import read_judges
     from easyr1_fgrpo.evaluation.models import NAME, parse_address
+    from easyr1_fgrpo.evaluation.styles import STYLES
 
     try:
         names = dict(text.partition("=")[::2] for text in field or [])
         if wrong := [ours for ours, theirs in names.items() if ours not in FIELDS or not theirs]:
             raise ValueError(f"--field {wrong[0]}: write OURS=THEIRS, ours are {', '.join(FIELDS)}")
-        if style not in ALL_STYLES:
-            raise ValueError(f"--style {style}: known are {', '.join(ALL_STYLES)}")
+        if style not in STYLES:
+            raise ValueError(f"--style {style}: known are {', '.join(STYLES)}")
         if not NAME.fullmatch(name or traces.stem):
             raise ValueError(f"--name {name or traces.stem!r}: use letters, digits and . _ + - only")
         if not traces.is_file():
@@ -112,7 +112,7 @@ def audit(
         job = Audit(
             traces=traces,
             name=name or traces.stem,
-            style=ALL_STYLES[style],
+            style=STYLES[style],
             images=images,
             out=out,
             names=names,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
 from easyr1_fgrpo.evaluation.checkpoints import checkpoint_problems
 from easyr1_fgrpo.evaluation.client import Address
-from easyr1_fgrpo.evaluation.styles import Style
+from easyr1_fgrpo.evaluation.styles import STYLES, Style
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 DEFAULT_STYLE = "ours"
@@ -64,19 +63,19 @@ def _parse(text: str) -> ModelSpec:
     if not NAME.fullmatch(name) or not place:
         raise ValueError(f"--model {text}: write NAME=URL or NAME=FOLDER, the name of letters, digits and . _ + -")
     urls, options, words = _sorted(place)
-    folders = [word for word in words if word not in ALL_STYLES]
-    styles = [word for word in words if word in ALL_STYLES]
+    folders = [word for word in words if word not in STYLES]
+    styles = [word for word in words if word in STYLES]
     if len(styles) > 1 or len(folders) > 1 or bool(urls) == bool(folders):
         raise ValueError(
-            f"--model {text}: name URLs or one checkpoint folder, and at most one style of {', '.join(ALL_STYLES)}"
+            f"--model {text}: name URLs or one checkpoint folder, and at most one style of {', '.join(STYLES)}"
         )
-    style = ALL_STYLES[styles[0] if styles else DEFAULT_STYLE]
+    style = STYLES[styles[0] if styles else DEFAULT_STYLE]
     if urls:
         return ModelSpec(name, style, Address(tuple(urls), options.get("key", ""), options.get("served", "")), None)
     if options:
         raise ValueError(f"--model {text}: {min(options)}= is for a URL")
     if problems := checkpoint_problems(Path(folders[0])):
-        raise ValueError(f"--model {text}: {problems[0]}; styles are {', '.join(ALL_STYLES)}")
+        raise ValueError(f"--model {text}: {problems[0]}; styles are {', '.join(STYLES)}")
     return ModelSpec(name, style, None, Path(folders[0]))
 
 

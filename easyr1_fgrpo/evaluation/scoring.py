@@ -12,13 +12,10 @@ from easyr1_fgrpo.evaluation.benchmarks import Item
 from easyr1_fgrpo.evaluation.pictures import Picture
 from easyr1_fgrpo.evaluation.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.styles import Style
-from easyr1_fgrpo.judges.boxes import to_pixels
+from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.protocol import Judge, Question
-from easyr1_fgrpo.rewards import Box, ParsedResponse, Sample, parse_response, score_rollout
+from easyr1_fgrpo.rewards import Box, ParsedResponse, Sample, score_rollout
 from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord
-
-OUR_GRAMMAR = ("ours", "bare")
-"""Styles that answer in the grammar of `rewards.response`."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +87,10 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
 
 def read(response: str, style: Style, pictures: Sequence[Picture]) -> ParsedResponse:
     """A response's parts, boxes in pixels of the (first) image as it was sent."""
-    if style.name in OUR_GRAMMAR:
-        # Malformed boxes count in N of FGRPO Eq. 1; a style's reading leaves them out.
-        parsed = parse_response(response)
-        boxes, n_boxes = parsed.boxes, parsed.n_boxes
-        return ParsedResponse(parsed.well_formed, parsed.trace, parsed.answer, _pixels(boxes, style, pictures), n_boxes)
-    parts = style.parse(response)
-    boxes = _pixels(parts.boxes, style, pictures)
-    return ParsedResponse(parts.format_ok, parts.trace, parts.answer, boxes, len(boxes))
-
-
-def _pixels(boxes: Sequence[Box], style: Style, pictures: Sequence[Picture]) -> tuple[Box, ...]:
-    if style.coordinates == "thousand" and pictures:
-        return tuple(to_pixels(box, pictures[0].image.size) for box in boxes)
-    return tuple(boxes)
+    thousandths = style.coordinates == "thousand" and pictures
+    parts = style.parse(pixel_boxes(response, pictures[0].image.size) if thousandths else response)
+    n_boxes = len(parts.boxes) if parts.n_boxes is None else parts.n_boxes
+    return ParsedResponse(parts.format_ok, parts.trace, parts.answer, parts.boxes, n_boxes)
 
 
 def _sample(subject: Subject, pictures: Sequence[Picture]) -> Sample:

@@ -15,12 +15,12 @@ from PIL import Image
 
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.asking import Answer, AnswerLog, Asking, ask, check
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
 from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
 from easyr1_fgrpo.evaluation.benchmarks import Item
 from easyr1_fgrpo.evaluation.client import Address, ModelClient
 from easyr1_fgrpo.evaluation.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 
 SAMPLES = int(os.environ.get("FGRPO_EVALUATION_SAMPLES", "640"))
@@ -62,7 +62,7 @@ def connected(url):
 async def evaluate(out, n, model_url, scorer_url):
     """Generate, parse, score; without `model_url` the answers are there already."""
     scoring = Scoring(dict.fromkeys(Question, InstantJudge()), {}, RewardSettings(judge_scope="all"))
-    asking = Asking("a-model", "x", ALL_STYLES["ours"], {"temperature": 0.0, "max_tokens": 64})
+    asking = Asking("a-model", "x", STYLES["ours"], {"temperature": 0.0, "max_tokens": 64})
     async with connected(model_url) as model, connected(scorer_url) as scorer:
         log = AnswerLog(out / "answers.jsonl")
 
@@ -119,7 +119,7 @@ def test_memory_does_not_grow_with_the_images(benchmark, folders):
     def peak(n):
         made = (replace(item, load_images=lambda: [large()]) for item in rows(n))
         scoring = Scoring(dict.fromkeys(Question, InstantJudge()), {}, RewardSettings(judge_scope="all"))
-        task = Task("m", ALL_STYLES["ours"], "made", made, lambda item: item.id, respond)
+        task = Task("m", STYLES["ours"], "made", made, lambda item: item.id, respond)
         tracemalloc.start()
         asyncio.run(run_items(task, scoring, folders(), 4))
         _, most = tracemalloc.get_traced_memory()

@@ -1,7 +1,8 @@
-"""Our own style: the instruction of `easyr1_fgrpo.task_prompt`, answered in think, bbox and answer tags."""
+"""Our own styles: think, bbox and answer tags, with the instruction of `easyr1_fgrpo.task_prompt` or without."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
@@ -12,13 +13,14 @@ from easyr1_fgrpo.rows import IMAGE_MARK
 from easyr1_fgrpo.task_prompt import prompt_messages
 
 
+@dataclass(frozen=True)
 class Ours:
-    """The grammar is that of training; the last closed answer counts."""
+    """The grammar is that of training; the last closed answer counts. Qwen3-VL writes thousandths."""
 
-    name = "ours"
-    prefill = ""
+    name: str = "ours"
     coordinates: Coordinates = "pixels"
-    pixels = None
+    prefill: str = ""
+    pixels: None = None
 
     def messages(self, item: Item, n_images: int) -> list[dict[str, Any]]:
         """The messages a policy is trained with, image marks turned into image parts."""
@@ -29,4 +31,12 @@ class Ours:
     def parse(self, response: str) -> Parsed:
         """See `easyr1_fgrpo.rewards.response`."""
         parsed = parse_response(response)
-        return Parsed(parsed.trace, parsed.answer, boxes=parsed.boxes, format_ok=parsed.well_formed)
+        return Parsed(parsed.trace, parsed.answer, parsed.boxes, format_ok=parsed.well_formed, n_boxes=parsed.n_boxes)
+
+
+class Bare(Ours):
+    """The images and the question, without options, instruction or system turn, as the miniature is trained."""
+
+    def messages(self, item: Item, n_images: int) -> list[dict[str, Any]]:
+        """One user turn."""
+        return [user_turn(n_images, item.question)]

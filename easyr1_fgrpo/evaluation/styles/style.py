@@ -24,6 +24,7 @@ class Parsed:
         boxes: xyxy, in the style's coordinates, in the order of the trace.
         points: (x, y), in the style's coordinates, in the order of the trace.
         format_ok: the response is exactly what the style asks for.
+        n_boxes: boxes with malformed ones counted, N of FGRPO Eq. 1; None where a style counts only `boxes`.
     """
 
     trace: str | None
@@ -31,6 +32,7 @@ class Parsed:
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
     format_ok: bool = False
+    n_boxes: int | None = None
 
 
 class Style(Protocol):

@@ -3,14 +3,14 @@
 from PIL import Image
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
 from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
 from easyr1_fgrpo.evaluation.benchmarks import Item
 from easyr1_fgrpo.evaluation.judges import NoJudge
 from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Question
 
-STYLE = ALL_STYLES["bare"]
+STYLE = STYLES["bare"]
 UNJUDGED = Scoring(dict.fromkeys(Question, NoJudge()), {}, RewardSettings(judge_scope="all"))
 
 

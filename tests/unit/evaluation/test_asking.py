@@ -4,12 +4,12 @@ from dataclasses import replace
 import pytest
 
 from easyr1_fgrpo.evaluation.asking import MAX_CHARACTERS, Answer, AnswerLog, Asking, Rejected, check
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
 from easyr1_fgrpo.evaluation.pictures import prepare
+from easyr1_fgrpo.evaluation.styles import STYLES
 
 from .made_items import item, picture
 
-ASKING = Asking("served", "identity", ALL_STYLES["ours"], {"temperature": 0.0, "max_tokens": 9})
+ASKING = Asking("served", "identity", STYLES["ours"], {"temperature": 0.0, "max_tokens": 9})
 ANSWERS = {
     "a": Answer("yes", True, 3),
     "b": Answer("two\nlines \ud83d and a lone surrogate", False, 0),
@@ -19,7 +19,7 @@ ANSWERS = {
 
 def body(style, images=2):
     pictures = prepare([picture(n) for n in range(images)], None, fit=True)
-    asking = replace(ASKING, style=ALL_STYLES[style])
+    asking = replace(ASKING, style=STYLES[style])
     return json.loads(asking.body(item(1), pictures)), pictures
 
 
@@ -35,11 +35,11 @@ def test_a_request_holds_the_question_its_images_in_order_and_the_limits():
 
 def test_a_prefilled_turn_is_gone_on_with():
     sent, _ = body("treevgr", 1)
-    assert sent["messages"][-1] == {"role": "assistant", "content": ALL_STYLES["treevgr"].prefill}
+    assert sent["messages"][-1] == {"role": "assistant", "content": STYLES["treevgr"].prefill}
     assert (sent["add_generation_prompt"], sent["continue_final_message"]) == (False, True)
 
 
-@pytest.mark.parametrize("style", ALL_STYLES)
+@pytest.mark.parametrize("style", STYLES)
 def test_every_style_can_be_sent(style):
     sent, _ = body(style, 3)
     assert json.dumps(sent).count("data:image/png") == 3
@@ -50,7 +50,7 @@ def test_the_key_names_everything_an_answer_depends_on():
     same = {ASKING.key(item(1)), replace(ASKING, served="other name").key(item(1))}
     others = {
         replace(ASKING, identity="x").key(item(1)),
-        replace(ASKING, style=ALL_STYLES["cot"]).key(item(1)),
+        replace(ASKING, style=STYLES["cot"]).key(item(1)),
         replace(ASKING, parameters={"temperature": 0.5}).key(item(1)),
         ASKING.key(item(2)),
         ASKING.key(item(1, question="Another?")),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from easyr1_fgrpo.evaluation.audit import Audit, audit
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
+from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.traces import read_traces
 
@@ -19,7 +19,7 @@ def job(tmp_path):
     (tmp_path / "pictures").mkdir()
     picture(3).save(tmp_path / "pictures" / "a.png")
     picture(4).save(tmp_path / "outside.png")
-    return Audit(tmp_path / "traces.jsonl", "theirs", ALL_STYLES["ours"], tmp_path / "pictures", tmp_path / "out")
+    return Audit(tmp_path / "traces.jsonl", "theirs", STYLES["ours"], tmp_path / "pictures", tmp_path / "out")
 
 
 def line(**changes):
@@ -89,7 +89,7 @@ async def test_benchmarks_are_told_apart(job):
 def test_our_own_traces_are_judged_as_training_judged_them(tmp_path):
     traces, _ = write_run(tmp_path / "run", 12)
     judge = RecordingJudge()
-    job = Audit(traces, "ours", ALL_STYLES["ours"], tmp_path / "run" / "images", tmp_path / "out", {"id": "index"})
+    job = Audit(traces, "ours", STYLES["ours"], tmp_path / "run" / "images", tmp_path / "out", {"id": "index"})
     evaluation, rejects = asyncio.run(audit(job, judged_by(judge)))
     assert not rejects
     records, _ = read_traces([traces])

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import binom
 
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
 from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, Meta, RejectRecord, Totals, scorer_agreement
 from easyr1_fgrpo.evaluation.benchmark_run import Tally
 from easyr1_fgrpo.evaluation.benchmark_tables import accuracy_table, comparison_table, quality_table, save, tables
@@ -18,6 +17,7 @@ from easyr1_fgrpo.evaluation.grid import Grid, latex_text
 from easyr1_fgrpo.evaluation.lm_eval import lm_eval_layout
 from easyr1_fgrpo.evaluation.models import ModelSpec
 from easyr1_fgrpo.evaluation.results import Estimate
+from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Label
 
 from .test_metrics import item
@@ -33,7 +33,7 @@ def result(model, outcomes, benchmark="made", scorer=False, rejects=()):
     metas = [Meta(id=each.item, category="", group="") for each in outcomes]
     metas += [Meta(id=reject.row, category="", group="") for reject in rejects if reject.stage == "answer"]
     tally = Tally(metas, dict(enumerate(outcomes)), list(rejects))
-    return result_of(ModelSpec(model, ALL_STYLES["ours"], None, None), benchmark, tally, scorer=scorer)
+    return result_of(ModelSpec(model, STYLES["ours"], None, None), benchmark, tally, scorer=scorer)
 
 
 def rights(model, bits, benchmark="made", **values):
@@ -60,7 +60,7 @@ def test_totals_add_up():
 def test_a_lost_item_is_no_result():
     tally = Tally([Meta(id="a", category="", group="")], {}, [])
     with pytest.raises(RuntimeError, match="not accounted for"):
-        result_of(ModelSpec("m", ALL_STYLES["ours"], None, None), "made", tally, scorer=False)
+        result_of(ModelSpec("m", STYLES["ours"], None, None), "made", tally, scorer=False)
 
 
 def test_rule_and_scorer_side_by_side():
@@ -79,7 +79,7 @@ def test_rule_and_scorer_side_by_side():
 def test_the_benchmarks_own_aggregations_are_used():
     outcomes = [outcome(n, n < 3, benchmark="mmvp", group=f"pair {n // 2}") for n in range(4)]
     tally = Tally([Meta(id=o.item, category="", group=o.group) for o in outcomes], dict(enumerate(outcomes)), [])
-    measured = result_of(ModelSpec("m", ALL_STYLES["ours"], None, None), "mmvp", tally, scorer=False)
+    measured = result_of(ModelSpec("m", STYLES["ours"], None, None), "mmvp", tally, scorer=False)
     assert measured.aggregations["rule"] == {"authors": 1 / 2, "paper": 3 / 4}
     assert measured.task == "mmvp"
     assert measured.totals.expected == 300
@@ -166,7 +166,7 @@ def test_accuracy_like_table_1():
 def test_the_authors_aggregation_has_a_row_where_it_differs():
     outcomes = [outcome(n, n < 3, benchmark="mmvp", group=f"pair {n // 2}") for n in range(4)]
     tally = Tally([Meta(id=o.item, category="", group=o.group) for o in outcomes], dict(enumerate(outcomes)), [])
-    mmvp = result_of(ModelSpec("m", ALL_STYLES["ours"], None, None), "mmvp", tally, scorer=False)
+    mmvp = result_of(ModelSpec("m", STYLES["ours"], None, None), "mmvp", tally, scorer=False)
     paper, authors = accuracy_table(Evaluation(settings=SETTINGS, results=(mmvp,))).rows
     assert (paper[2], paper[3].value) == ("paper", 3 / 4)
     assert (authors[2], authors[3]) == ("authors", Estimate(value=1 / 2, low=None, high=None, n=4))
@@ -232,7 +232,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 def test_the_lm_eval_layout():
     outcomes = [outcome(n, n < 3, benchmark="mmvp", group=str(n // 2), consistency=None) for n in range(4)]
     tally = Tally([Meta(id=o.item, category="", group=o.group) for o in outcomes], dict(enumerate(outcomes)), [])
-    measured = result_of(ModelSpec("m", ALL_STYLES["ours"], None, None), "mmvp", tally, scorer=False)
+    measured = result_of(ModelSpec("m", STYLES["ours"], None, None), "mmvp", tally, scorer=False)
     layout = json.loads(json.dumps(lm_eval_layout([measured], SETTINGS)))
     task = measured.task
     assert layout["results"][task]["acc,none"] == 0.75

@@ -9,8 +9,8 @@ import pytest
 
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.audit import Audit, audit
-from easyr1_fgrpo.evaluation.bare import ALL_STYLES
 from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.miniature import language
 from easyr1_fgrpo.miniature.oracle import OracleJudge
@@ -73,7 +73,7 @@ def test_reported_rates_are_exact(tmp_path, seed):
         "choices": "options",
         "images": "picture",
     }
-    job = Audit(tmp_path / "theirs.jsonl", "theirs", ALL_STYLES["ours"], tmp_path / "pictures", tmp_path / "out", names)
+    job = Audit(tmp_path / "theirs.jsonl", "theirs", STYLES["ours"], tmp_path / "pictures", tmp_path / "out", names)
     scoring = Scoring(oracle, {"judge": "oracle"}, RewardSettings(judge_scope="all"))
     evaluation, rejects = asyncio.run(audit(job, scoring))
 

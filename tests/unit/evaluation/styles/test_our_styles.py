@@ -8,14 +8,18 @@ from easyr1_fgrpo.evaluation.styles import STYLES, Parsed
     [
         (
             "<think>It <bbox>[1,2,3,4]</bbox> is left.</think><answer>left</answer>",
-            Parsed("It <bbox>[1,2,3,4]</bbox> is left.", "left", boxes=((1, 2, 3, 4),), format_ok=True),
+            Parsed("It <bbox>[1,2,3,4]</bbox> is left.", "left", ((1, 2, 3, 4),), format_ok=True, n_boxes=1),
         ),
-        ("<think>a</think><answer>b</answer><answer>c</answer>", Parsed("a", "c")),
-        ("left", Parsed(None, None)),
+        (
+            "<think>a<bbox>?</bbox></think><answer>b</answer><answer>c</answer>",
+            Parsed("a<bbox>?</bbox>", "c", n_boxes=1),
+        ),
+        ("left", Parsed(None, None, n_boxes=0)),
     ],
 )
 def test_ours_is_the_grammar_of_training(response, parsed):
-    assert STYLES["ours"].parse(response) == parsed
+    for style in ("ours", "ours_thousand", "bare"):
+        assert STYLES[style].parse(response) == parsed
 
 
 @pytest.mark.parametrize(
