@@ -2,6 +2,9 @@
 
 import os
 import uuid
+from typing import Any
+
+import pytest
 
 # Ray clusters of the tests get a token of their own (left alone, Ray would write one into the user's home). Ray reads
 # the mode once, when it is imported, so this has to stand before any test module imports verl.
@@ -10,3 +13,19 @@ os.environ["RAY_AUTH_TOKEN"] = uuid.uuid4().hex
 
 # Before any test module imports verl, which resolves its platform once in a process.
 os.environ.setdefault("VERL_PLATFORM", "cpu")
+
+ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recipes.py")
+"""Files whose tests share stages and one whole run of the recipe."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
+    """With several test processes: a file's tests stay together, and so do the files that share one warm start."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "recipes" if file.endswith(ONE_WARM_START) else file
+
+    return ByFile(config, log)

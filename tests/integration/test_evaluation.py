@@ -27,7 +27,7 @@ from easyr1_fgrpo.rows import read_rows
 
 from .memorised import World, memorise
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.integration
 
 KINDS = {"warm_start": "warm", "grpo_t": "shortcut", "fgrpo": "faithful"}
 LENGTH = 48

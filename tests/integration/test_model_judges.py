@@ -13,7 +13,7 @@ from easyr1_fgrpo.traces import TraceRecord, read_traces
 
 from .recipe_runs import STEPS, TRAIN_ONLY, Runs, learning
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recipes")]
+pytestmark = pytest.mark.integration
 
 MODEL = "a-model"
 JUDGED = {"consistency": "consistency", "semantic_grounding": "grounding"}

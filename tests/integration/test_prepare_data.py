@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests/unit/data_prep"))
 from source_files import make_sources  # noqa: E402
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.integration
 
 SOURCES = ("sat", "vgr", "visual_cot", "treevgr")
 ROWS = 20

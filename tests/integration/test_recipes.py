@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from easyr1_fgrpo.traces import read_traces
@@ -15,7 +19,7 @@ from .ray_cluster import Cluster, ray_cluster
 from .recipe_runs import RUN_DEADLINE_S, STEPS, Runs
 from .recipes import ARMS, HERE, ROOT, digest, rl_recipes
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recipes")]
+pytestmark = pytest.mark.integration
 
 RECIPES = rl_recipes()
 OVERRIDDEN = [
@@ -106,7 +110,7 @@ def test_arm_fgrpo_has_run_already(runs: Runs, whole: str) -> None:
 @pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in ("fgrpo", "grpo_t")])
 def test_each_distinct_configuration_runs(runs: Runs, whole: str, cluster: Cluster, arm: str) -> None:
     """Two steps on the shared cluster. GRPO-T is run as a job below; the other recipes would repeat these runs."""
-    _two_steps(runs, cluster, arm)
+    _two_steps(runs, cluster, f"arm-{arm}", f"arm={arm}", *(OVERRIDDEN if arm == "consistency_only" else []))
     metrics = runs.metrics(f"arm-{arm}")
     assert sorted(metrics) == [1, 2]
     thresholds = {key.split("/")[1] for key in metrics[2] if key.startswith("fgrpo/") and key.endswith("/threshold")}
@@ -121,29 +125,58 @@ def test_each_distinct_configuration_runs(runs: Runs, whole: str, cluster: Clust
 
 def test_a_constraint_of_ones_own_trains(runs: Runs, whole: str, cluster: Cluster) -> None:
     """One Python function and six lines of YAML (recipes/examples)."""
-    _two_steps(runs, cluster, "length_budget", FGRPO_CONFIG_DIR="recipes/examples")
-    metrics = runs.metrics("arm-length_budget")
+    _two_steps(runs, cluster, "budget", "arm=length_budget", FGRPO_CONFIG_DIR="recipes/examples")
+    metrics = runs.metrics("budget")
     last = metrics[2]
     assert last["fgrpo/length_budget/threshold"] == 0.9
     assert 0.0 <= last["fgrpo/length_budget/score"] <= 1.0
     expected = metrics[1]["fgrpo/length_budget/multiplier"] + 0.05 * (0.9 - metrics[1]["fgrpo/length_budget/score"])
     assert last["fgrpo/length_budget/multiplier"] == pytest.approx(expected, abs=1e-12)
-    records, _ = read_traces((runs.folder / "arm-length_budget/traces").glob("train-*.jsonl"))
+    records, _ = read_traces((runs.folder / "budget/traces").glob("train-*.jsonl"))
     scores = [record.signals["length_budget"].value for record in records if record.step == 2]
     measured = [score for score in scores if score is not None]
     assert sum(measured) / len(measured) == pytest.approx(last["fgrpo/length_budget/score"])
 
 
-def _two_steps(runs: Runs, cluster: Cluster, arm: str, **environment: str) -> None:
+def test_the_miniature_trains_on_a_set_of_data_prep(runs: Runs, whole: str, cluster: Cluster, tmp_path: Path) -> None:
+    """Scenes in SAT's published format, normalised and mixed; the oracle knows them by their pictures."""
+    rows = pq.read_table(runs.folder / "stages/world/train.parquet").to_pylist()[:40]
+    sat = {
+        "image_bytes": [[image["bytes"] for image in row["images"]] for row in rows],
+        "question": [row["extra_info"]["question"] for row in rows],
+        "answers": [list(row["extra_info"]["choices"]) for row in rows],
+        "correct_answer": [row["reward_model"]["ground_truth"] for row in rows],
+        "question_type": ["miniature"] * len(rows),
+    }
+    pq.write_table(pa.table(sat), tmp_path / "SAT_train.parquet")
+    for stage in (
+        ["normalise", "sat", "--location", tmp_path / "SAT_train.parquet", "--out", tmp_path / "sat"],
+        ["mix", f"{tmp_path}/sat=32", "--val", "8", "--out", tmp_path / "rl"],
+        ["validate", tmp_path / "rl/train.parquet", tmp_path / "rl/val.parquet"],
+    ):
+        subprocess.run([sys.executable, "-m", "data_prep", *map(str, stage)], cwd=ROOT, check=True, timeout=120)
+    _two_steps(
+        runs, cluster, "made", f"data.train_files={tmp_path}/rl/train.parquet",
+        f"data.val_files={tmp_path}/rl/val.parquet", "data.max_prompt_length=256",
+    )  # fmt: skip
+    metrics = runs.metrics("made")
+    assert sorted(metrics) == [1, 2]
+    records, bad = read_traces((runs.folder / "made/traces").glob("train-*.jsonl"))
+    assert bad == 0
+    assert len(records) == 2 * 8 * 5
+    asked = {question for row in rows for question in [row["extra_info"]["question"]]}
+    assert {record.question for record in records} <= asked
+
+
+def _two_steps(runs: Runs, cluster: Cluster, name: str, *more: str, **environment: str) -> None:
     recipe, groups = next(iter(RECIPES.items()))
-    more = OVERRIDDEN if arm == "consistency_only" else []
     process = subprocess.run(
         ["bash", "tests/integration/train_only.sh", *groups, *HERE,
-         *runs.overrides(f"arm-{arm}", f"arm={arm}", "trainer.total_training_steps=2", *more)],
+         *runs.overrides(name, "trainer.total_training_steps=2", *more)],
         cwd=ROOT, env={**cluster.environment, **environment},
         text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
     )  # fmt: skip
-    log = runs.folder / f"arm-{arm}" / "train.log"
+    log = runs.folder / name / "train.log"
     tail = log.read_text()[-3000:] if log.exists() else ""
     assert process.returncode == 0, f"{recipe}: {process.stderr[-2000:]}\n{tail}"
 

@@ -17,7 +17,7 @@ from reward_servers.cluster import find, running
 from reward_servers.launch import launch
 from reward_servers.stop import stop
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
 CLASS = "scripted_judge:ScriptedJudge"

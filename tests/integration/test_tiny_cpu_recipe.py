@@ -19,7 +19,7 @@ from easyr1_fgrpo.traces import read_traces
 
 from .recipe_runs import STEPS, TRAIN_ONLY, Runs, learning
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("recipes")]
+pytestmark = pytest.mark.integration
 
 
 def test_trains_to_the_last_table(runs: Runs, whole: str) -> None:

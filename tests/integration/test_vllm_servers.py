@@ -22,7 +22,7 @@ from reward_servers.launch import launch
 from reward_servers.stop import stop
 from reward_servers.vllm_server import VllmServerActor
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("servers")]
+pytestmark = pytest.mark.integration
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake_vllm.py")]
 
