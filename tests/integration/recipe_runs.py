@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = "recipes/run_fgrpo_tiny_cpu.sh"
 TRAIN_ONLY = "tests/integration/train_only.sh"
 STEPS = 4
+SCENES = {"train": 64, "val": 16, "test": 32, "sft": 640}
 RUN_DEADLINE_S = 600
 LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
 MACHINE = ("actor/perf/", "timing", "perf/", "fgrpo/judges/")
@@ -29,7 +30,7 @@ class Runs:
         return [
             f"stages.dir={self.folder / 'stages'}",
             f"fgrpo.run_dir={self.folder / name}",
-            "stages.scenes={train: 64, val: 16, test: 32, sft: 640}",
+            *(f"stages.scenes.{split}={size}" for split, size in SCENES.items()),
             "stages.backbone_steps=60",
             "stages.warm_start_steps=10",
             "data.train_batch_size=8",

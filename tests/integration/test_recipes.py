@@ -189,7 +189,6 @@ def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluste
         "FGRPO_RUNS": str(runs.folder),
     }
     overrides = runs.overrides("job", "arm=grpo_t", "trainer.total_training_steps=2")
-    overrides = [override.replace(" ", "") for override in overrides]
     done = subprocess.run(
         ["bash", "recipes/ray/submit.sh", SEVEN_B, *HERE, *overrides],
         cwd=ROOT, env=environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
