@@ -1,7 +1,7 @@
 """`python -m easyr1_fgrpo.stages [overrides]`: what an RL run starts from: world and backbone (miniature), warm start.
 
 Takes the overrides of the run it prepares. A finished stage is kept: its folder appears under its final name in one
-step, so a folder that is there is whole. A run whose model is not the warm start's needs no stage.
+step, so a folder that is there is whole. A run that starts from another model than the warm start needs the data alone.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ def main(overrides: list[str]) -> int:
             print(f"error: {line}", file=sys.stderr)
         return 1
     stages = OmegaConf.to_container(config.stages, resolve=True)
-    if config.actor_rollout_ref.model.path != stages["warm_start"]:
-        print(f"warm start: none needed, the run starts from {config.actor_rollout_ref.model.path}")
-        return 0
+    model = config.actor_rollout_ref.model.path
     try:
-        prepare(stages, settings.images)
+        prepare_data(stages)
+        if model == stages["warm_start"]:
+            prepare_model(stages, settings.images)
+        else:
+            print(f"warm start: none needed, the run starts from {model}")
     except subprocess.CalledProcessError as error:
         print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
         return 1
@@ -56,21 +58,31 @@ def main(overrides: list[str]) -> int:
     return 0
 
 
-def prepare(stages: Any, images: ImageSettings) -> None:
-    """Run every stage whose result is missing.
+def prepare_data(stages: Any) -> None:
+    """Make the miniature's world if it is missing; without `world` among the stages, the data come from elsewhere.
 
     Args:
-        stages: the config key `stages`: where results go, and how each is made. Without `world`, the data are there;
-            without `backbone_steps`, the backbone is.
+        stages: the config key `stages`: where results go, and how each is made.
+
+    Raises:
+        subprocess.CalledProcessError: when the stage fails.
+    """
+    if "world" in stages:
+        sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
+        _stage("world", stages["world"], "build", ["--seed", str(stages["seed"]), *sizes])
+
+
+def prepare_model(stages: Any, images: ImageSettings) -> None:
+    """Make the backbone, where the config says how, and the warm start, if they are missing.
+
+    Args:
+        stages: the config key `stages`.
         images: the pixel budget of the run.
 
     Raises:
         subprocess.CalledProcessError: when a stage fails.
         FileNotFoundError: when the traces of the warm start are missing.
     """
-    if "world" in stages:
-        sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
-        _stage("world", stages["world"], "build", ["--seed", str(stages["seed"]), *sizes])
     if "backbone_steps" in stages:
         options = ["--seed", str(stages["seed"]), "--steps", str(stages["backbone_steps"])]
         _stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,8 +14,11 @@ from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeSer
 CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
 """Signals of ours that a constraint can be put on; `fgrpo.signals` adds others."""
 
-RESERVED = (*CONSTRAINABLE, "task", "format", "accuracy", "acc", "rollouts", "judges", "dual", "val")
-"""Names that a signal of one's own cannot have: they stand for something else in the metrics."""
+RESERVED = re.compile(
+    rf"{'|'.join(CONSTRAINABLE)}|task|format|accuracy|acc|rollouts|signals|judges|dual|val|truncated|response_boxes"
+    r"|(\w+_)?sentences|judge_\w*|\w+_(valid|reason)"
+)
+"""Names that a signal of one's own cannot have: they stand for something else among a rollout's numbers or metrics."""
 
 SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -138,7 +142,7 @@ class FgrpoConfig(Settings):
         if PurePath(self.run_dir).name in ("", ".."):
             raise ValueError(f"run_dir={self.run_dir!r}: the last part names the run, write one like runs/my-run")
         for name in self.signals:
-            if name in RESERVED:
+            if RESERVED.fullmatch(name):
                 raise ValueError(f"signals.{name}: this name is taken, choose another")
         allowed = (*CONSTRAINABLE, *self.signals)
         for key in self.constraints:

@@ -64,11 +64,14 @@ class Memory:
 def shape_of(config: Any) -> Shape | None:
     """The policy's shape: read off its checkpoint where that is here, else the config's `model_shape`.
 
+    A checkpoint says nothing of a low-rank adapter that is put on it: with one, the config speaks.
+
     Returns:
         None when neither says.
     """
-    folder = Path(str(config.actor_rollout_ref.model.path)).expanduser()
-    if (folder / "config.json").exists():
+    model = config.actor_rollout_ref.model
+    folder = Path(str(model.path)).expanduser()
+    if model.lora_rank == 0 and (folder / "config.json").exists():
         return _read_shape(folder, frozen=bool(config.actor_rollout_ref.actor.freeze_vision_tower))
     known = OmegaConf.select(config, "model_shape")
     return None if known is None else Shape(**known)

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.config.schema import RESERVED, RewardSettings
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 from easyr1_fgrpo.rewards import Reason, Sample, Signal, failed_numbers, score_rollout
 from easyr1_fgrpo.rewards.own_signal import load_signal, with_own_signals
@@ -83,3 +83,10 @@ def test_the_example_falls_from_its_budget_to_twice_it():
         response = f"<think>{' '.join(['word'] * words)}</think><answer>left</answer>"
         assert scored(length_budget, response).signals["own"].value == expected
     assert scored(length_budget, "left").signals["own"].reason is Reason.NOT_APPLICABLE
+
+
+def test_no_own_signal_can_take_the_place_of_another_number():
+    """A rollout's numbers are one flat dictionary; a signal named like a count would be overwritten by it."""
+    for name in failed_numbers(Reason.REWARD_FAILED):
+        assert RESERVED.fullmatch(name), name
+    assert not RESERVED.fullmatch("length_budget")

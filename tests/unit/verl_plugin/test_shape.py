@@ -123,3 +123,8 @@ def test_the_adapter_is_what_lora_trains():
     shape = shape_of(config)
     assert shape.parameters - shape.frozen == rank * layers * sum(map(sum, sides))
     assert shape.frozen == shape_of(load_config(["backbone=qwen2_5_vl_7b", "dataset=fgrpo"])).parameters
+
+
+def test_a_checkpoint_does_not_hide_the_adapter(checkpoint):
+    config = load_config(["backbone=qwen2_5_vl_7b_lora", "dataset=fgrpo", f"actor_rollout_ref.model.path={checkpoint}"])
+    assert shape_of(config) == Shape(**config.model_shape)

@@ -1,0 +1,70 @@
+"""Which stages a run needs, by what is there and what it starts from; the stages themselves run in integration/."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from easyr1_fgrpo import stages
+
+TINY = ["backbone=tiny", "dataset=miniature"]
+
+
+@pytest.fixture
+def called(monkeypatch, tmp_path):
+    """Commands that were run; each makes the folder that it was told to make."""
+    commands = []
+
+    def call(command, env=None):
+        commands.append(command)
+        folder = next((argument for flag, argument in pairwise(command) if flag == "--out"), None)
+        if folder:
+            Path(folder).mkdir(parents=True)
+            (Path(folder) / "sft_train.parquet").touch()
+        else:
+            training = next(a.partition("=")[2] for a in command if a.startswith("trainer.default_local_dir="))
+            (Path(training) / "global_step_1/huggingface").mkdir(parents=True)
+
+    monkeypatch.setattr(stages, "_call", call)
+    return commands
+
+
+def modules(commands):
+    return [command[2].rpartition(".")[2] for command in commands]
+
+
+def test_a_fresh_clone_makes_everything_once(called, tmp_path):
+    overrides = [*TINY, f"stages.dir={tmp_path}/s", "seed=3"]
+    assert stages.main(overrides) == 0
+    assert modules(called) == ["build", "backbone", "run"]
+    assert (tmp_path / "s/warm_start/image_budget.json").read_text() == '{"min_pixels": 3136, "max_pixels": 7056}\n'
+    assert not (tmp_path / "s/warm_start.training").exists()
+    assert stages.main(overrides) == 0
+    assert len(called) == 3
+
+
+def test_the_warm_start_sees_images_as_the_run_does(called, tmp_path):
+    stages.main([*TINY, f"stages.dir={tmp_path}/s", "fgrpo.images.max_pixels=9000"])
+    assert {"data.image_budget.min_pixels=3136", "data.image_budget.max_pixels=9000"} <= set(called[-1])
+    assert "--nproc-per-node=1" in called[-1]
+
+
+def test_another_model_needs_the_world_alone(called, tmp_path, capsys):
+    assert stages.main([*TINY, f"stages.dir={tmp_path}/s", "actor_rollout_ref.model.path=/elsewhere"]) == 0
+    assert modules(called) == ["build"]
+    assert "warm start: none needed, the run starts from /elsewhere" in capsys.readouterr().out
+
+
+def test_a_warm_start_without_traces_is_refused(called, tmp_path, capsys):
+    groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
+    assert stages.main([*groups, f"stages.sft_file={tmp_path}/none.parquet"]) == 1
+    assert called == []
+    assert f"error: stages.sft_file={tmp_path}/none.parquet: no such file" in capsys.readouterr().err
+
+
+def test_a_wrong_override_is_refused_first(called, tmp_path, capsys):
+    assert stages.main([*TINY, "fgrpo.dual.lr=-1"]) == 1
+    assert called == []
+    assert "fgrpo.dual.lr=-1" in capsys.readouterr().err
