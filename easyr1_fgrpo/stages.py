@@ -21,8 +21,8 @@ from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.verl_plugin.budget import BUDGET_FILE
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
-_THREADS = {"OMP_NUM_THREADS": "2"}
-"""For the tiny backbone, which trains alone on the machine; another number would give other rounding."""
+_THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+"""For the tiny backbone: another number gives other rounding; threads that spin in waiting crawl on a busy machine."""
 
 
 def main(overrides: list[str]) -> int:

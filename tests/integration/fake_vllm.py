@@ -6,9 +6,6 @@ import subprocess
 import sys
 import time
 
-import uvicorn
-from fastapi import FastAPI
-
 parser = argparse.ArgumentParser()
 parser.add_argument("model")
 parser.add_argument("--host", required=True)
@@ -25,6 +22,10 @@ worker = subprocess.Popen(["sleep", "600"])
 if given.dies_with:
     sys.exit(f"RuntimeError: {given.dies_with}")
 time.sleep(given.ready_after)
+
+# Only now: importing a web server takes seconds on a busy machine, and the tests read what is printed before.
+import uvicorn  # noqa: E402
+from fastapi import FastAPI  # noqa: E402
 
 app = FastAPI()
 

@@ -15,7 +15,7 @@ RECIPE = "recipes/run_fgrpo_tiny_cpu.sh"
 TRAIN_ONLY = "tests/integration/train_only.sh"
 STEPS = 4
 SCENES = {"train": 64, "val": 16, "test": 32, "sft": 640}
-RUN_DEADLINE_S = 600
+RUN_DEADLINE_S = 1500
 LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
 MACHINE = ("actor/perf/", "timing", "perf/", "fgrpo/judges/")
 
@@ -57,7 +57,8 @@ class Runs:
             output, _ = process.communicate(timeout=RUN_DEADLINE_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            raise
+            output, _ = process.communicate(timeout=60)
+            raise AssertionError(f"not done in {RUN_DEADLINE_S} s, so far:\n{output[-2000:]}") from None
         return output
 
     def run(self, name: str, *more: str, script: str = RECIPE) -> str:
