@@ -39,6 +39,7 @@ class Runs:
             "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=40",
             "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=40",
             "actor_rollout_ref.rollout.max_num_seqs=40",
+            "actor_rollout_ref.rollout.agent.num_workers=1",
             "fgrpo.dual.min_applicable=1",
             f"trainer.total_training_steps={STEPS}",
             "trainer.save_freq=2",

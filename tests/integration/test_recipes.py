@@ -123,23 +123,11 @@ def test_each_distinct_configuration_runs(runs: Runs, whole: str, cluster: Clust
         assert metrics[1]["fgrpo/dual/lambda_max"] == 2.0
 
 
-def test_a_constraint_of_ones_own_trains(runs: Runs, whole: str, cluster: Cluster) -> None:
-    """One Python function and six lines of YAML (recipes/examples)."""
-    _two_steps(runs, cluster, "budget", "arm=length_budget", FGRPO_CONFIG_DIR="recipes/examples")
-    metrics = runs.metrics("budget")
-    last = metrics[2]
-    assert last["fgrpo/length_budget/threshold"] == 0.9
-    assert 0.0 <= last["fgrpo/length_budget/score"] <= 1.0
-    expected = metrics[1]["fgrpo/length_budget/multiplier"] + 0.05 * (0.9 - metrics[1]["fgrpo/length_budget/score"])
-    assert last["fgrpo/length_budget/multiplier"] == pytest.approx(expected, abs=1e-12)
-    records, _ = read_traces((runs.folder / "budget/traces").glob("train-*.jsonl"))
-    scores = [record.signals["length_budget"].value for record in records if record.step == 2]
-    measured = [score for score in scores if score is not None]
-    assert sum(measured) / len(measured) == pytest.approx(last["fgrpo/length_budget/score"])
+def test_own_data_and_an_own_constraint_train(runs: Runs, whole: str, cluster: Cluster, tmp_path: Path) -> None:
+    """Scenes in SAT's published format, normalised and mixed; one function and six lines of YAML (recipes/examples).
 
-
-def test_the_miniature_trains_on_a_set_of_data_prep(runs: Runs, whole: str, cluster: Cluster, tmp_path: Path) -> None:
-    """Scenes in SAT's published format, normalised and mixed; the oracle knows them by their pictures."""
+    The oracle knows the scenes by their pictures.
+    """
     rows = pq.read_table(runs.folder / "stages/world/train.parquet").to_pylist()[:40]
     sat = {
         "image_bytes": [[image["bytes"] for image in row["images"]] for row in rows],
@@ -156,16 +144,20 @@ def test_the_miniature_trains_on_a_set_of_data_prep(runs: Runs, whole: str, clus
     ):
         subprocess.run([sys.executable, "-m", "data_prep", *map(str, stage)], cwd=ROOT, check=True, timeout=120)
     _two_steps(
-        runs, cluster, "made", f"data.train_files={tmp_path}/rl/train.parquet",
-        f"data.val_files={tmp_path}/rl/val.parquet", "data.max_prompt_length=256",
+        runs, cluster, "own", "arm=length_budget", f"data.train_files={tmp_path}/rl/train.parquet",
+        f"data.val_files={tmp_path}/rl/val.parquet", "data.max_prompt_length=256", FGRPO_CONFIG_DIR="recipes/examples",
     )  # fmt: skip
-    metrics = runs.metrics("made")
-    assert sorted(metrics) == [1, 2]
-    records, bad = read_traces((runs.folder / "made/traces").glob("train-*.jsonl"))
+    first, last = runs.metrics("own")[1], runs.metrics("own")[2]
+    assert last["fgrpo/length_budget/threshold"] == 0.9
+    expected = first["fgrpo/length_budget/multiplier"] + 0.05 * (0.9 - first["fgrpo/length_budget/score"])
+    assert last["fgrpo/length_budget/multiplier"] == pytest.approx(expected, abs=1e-12)
+    records, bad = read_traces((runs.folder / "own/traces").glob("train-*.jsonl"))
     assert bad == 0
     assert len(records) == 2 * 8 * 5
-    asked = {question for row in rows for question in [row["extra_info"]["question"]]}
-    assert {record.question for record in records} <= asked
+    assert {record.question for record in records} <= {row["extra_info"]["question"] for row in rows}
+    scores = [record.signals["length_budget"].value for record in records if record.step == 2]
+    measured = [score for score in scores if score is not None]
+    assert sum(measured) / len(measured) == pytest.approx(last["fgrpo/length_budget/score"])
 
 
 def _two_steps(runs: Runs, cluster: Cluster, name: str, *more: str, **environment: str) -> None:
