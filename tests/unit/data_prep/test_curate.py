@@ -15,22 +15,6 @@ from easyr1_fgrpo.rows import check_rows
 WORDS = ["where", "is", "the", "cup", "left", "right", "how", "many", "chairs", "are", "there", "which", "closer"]
 
 
-@pytest.fixture(scope="module")
-def embedder(tmp_path_factory):
-    """A sentence-transformers folder: one random vector a word, averaged."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    torch.manual_seed(0)
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["[UNK]", *WORDS])}, unk_token="[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    folder = tmp_path_factory.mktemp("embedder")
-    SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=16)], device="cpu").save(str(folder))
-    return str(folder)
-
-
 def test_the_row_nearest_to_each_centre_is_taken():
     # Three far clusters; of each, the middle row is the mean itself.
     middles = np.array([[0, 0], [100, 0], [0, 100]], np.float32)
