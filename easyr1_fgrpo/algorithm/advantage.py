@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import torch
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from .checks import applicable_values, check_mask
 from .groups import normalize_signals, zero_variance_fractions
+from .sentences import JudgedSentences, sentence_advantage
 
 MaskMode = Literal["exclude", "zero_fill"]
 Whiten = Literal["token", "rollout", "none"]
 
 TASK = "task"
+NO_SENTENCES: Mapping[str, JudgedSentences] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,19 @@ class ConstrainedAdvantage:
     """The advantage of a batch and where it comes from; the dicts hold "task" first, then every signal.
 
     Attributes:
-        advantages: (B, T) float32, one value per rollout over its response tokens; 0 elsewhere and on invalid rows.
+        advantages: (B, T) float32, one value per rollout over its response tokens, with credit by sentence one per
+            token; 0 elsewhere and on invalid rows.
+        uncredited_B: (B,) float32, the advantage of a rollout's tokens outside of judged sentences; of all its tokens
+            when no signal is credited by sentence. 0 on invalid rows and on those without a response token.
         shares: mean |lambda_k z_k| over the sum of these means, in [0, 1] (the task's lambda is 1); None when every
             one of them is 0. Whitening hides these weights.
         zero_variance: share of groups in which a signal has no gradient, over the groups with `min_group_valid`
-            applicable rollouts (whatever the mask mode); None when there is no such group.
-        normalized: (B,) float64, z_k before the multiplier.
+            applicable rollouts, or judged sentences (whatever the mask mode); None when there is no such group.
+        normalized: (B,) float64, z_k before the multiplier; credited by sentence, its mean over the response tokens.
     """
 
     advantages: Tensor
+    uncredited_B: Tensor
     shares: dict[str, float | None]
     zero_variance: dict[str, float | None]
     normalized: dict[str, Tensor]
@@ -47,6 +54,7 @@ def constrained_advantage(
     response_mask_BT: Tensor,
     *,
     valid_B: Tensor | None = None,
+    sentences: Mapping[str, JudgedSentences] = NO_SENTENCES,
     mask_mode: MaskMode = "exclude",
     whiten: Whiten = "token",
     min_group_valid: int = 2,
@@ -64,6 +72,8 @@ def constrained_advantage(
         response_mask_BT: (B, T), non-zero on response tokens.
         valid_B: (B,) boolean, False for a row that is no rollout (failed, padding): it enters no statistic and its
             advantage is exactly 0. All rows are rollouts when None.
+        sentences: signals that are credited by sentence, see `sentence_advantage`: their scores are not read, but where
+            they apply is. Only with mask_mode "exclude", and not whitened over rollouts.
         mask_mode: how a valid row without score enters its group. "exclude": not at all, and it gets 0.
             "zero_fill" (an ablation): as a member with score 0.0, which rewards applicability itself.
         whiten: statistics over "token" (every response token, as verl's `masked_whiten`), over "rollout" (each valid
@@ -80,8 +90,8 @@ def constrained_advantage(
         ValueError: when the keys of signals, masks and multipliers differ, for a wrong shape, dtype or option, or for
             an applicable score of a valid row that is NaN or infinite.
     """
-    _check_options(mask_mode, whiten)
-    _check_keys(signals, masks, multipliers)
+    _check_options(mask_mode, whiten, sentences)
+    _check_keys(signals, masks, multipliers, sentences)
     if response_mask_BT.ndim != 2 or len(response_mask_BT) != len(task_B):
         raise ValueError(
             f"response_mask_BT must have shape ({len(task_B)}, T), got shape {tuple(response_mask_BT.shape)}"
@@ -93,64 +103,106 @@ def constrained_advantage(
     for name, mask_B in masks.items():
         check_mask(f"the mask of {name}", mask_B, len(task_B))
 
-    scores = {TASK: task_B, **signals}
+    scores = {TASK: task_B, **{name: signals[name] for name in signals if name not in sentences}}
     applicable = {TASK: valid_B, **{name: valid_B & masks[name] for name in signals}}
+    weights = {TASK: 1.0, **multipliers}
     x_KB = torch.stack([applicable_values(name, scores[name], applicable[name]) for name in scores])
     applicable_KB = torch.stack([applicable[name] for name in scores])
     member_KB = valid_B.expand_as(applicable_KB) if mask_mode == "zero_fill" else applicable_KB
     z_KB = normalize_signals(x_KB, groups_B, member_KB, min_group_valid=min_group_valid, min_std=min_std, eps=eps)
     zero_variance_K = zero_variance_fractions(x_KB, groups_B, applicable_KB, min_group_valid=min_group_valid)
+    credits = {
+        name: sentence_advantage(
+            judged,
+            groups_B,
+            applicable[name],
+            response_mask_BT,
+            min_group_valid=min_group_valid,
+            min_std=min_std,
+            eps=eps,
+        )
+        for name, judged in sentences.items()
+    }
 
-    weighted_KB = z_KB * z_KB.new_tensor([1.0, *(multipliers[name] for name in signals)])[:, None]
-    advantage_B = weighted_KB.sum(0)
     response_BT = response_mask_BT.bool()
-    if whiten == "token":
-        advantage_B = _whiten(advantage_B, response_BT.sum(1) * valid_B)
-    elif whiten == "rollout":
-        advantage_B = _whiten(advantage_B, valid_B.long())
+    weighted_KB = z_KB * z_KB.new_tensor([weights[name] for name in scores])[:, None]
+    uncredited_B = weighted_KB.sum(0)
+    advantage_BT = uncredited_B[:, None]
+    for name, found in credits.items():
+        advantage_BT = advantage_BT + weights[name] * found.credit_BT
+    if whiten != "none":
+        if credits:
+            scale = _whitening(advantage_BT, (response_BT & valid_B[:, None]).long())
+        else:
+            scale = _whitening(uncredited_B, response_BT.sum(1) * valid_B if whiten == "token" else valid_B.long())
+        uncredited_B, advantage_BT = scale(uncredited_B), scale(advantage_BT)
+
+    sizes = dict(zip(scores, weighted_KB.abs(), strict=True))
+    normalized = dict(zip(scores, z_KB, strict=True))
+    zero_variance = dict(zip(scores, zero_variance_K, strict=True))
+    for name, found in credits.items():
+        sizes[name] = _token_mean(weights[name] * found.credit_BT.abs(), response_BT)
+        normalized[name] = _token_mean(found.credit_BT, response_BT)
+        zero_variance[name] = found.zero_variance
+    names = [TASK, *signals]
     return ConstrainedAdvantage(
-        advantages=torch.where(response_BT, torch.where(valid_B, advantage_B, 0.0).float()[:, None], 0.0),
-        shares=_shares(list(scores), weighted_KB[:, valid_B]),
-        zero_variance=dict(zip(scores, zero_variance_K, strict=True)),
-        normalized=dict(zip(scores, z_KB, strict=True)),
+        advantages=torch.where(response_BT & valid_B[:, None], advantage_BT.float(), 0.0),
+        uncredited_B=torch.where(response_BT.any(1) & valid_B, uncredited_B.float(), 0.0),
+        shares=_shares(names, torch.stack([sizes[name] for name in names])[:, valid_B]),
+        zero_variance={name: zero_variance[name] for name in names},
+        normalized={name: normalized[name] for name in names},
     )
 
 
-def _whiten(values_B: Tensor, weight_B: Tensor) -> Tensor:
-    """The `masked_whiten` of verl in float64, over values that stand `weight_B` times each (once per token)."""
+def _whitening(values: Tensor, weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """The `masked_whiten` of verl in float64, by the statistics of values that stand `weight` times each."""
     # Rows without weight are dropped, not multiplied by 0: else padding would move the sums by a rounding.
-    present_B = weight_B > 0
-    x, weight = values_B[present_B], weight_B[present_B]
-    n = int(weight.sum())
+    present = weight > 0
+    x, times = values[present], weight[present]
+    n = int(times.sum())
     if n < 2:
-        return torch.zeros_like(values_B)
-    mean = (weight * x).sum() / n
-    variance = (weight * (x - mean).square()).sum() / (n - 1)
-    return (values_B - mean) * torch.rsqrt(variance + 1e-8)
+        return torch.zeros_like
+    mean = (times * x).sum() / n
+    variance = (times * (x - mean).square()).sum() / (n - 1)
+    return lambda values: (values - mean) * torch.rsqrt(variance + 1e-8)
 
 
-def _shares(names: list[str], weighted_KB: Tensor) -> dict[str, float | None]:
+def _token_mean(values_BT: Tensor, response_BT: Tensor) -> Tensor:
+    """Mean over each row's response tokens; 0 for a row without any. Values are 0 outside of the response."""
+    return values_BT.sum(1) / response_BT.sum(1).clamp(min=1)
+
+
+def _shares(names: list[str], size_KB: Tensor) -> dict[str, float | None]:
     # Sums in place of means: their denominator, the valid rollouts, cancels.
-    total_K = weighted_KB.abs().sum(1)
+    total_K = size_KB.sum(1)
     total = float(total_K.sum())
     return {name: float(part) / total if total else None for name, part in zip(names, total_K, strict=True)}
 
 
-def _check_options(mask_mode: str, whiten: str) -> None:
+def _check_options(mask_mode: str, whiten: str, by_sentence: Collection[str]) -> None:
     for option, value, allowed in (
         ("mask_mode", mask_mode, get_args(MaskMode)),
         ("whiten", whiten, get_args(Whiten)),
     ):
         if value not in allowed:
             raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    if by_sentence and (mask_mode != "exclude" or whiten == "rollout"):
+        raise ValueError(
+            "credit by sentence needs mask_mode='exclude' and whiten='token' or 'none', "
+            f"got mask_mode={mask_mode!r} and whiten={whiten!r}"
+        )
 
 
-def _check_keys(signals: Collection[str], masks: Collection[str], multipliers: Mapping[str, float]) -> None:
+def _check_keys(
+    signals: Collection[str], masks: Collection[str], multipliers: Mapping[str, float], by_sentence: Collection[str]
+) -> None:
     if not set(signals) == set(masks) == set(multipliers):
         raise ValueError(
             "signals, masks and multipliers must have the same keys, "
             f"got {sorted(signals)}, {sorted(masks)} and {sorted(multipliers)}"
         )
+    if unknown := set(by_sentence) - set(signals):
+        raise ValueError(f"sentences are given for {sorted(unknown)}, which is no signal here")
     if TASK in signals:
         raise ValueError(f"no signal may be called {TASK!r}: it is the objective's name")
     for name, multiplier in multipliers.items():

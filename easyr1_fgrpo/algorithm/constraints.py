@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -95,3 +95,11 @@ def measure(constraints: Sequence[Constraint], scores: Mapping[str, tuple[Tensor
     if set(scores) != set(names):
         raise ValueError(f"scores must be given for exactly the constraints {sorted(names)}, got {sorted(scores)}")
     return {c.name: Measurement(*batch_score(*scores[c.name]), threshold=c.threshold) for c in constraints}
+
+
+def initial_multipliers(constraints: Collection[Constraint]) -> dict[str, float]:
+    """Lambda per constraint before the first dual step; a ValueError when two constraints share a name."""
+    names = [constraint.name for constraint in constraints]
+    if len(set(names)) < len(names):
+        raise ValueError(f"every constraint may be given once, got {names}")
+    return {constraint.name: float(constraint.initial_multiplier) for constraint in constraints}

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import Field, ValidationError, model_validator
 
 from easyr1_fgrpo.config.base import Settings, UnitInterval
+from easyr1_fgrpo.config.dual import DualSettings
 from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeServerConfig, ServerJudgeConfig
 
 CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
@@ -16,7 +17,7 @@ CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
 
 RESERVED = re.compile(
     rf"{'|'.join(CONSTRAINABLE)}|task|format|accuracy|acc|rollouts|signals|judges|dual|val|truncated|response_boxes"
-    r"|(\w+_)?sentences|judge_\w*|\w+_(valid|reason)"
+    r"|(\w+_)?sentences|sentence_tokens|judge_\w*|\w+_(valid|reason)"
 )
 """Names that a signal of one's own cannot have: they stand for something else among a rollout's numbers or metrics."""
 
@@ -36,6 +37,9 @@ class RewardSettings(Settings):
             format and has no answer), or make it "invalid", out of every statistic.
         deadline_s: seconds all judge questions of a rollout may take together.
         max_sentences: claims of a rollout that are judged at most, drawn by the rollout's own seed; None for all.
+        level: what semantic grounding is credited to: the whole response by its mean ("outcome", the paper), or each
+            judged "sentence" by its own verdict; see `easyr1_fgrpo.algorithm.sentence_advantage`. The batch score and
+            so the multiplier are the same.
     """
 
     task: Literal["weighted", "additive", "multiplicative"] = "weighted"
@@ -44,6 +48,7 @@ class RewardSettings(Settings):
     truncated: Literal["score", "invalid"] = "score"
     deadline_s: Annotated[float, Field(gt=0.0)] = 60.0
     max_sentences: Annotated[int, Field(ge=1)] | None = None
+    level: Literal["outcome", "sentence"] = "outcome"
 
     def for_validation(self) -> RewardSettings:
         """The same rewards with every rollout judged."""
@@ -55,20 +60,6 @@ class ConstraintSettings(Settings):
 
     threshold: UnitInterval
     initial_multiplier: Annotated[float, Field(ge=0.0)] = 1.0
-
-
-class DualSettings(Settings):
-    """How multipliers move (FGRPO Eq. 4): by dual ascent with rate `lr` up to `lambda_max`, or not at all (fixed).
-
-    A multiplier moves only on steps with `min_applicable` applicable rollouts or more, and only when judges measured at
-    least the share `min_valid_share` of the rollouts they were asked about: the rest may be no fair sample.
-    """
-
-    controller: Literal["ascent", "fixed"] = "ascent"
-    lr: Annotated[float, Field(gt=0.0)] = 0.05
-    lambda_max: Annotated[float, Field(gt=0.0)] = 5.0
-    min_applicable: Annotated[int, Field(ge=1)] = 8
-    min_valid_share: UnitInterval = 0.5
 
 
 class AdvantageSettings(Settings):
@@ -157,11 +148,14 @@ class FgrpoConfig(Settings):
             if key not in self.constraints:
                 raise ValueError(f"constraints.{key} is not set, but constraint_keys names it: give it a threshold")
             initial = self.constraints[key].initial_multiplier
-            if self.dual.controller == "ascent" and initial > self.dual.lambda_max:
+            if self.dual.controller != "fixed" and initial > self.dual.lambda_max:
                 raise ValueError(
                     f"constraints.{key}.initial_multiplier={initial}: Input should be less than or equal to "
                     f"dual.lambda_max={self.dual.lambda_max}"
                 )
+        self.dual.check()
+        if self.reward.level == "sentence":
+            self._check_sentence_level()
         for question, judge in self.judges.items():
             kind = "embedded" if isinstance(judge, ServerJudgeConfig) else "vllm"
             known = [name for name, server in self.reward_servers.items() if server.kind == kind]
@@ -171,6 +165,20 @@ class FgrpoConfig(Settings):
                     f"which holds {_listed(known)}"
                 )
         return self
+
+    def _check_sentence_level(self) -> None:
+        key = "reward.level='sentence'"
+        if "semantic_grounding" not in self.constraint_keys:
+            raise ValueError(
+                f"{key}: it credits semantic_grounding, add that to constraint_keys={self.constraint_keys}"
+            )
+        for option, value, refused in (
+            ("advantage.mask_mode", self.advantage.mask_mode, "zero_fill"),
+            ("advantage.whiten", self.advantage.whiten, "rollout"),
+            ("images.coordinates", self.images.coordinates, "thousand"),  # rewritten boxes move the sentences
+        ):
+            if value == refused:
+                raise ValueError(f"{key}: not with {option}={value}, change one of them")
 
 
 def problems_of(error: ValidationError) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class Handover:
     step: StepSignals
     multipliers: dict[str, float]
     settings: AdvantageSettings
+    level: Literal["outcome", "sentence"] = "outcome"
     result: ConstrainedAdvantage | None = field(default=None)
 
 
@@ -59,7 +60,8 @@ def compute_constrained_advantage(
         unused: whatever else verl passes.
 
     Returns:
-        Advantages and returns, both (B, T) and equal: one value per rollout over its response tokens.
+        Advantages and returns, both (B, T) and equal: one value per rollout over its response tokens, at the sentence
+        level one per token.
 
     Raises:
         RuntimeError: when no trainer handed over signals.
@@ -79,12 +81,15 @@ def compute_constrained_advantage(
         step.groups_B,
         response_mask,
         valid_B=step.valid_B,
+        sentences={"semantic_grounding": step.sentences} if handover.level == "sentence" else {},
         mask_mode=settings.mask_mode,
         whiten=settings.whiten,
         min_group_valid=settings.min_group_valid,
         min_std=settings.min_std,
     )
-    # A session with several outputs is judged on its last one, and all of them carry that one's advantage.
-    per_row_B = handover.result.advantages.gather(1, response_mask.bool().int().argmax(1, keepdim=True))
-    advantages = torch.where(response_mask.bool(), per_row_B[step.owner_B], 0.0)
+    # A session with several outputs is judged on its last one, and all of them carry that one's advantage; judged
+    # sentences are the last one's own.
+    is_owner_B = step.owner_B == torch.arange(len(step.owner_B))
+    others_BT = torch.where(response_mask.bool(), handover.result.uncredited_B[step.owner_B, None], 0.0)
+    advantages = torch.where(is_owner_B[:, None], handover.result.advantages, others_BT)
     return advantages, advantages

@@ -19,9 +19,10 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.factory import build_judges
-from easyr1_fgrpo.rewards import Reason, RolloutScore, Sample, failed_numbers, score_rollout
+from easyr1_fgrpo.rewards import Reason, Sample, failed_numbers, score_rollout
 from easyr1_fgrpo.rewards.own_signal import load_signal, with_own_signals
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS, sentence_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +43,18 @@ class FaithfulRewardManager(RewardManagerBase):
 
         Returns:
             verl's `reward_score` (a placeholder 0 when `task_valid` is 0) and `reward_extra_info`, the same numeric
-            keys on every rollout.
+            keys on every rollout, and on training rollouts at the sentence level `SENTENCE_TOKENS`.
         """
         row = data[-1:][0]
         try:
-            numbers = (await self._score(row)).to_numbers()
+            numbers = await self._score(row)
         except Exception:
             index = row.non_tensor_batch.get("index")
             logger.exception("scoring failed for dataset row %s; the rollout is left out of every statistic", index)
-            numbers = failed_numbers(Reason.REWARD_FAILED, self.own_signals)
+            numbers = {**failed_numbers(Reason.REWARD_FAILED, self.own_signals)}
         return {"reward_score": numbers["task"] if numbers["task_valid"] else 0.0, "reward_extra_info": numbers}
 
-    async def _score(self, row: Any) -> RolloutScore:
+    async def _score(self, row: Any) -> dict[str, Any]:
         fields = row.non_tensor_batch
         response_ids = row.batch["responses"][: int(fields["response_len"])].tolist()
         truncated = (
@@ -75,7 +76,12 @@ class FaithfulRewardManager(RewardManagerBase):
             sample, score, response=text, step=int(fields["global_steps"]), session=int(fields["session_id"])
         )
         self.writers["train" if sample.split == "train" else "val"].write(record, images)
-        return score
+        numbers: dict[str, Any] = {**score.to_numbers()}
+        if self.settings.reward.level == "sentence" and sample.split == "train":
+            numbers[SENTENCE_TOKENS] = await asyncio.to_thread(
+                sentence_tokens, self.tokenizer, response_ids, text, score
+            )
+        return numbers
 
 
 def read_images(messages: list[dict[str, Any]], *, image_patch_size: int) -> tuple[Image, ...]:

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from easyr1_fgrpo.algorithm import JudgedSentences
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.verl_plugin.judge_metrics import judge_metrics
+from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS, judged_sentences
 
 TASK = "task"
 
@@ -31,6 +33,7 @@ class StepSignals:
         reasons: per signal, how many valid rows have no score, by reason.
         invalid: how many sessions have no task reward, by reason.
         sessions: how many sessions the batch holds, padding not counted.
+        sentences: judged sentences that credit their own tokens; none at the outcome level.
         judges: how the judges did, see `judge_metrics`; over all rollouts that were scored.
         extras: remaining numbers of the reward workers, means over valid rows.
     """
@@ -44,6 +47,7 @@ class StepSignals:
     reasons: dict[str, Counter[str]]
     invalid: Counter[str]
     sessions: int
+    sentences: JudgedSentences
     judges: dict[str, float]
     extras: dict[str, float]
 
@@ -57,7 +61,7 @@ def split_key(key: str) -> tuple[str, int, int]:
 def read_step(
     keys: Sequence[str],
     padding: Sequence[bool],
-    numbers: Sequence[Mapping[str, float] | None],
+    numbers: Sequence[Mapping[str, Any] | None],
     signal_names: Sequence[str],
 ) -> StepSignals:
     """Arrange one batch.
@@ -65,7 +69,8 @@ def read_step(
     Args:
         keys: of the rows, `{uid}_{session}_{index}`.
         padding: whether a row is verl's filling and no rollout.
-        numbers: what the reward worker gave for the row (`RolloutScore.to_numbers`), None when it gave nothing.
+        numbers: what the reward worker gave for the row (`RolloutScore.to_numbers` and, at the sentence level,
+            `SENTENCE_TOKENS`), None when it gave nothing.
         signal_names: the signals to read, "task" excepted.
     """
     last: dict[tuple[str, int], tuple[int, int]] = {}  # session -> (index of its last output, row)
@@ -105,6 +110,9 @@ def read_step(
             _reason(found, TASK) for found, use, has in zip(known, is_last, valid, strict=True) if use and not has
         ),
         sessions=len(last),
+        sentences=judged_sentences(
+            [found.get(SENTENCE_TOKENS, []) if use else [] for found, use in zip(known, valid, strict=True)]
+        ),
         judges=judge_metrics([found for found, use in zip(known, is_last, strict=True) if use]),
         extras=_extras(known, valid, signal_names),
     )
@@ -126,8 +134,10 @@ def _extras(
     used = [row for row, use in zip(rows, valid, strict=True) if use]
     if not used:
         return {}
-    signals = {f"{name}{end}" for name in (TASK, *signal_names) for end in ("", "_valid", "_reason")}
-    names = [name for name in used[0] if name not in signals and not name.startswith("judge_")]
+    not_meant = {SENTENCE_TOKENS} | {
+        f"{name}{end}" for name in (TASK, *signal_names) for end in ("", "_valid", "_reason")
+    }
+    names = [name for name in used[0] if name not in not_meant and not name.startswith("judge_")]
     return {name: sum(row[name] for row in used) / len(used) for name in names}
 
 
@@ -159,6 +169,8 @@ def metrics_of(step: StepSignals, expected: int) -> dict[str, Any]:
         if mask_B.any():
             metrics[f"fgrpo/signals/{name}/mean"] = float(scores_B[mask_B].mean())
         metrics |= {f"fgrpo/signals/{name}/absent/{reason}": n for reason, n in step.reasons[name].items()}
+    if credited := len(step.sentences.rows_S):
+        metrics["fgrpo/rollouts/credited_sentences"] = credited
     metrics |= {f"fgrpo/judges/{name}": value for name, value in step.judges.items()}
     metrics |= {f"fgrpo/rollouts/{name}/mean": value for name, value in step.extras.items()}
     return metrics

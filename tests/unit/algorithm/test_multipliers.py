@@ -129,6 +129,25 @@ def test_a_resumed_run_equals_the_uninterrupted_one(run, data):
     assert resumed.state_dict() == straight.state_dict()
 
 
+def test_saved_states_are_bit_for_bit_those_of_the_first_release():
+    # Written by version 0.1.0 on the same batches: a checkpoint of then is read, and continued, to the last digit.
+    constraints = [Constraint("a", 0.95, 1.0), Constraint("b", 0.65, 0.03), Constraint("c", 0.9, 1.19)]
+    ascent = DualAscent(constraints, lr=0.07, max_multiplier=1.2, min_applicable=2, saturation_patience=3)
+    fixed = FixedMultipliers(constraints)
+    for step in range(7):
+        a = torch.tensor([1 / 3, 0.1 * step]), torch.tensor([True, step != 3])
+        b, c = ((torch.tensor(scores), torch.tensor([True, True])) for scores in ([0.9, 1 / 7], [0.1, 0.2]))
+        for controller in (ascent, fixed):
+            controller.step({"a": a, "b": b, "c": c}, hold={"b": "its judge is away"} if step == 5 else {})
+    assert json.dumps(ascent.state_dict()) == (
+        '{"controller": "dual_ascent", "multipliers": {"a": 1.2, "b": 0.08400000366568566, "c": 1.2}, '
+        '"updates_at_cap": {"a": 2, "b": 0, "c": 7}}'
+    )
+    assert json.dumps(fixed.state_dict()) == (
+        '{"controller": "fixed", "multipliers": {"a": 1.0, "b": 0.03, "c": 1.19}}'
+    )
+
+
 def test_a_saved_state_is_a_snapshot():
     controller = dual()
     state = controller.state_dict()

@@ -55,7 +55,7 @@ def test_an_arm_is_valid_and_differs_in_our_keys_and_its_name_only(arm, fgrpo):
     settings = read_settings(config)
     assert settings.constraint_keys == ARMS[arm].get("fgrpo.constraint_keys", list(settings.constraints))
     assert settings.reward.task == ARMS[arm].get("fgrpo.reward.task", "weighted")
-    assert settings.dual.controller == ARMS[arm].get("fgrpo.dual.controller", "ascent")
+    assert settings.dual.controller == ARMS[arm].get("fgrpo.dual.controller", "dual_ascent")
 
     values = resolved(config)
     assert values.keys() == fgrpo.keys()
@@ -73,7 +73,13 @@ def test_fgrpo_has_the_papers_numbers(fgrpo):
         assert fgrpo[f"fgrpo.constraints.{key}.threshold"] == threshold
         assert fgrpo[f"fgrpo.constraints.{key}.initial_multiplier"] == 1.0
     dual = {key.split(".")[-1]: value for key, value in fgrpo.items() if key.startswith("fgrpo.dual.")}
-    assert dual == {"controller": "ascent", "lr": 0.05, "lambda_max": 5.0, "min_applicable": 8, "min_valid_share": 0.5}
+    assert dual == {
+        "controller": "dual_ascent",
+        "lr": 0.05,
+        "lambda_max": 5.0,
+        "min_applicable": 8,
+        "min_valid_share": 0.5,
+    }
 
 
 def test_a_threshold_out_of_bounds_is_one_line():

@@ -81,12 +81,12 @@ def test_the_warm_start_has_the_numbers_of_the_paper(size):
 
 
 ARMS = {  # Tables 2 and 3: constraints, controller, task reward
-    "grpo_t": ([], "ascent", "weighted"),
-    "additive": ([], "ascent", "additive"),
-    "multiplicative": ([], "ascent", "multiplicative"),
-    "consistency_only": (["consistency"], "ascent", "weighted"),
+    "grpo_t": ([], "dual_ascent", "weighted"),
+    "additive": ([], "dual_ascent", "additive"),
+    "multiplicative": ([], "dual_ascent", "multiplicative"),
+    "consistency_only": (["consistency"], "dual_ascent", "weighted"),
     "fixed_multipliers": (CONSTRAINED["fgrpo.constraint_keys"], "fixed", "weighted"),
-    "fgrpo": (CONSTRAINED["fgrpo.constraint_keys"], "ascent", "weighted"),
+    "fgrpo": (CONSTRAINED["fgrpo.constraint_keys"], "dual_ascent", "weighted"),
 }
 
 

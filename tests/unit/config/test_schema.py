@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from easyr1_fgrpo.config.dual import OWN_OPTIONS
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings, problems_of
 
 GOOD: dict[str, Any] = {
@@ -38,7 +39,7 @@ def lines(config: Any) -> list[str]:
 
 def test_the_papers_numbers_are_the_defaults():
     config = FgrpoConfig.model_validate(GOOD)
-    assert (config.dual.controller, config.dual.lr, config.dual.lambda_max) == ("ascent", 0.05, 5.0)
+    assert (config.dual.controller, config.dual.lr, config.dual.lambda_max) == ("dual_ascent", 0.05, 5.0)
     assert config.constraints["consistency"].initial_multiplier == 1.0
     assert (config.advantage.mask_mode, config.advantage.whiten) == ("exclude", "token")
     assert (config.reward.task, config.reward.judge_scope, config.reward.no_claim) == ("weighted", "correct", "exclude")
@@ -47,6 +48,7 @@ def test_the_papers_numbers_are_the_defaults():
 THRESHOLD = "constraints.consistency.threshold"
 UNIT = "Input should be between 0 and 1"
 KEY_OF = "Input should be a key of reward_servers with"
+DUAL_KEYS = "controller, lr, lambda_max, min_applicable, min_valid_share, kp, kd, smoothing, floor"
 CONSTRAINTS = "consistency, spatial_grounding, semantic_grounding"
 
 
@@ -64,7 +66,14 @@ CONSTRAINTS = "consistency, spatial_grounding, semantic_grounding"
         ("dual.lr", 0.0, "Input should be greater than 0"),
         ("dual.lambda_max", math.inf, "Input should be a finite number"),
         ("dual.min_applicable", 2.5, "Input should be a valid integer"),
-        ("dual.controller", "pid", "Input should be 'ascent' or 'fixed'"),
+        (
+            "dual.controller",
+            "ascent",
+            "Input should be 'dual_ascent', 'fixed', 'pid', 'nupi' or 'multiplicative'",
+        ),
+        ("dual.kp", -0.1, "Input should be greater than or equal to 0"),
+        ("dual.smoothing", 1.0, "Input should be less than 1"),
+        ("dual.floor", 0.0, "Input should be greater than 0"),
         ("advantage.min_group_valid", 1, "Input should be greater than or equal to 2"),
         ("reward.judge_scope", "none", "Input should be 'correct' or 'all'"),
         ("reward.deadline_s", 0.0, "Input should be greater than 0"),
@@ -88,7 +97,7 @@ def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed
     [
         ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS),
         ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier"),
-        ("dual.lambda", 2.0, "controller, lr, lambda_max, min_applicable, min_valid_share"),
+        ("dual.lambda", 2.0, DUAL_KEYS),
         ("judges.fluency", {"kind": "local", "target": "a:B"}, "'consistency' or 'grounding'"),
         ("reward_servers.oracle.cpus", 1.0, "kind, target, options, num_cpus, start_deadline_s"),
     ],
@@ -97,6 +106,11 @@ def test_an_unknown_key_is_refused_with_the_known_ones(key, value, allowed):
     assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}: unknown key, allowed: {allowed}"]
 
 
+SENTENCE = {
+    "reward__level": "sentence",
+    "constraint_keys": ["semantic_grounding"],
+    "constraints__semantic_grounding": {"threshold": 0.95},
+}
 MODEL = {"kind": "openai_compatible", "model": "judge"}
 URL, LIKE = "judges.consistency.base_urls.0", "http://host:8000/v1"
 NO_VLLM = f"{KEY_OF} kind=vllm, which holds nothing"
@@ -116,6 +130,34 @@ NO_VLLM = f"{KEY_OF} kind=vllm, which holds nothing"
             {"dual__lambda_max": 0.5},
             "constraints.consistency.initial_multiplier=1.0: Input should be less than or equal to dual.lambda_max=0.5",
         ),
+        (
+            {"dual__kp": 0.5},
+            "dual.kp=0.5: controller=dual_ascent has no such option; leave it out, or choose controller=pid or nupi",
+        ),
+        (
+            {"dual__controller": "pid", "dual__floor": 0.1},
+            "dual.floor=0.1: controller=pid has no such option; leave it out, or choose controller=multiplicative",
+        ),
+        (
+            {"dual__controller": "multiplicative", "dual__lambda_max": 1.5, "dual__floor": 1.5},
+            "dual.floor=1.5: Input should be less than dual.lambda_max=1.5",
+        ),
+        (
+            {"reward__level": "sentence"},
+            "reward.level='sentence': it credits semantic_grounding, add that to constraint_keys=['consistency']",
+        ),
+        *(
+            (
+                SENTENCE | {key.replace(".", "__"): value},
+                f"reward.level='sentence': not with {key}={value}, change one of them",
+            )
+            for key, value in (
+                ("advantage.mask_mode", "zero_fill"),
+                ("advantage.whiten", "rollout"),
+                ("images.coordinates", "thousand"),
+            )
+        ),
+        ({"signals": {"sentence_tokens": "a.py:b"}}, "signals.sentence_tokens: this name is taken, choose another"),
         ({"judges__consistency": {"kind": "local"}}, "judges.consistency.target: Field required"),
         ({"judges__consistency__server": ""}, "judges.consistency.server='': String should have at least 1 character"),
         ({"judges__consistency": MODEL}, "judges.consistency: give base_urls or server, one of them"),
@@ -134,7 +176,7 @@ def test_values_that_do_not_agree_are_refused_by_key(changes, line):
 def test_every_problem_gets_its_own_line():
     assert lines(changed(dual__lr=-1.0, dual__lamda=3.0, max_failed_share=2.0)) == [
         "fgrpo.dual.lr=-1.0: Input should be greater than 0",
-        "fgrpo.dual.lamda: unknown key, allowed: controller, lr, lambda_max, min_applicable, min_valid_share",
+        f"fgrpo.dual.lamda: unknown key, allowed: {DUAL_KEYS}",
         "fgrpo.max_failed_share=2.0: Input should be between 0 and 1",
     ]
 
@@ -201,3 +243,9 @@ def test_a_constraint_can_be_put_on_a_signal_of_ones_own():
         )
     )
     assert settings.constraints["brevity"].threshold == 0.5
+
+
+def test_a_controllers_own_options_are_its_defaults_and_what_is_given():
+    pid = FgrpoConfig.model_validate(changed(dual__controller="pid", dual__kp=0.25)).dual
+    assert pid.own_options == {**OWN_OPTIONS["pid"], "kp": 0.25}
+    assert FgrpoConfig.model_validate(GOOD).dual.own_options == {}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.config.schema import AdvantageSettings
 from easyr1_fgrpo.verl_plugin.estimator import Handover, compute_constrained_advantage, handed_over
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
+from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
 from easyr1_fgrpo.verl_plugin.step_signals import read_step
 
 from .reported import NAMES, numbers, scored
@@ -92,6 +95,26 @@ def test_every_output_of_a_session_carries_the_last_ones_advantage():
     assert advantages[2].tolist() == [expected[0]] * 3
     assert advantages[0].tolist() == [expected[1], 0.0, 0.0]
     assert advantages[3].tolist() == [expected[2], expected[2], 0.0]
+
+
+def test_at_the_sentence_level_a_sentences_tokens_carry_its_own_verdict():
+    # two judged sentences in each of p's first two rollouts; session 0 has an earlier output, which was not judged
+    rows = {
+        "p_0_0": numbers(scored(1.0)),
+        "p_0_1": numbers(scored(1.0), **{SENTENCE_TOKENS: [(0, 1, 1.0), (1, 2, 0.0)]}),
+        "p_1_0": numbers(scored(1.0), **{SENTENCE_TOKENS: [(0, 1, 1.0), (1, 2, 1.0)]}),
+        "p_2_0": numbers(scored(0.5)),
+    }
+    for row in rows.values():
+        row |= {"semantic_grounding": 0.5, "semantic_grounding_valid": 1.0, "semantic_grounding_reason": 0.0}
+    step = read_step(list(rows), [False] * 4, list(rows.values()), ("semantic_grounding",))
+    handover = Handover(step, {"semantic_grounding": 2.0}, AdvantageSettings(whiten="none"), level="sentence")
+    advantages = advantages_of(handover, torch.ones(4, 3, dtype=torch.long))
+    # task z .57735, .57735, -1.1547; verdicts 1, 0, 1, 1: z .5 and -1.5
+    expected = [[0.57735] * 3, [1.57735, -2.42265, 0.57735], [1.57735, 1.57735, 0.57735], [-1.1547] * 3]
+    torch.testing.assert_close(advantages, torch.tensor(expected), rtol=0, atol=1e-4)
+    outcome = advantages_of(replace(handover, level="outcome"), torch.ones(4, 3, dtype=torch.long))
+    torch.testing.assert_close(outcome[:, 0], torch.tensor(expected)[:, 2], rtol=0, atol=1e-4)  # R_S is alike
 
 
 def test_a_row_with_an_empty_response_mask_gets_nothing_and_breaks_nothing():

@@ -14,6 +14,7 @@ from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.traces import TraceWriter, read_traces
 from easyr1_fgrpo.verl_plugin.reward_manager import FaithfulRewardManager, read_sample
+from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
 
 INFO = {
     "index": 5,
@@ -75,6 +76,42 @@ def outputs(manager, *texts, split="train", picture=None, end=True):
 def run(manager, data):
     found = asyncio.run(manager.run_single(data))
     return found["reward_score"], found["reward_extra_info"]
+
+
+SENTENCES = (
+    "<think>The red circle is at <bbox>[14,14,56,42]</bbox>. The red circle is left of the blue square. So the answer"
+    " is left.</think><answer>left</answer>"
+)
+
+
+class SaysLeftIsWrong:
+    """Half of the claims are wrong, so that a sentence's verdict is not its neighbour's."""
+
+    name = "wrong"
+
+    async def ask(self, request):
+        if request.kind is Question.CONSISTENCY:
+            return Verdict(Label.YES, self.name)
+        return Verdict(Label.INCORRECT if "left of" in request.claim else Label.CORRECT, self.name)
+
+
+def test_at_the_sentence_level_verdicts_come_with_their_tokens(manager):
+    constraint = {"semantic_grounding": {"threshold": 0.95}}
+    settings = manager.settings.model_dump() | {"constraint_keys": list(constraint), "constraints": constraint}
+    settings["reward"]["level"] = "sentence"
+    manager.settings = FgrpoConfig.model_validate(settings)
+    manager.judges = dict.fromkeys(Question, SaysLeftIsWrong())
+    numbers = run(manager, outputs(manager, SENTENCES))[1]
+    ids = manager.tokenizer(SENTENCES)["input_ids"]
+    written = [(manager.tokenizer.decode(ids[a:b]), value) for a, b, value in numbers[SENTENCE_TOKENS]]
+    assert written == [
+        ("The red circle is at <bbox>[14,14,56,42]</bbox>.", 1.0),
+        (" The red circle is left of the blue square.", 0.0),
+        (" So the answer is left.", 1.0),
+    ]
+    assert numbers["semantic_grounding"] == pytest.approx(2 / 3)
+    assert run(manager, outputs(manager, WRONG))[1][SENTENCE_TOKENS] == []  # nobody judged it
+    assert SENTENCE_TOKENS not in run(manager, outputs(manager, SENTENCES, split="val"))[1]
 
 
 def traces(run_dir):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyr1_fgrpo.rewards import Reason, failed_numbers
+from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
 from easyr1_fgrpo.verl_plugin.step_signals import failed_count, metrics_of, read_step, split_key
 
 from .reported import NAMES, absent, measured_only, numbers, scored
@@ -22,6 +23,23 @@ def read(*rows):
 def test_key_parts():
     assert split_key("7-12_3_0") == ("7-12", 3, 0)
     assert split_key("a_b_3_1") == ("a_b", 3, 1)
+
+
+def test_sentences_are_those_of_last_valid_outputs_and_no_extra_number():
+    sentences = {SENTENCE_TOKENS: [(1, 3, 1.0), (4, 5, 0.0)]}
+    step = read(
+        ("p_0_0", numbers(scored(1.0), boxes=2.0, **sentences)),  # verl copies the last output's numbers to the others
+        ("p_0_1", numbers(scored(1.0), boxes=2.0, **sentences)),
+        ("p_1_0", numbers(absent(Reason.REWARD_FAILED), boxes=0.0)),
+        ("q_0_0", numbers(scored(0.0), boxes=4.0, **{SENTENCE_TOKENS: [(0, 2, 1.0)]})),
+        ("pad_0_0", None),
+    )
+    found = step.sentences
+    assert found.rows_S.tolist() == [1, 1, 3]
+    assert list(zip(found.starts_S.tolist(), found.ends_S.tolist(), strict=True)) == [(1, 3), (4, 5), (0, 2)]
+    assert found.values_S.tolist() == [1.0, 0.0, 1.0]
+    assert step.extras == {"boxes": 3.0}
+    assert metrics_of(step, 3)["fgrpo/rollouts/credited_sentences"] == 3
 
 
 def test_plain_rows_keep_their_order_groups_and_scores():

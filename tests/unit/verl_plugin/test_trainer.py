@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from easyr1_fgrpo.rewards import SIGNALS, Reason
 from easyr1_fgrpo.verl_plugin import trainer as trainer_module
 from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
+from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
 from easyr1_fgrpo.verl_plugin.step_signals import read_step
 from easyr1_fgrpo.verl_plugin.trainer import FaithfulTrainer, RolloutsFailedError, _row_order, build_controller
 
@@ -92,6 +94,32 @@ def test_fixed_multipliers_from_the_config():
     assert controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("dual", "moved"),
+    [
+        # violation .95 - .45 = .5: 1 + .1 * .5 is the integral, 2 * .5 the proportional part
+        ({"controller": "pid", "kp": 2.0}, 2.05),
+        ({"controller": "nupi"}, 1.05),
+        ({"controller": "multiplicative", "floor": 0.5}, math.exp(0.1 * 0.5)),
+    ],
+)
+def test_other_controllers_from_the_config(dual, moved):
+    settings = FgrpoConfig.model_validate(settings_of(dual={"lr": 0.1, "min_applicable": 1, **dual}))
+    controller = build_controller(settings)
+    assert controller.state_dict()["controller"] == dual["controller"]
+    score = (torch.tensor([0.45]), torch.tensor([True]))
+    records = controller.step(dict.fromkeys(settings.constraint_keys, score))
+    assert records["consistency"].multiplier == pytest.approx(moved)
+
+
+def test_a_controllers_terms_are_logged(make, step_of):
+    dual = {"controller": "pid", "lr": 0.1, "kp": 2.0, "min_applicable": 1}
+    metrics = step_of(make(dual=dual), GOOD)
+    violation = 0.95 - 2 / 3
+    logged = {name: metrics[f"fgrpo/consistency/{name}"] for name in ("proportional", "integral", "derivative")}
+    assert logged == pytest.approx({"proportional": 2 * violation, "integral": 1 + 0.1 * violation, "derivative": 0.0})
+
+
 def test_no_constraint_no_multiplier():
     assert build_controller(FgrpoConfig.model_validate(settings_of(constraint_keys=[]))).multipliers == {}
 
@@ -139,6 +167,7 @@ GOOD = {
 }
 FOUND_TOO = {f"{name}{end}": 0.0 for name in ("format", "accuracy", "semantic_grounding") for end in ("", "_valid")}
 MASK_BT = torch.ones(4, 2, dtype=torch.long)
+LEVELS = ("outcome", "sentence")
 
 
 @pytest.fixture
@@ -194,6 +223,19 @@ def test_advantages_use_the_multipliers_from_before_the_dual_step(make, step_of)
     assert metrics["fgrpo/dual/lambda_max"] == 1.5
     assert trainer.controller.multipliers["spatial_grounding"] == pytest.approx(0.515)
     assert metrics["fgrpo/rollouts/failed_share"] == 0.0
+
+
+def test_the_sentence_level_reaches_the_advantage_and_not_the_dual_step(make, step_of):
+    tokens = {"1-0_0_0": [(0, 1, 1.0), (1, 2, 0.0)], "1-0_1_0": [(1, 2, 1.0)]}
+    grounded = {"semantic_grounding": 0.5, "semantic_grounding_valid": 1.0, "semantic_grounding_reason": 0.0}
+    rows = {key: row | grounded | {SENTENCE_TOKENS: tokens.get(key, [])} for key, row in GOOD.items()}
+    trainers = {level: make(constraint_keys=["semantic_grounding"], reward={"level": level}) for level in LEVELS}
+    metrics = {level: step_of(trainer, rows) for level, trainer in trainers.items()}
+    assert trainers["sentence"].advantages[0, 0] > trainers["sentence"].advantages[0, 1]
+    assert trainers["outcome"].advantages[0, 0] == trainers["outcome"].advantages[0, 1]
+    assert trainers["sentence"].controller.state_dict() == trainers["outcome"].controller.state_dict()
+    assert metrics["sentence"]["fgrpo/semantic_grounding/share"] > 0.0
+    assert metrics["outcome"]["fgrpo/semantic_grounding/share"] == 0.0  # all rollouts have the same mean
 
 
 def test_an_unmeasured_constraint_logs_no_score_and_stays(make, step_of):

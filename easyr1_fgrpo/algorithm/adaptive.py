@@ -1,0 +1,177 @@
+"""What all adaptive multipliers share: clipping, holding, saturation, exact resume; an update rule is a subclass."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from .constraints import Constraint, Measurement, initial_multipliers, measure
+from .controller import NOTHING_HELD, MultiplierRecord
+from .saved_state import Memory, check_controller, per_constraint, saved_memory, saved_multipliers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Move:
+    """What an update rule wants: the next multiplier, not yet clipped, what to remember, and the terms it added up."""
+
+    multiplier: float
+    memory: Memory = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+class AdaptiveMultipliers(ABC):
+    """Multipliers that move with the violation; a subclass is one update rule, its `_move`.
+
+    After every rule a multiplier is clipped to [0, max_multiplier]. A constraint on fewer than `min_applicable`
+    rollouts, or held, keeps its multiplier and everything else that the rule remembers.
+
+    Args:
+        constraints: what to hold, each name once.
+        lr: how fast multipliers move with the violation, above 0.
+        max_multiplier: the cap, above 0 and not below any initial multiplier.
+        min_applicable: the fewest applicable rollouts a multiplier is updated on, at least 1.
+        saturation_patience: updates in a row that end at the cap with the constraint violated, after which the
+            constraint is reported as saturated and warned about.
+
+    Raises:
+        ValueError: when an option is out of its range or two constraints share a name.
+    """
+
+    name: ClassVar[str]
+    """What the saved state calls this controller."""
+
+    def __init__(
+        self,
+        constraints: Iterable[Constraint],
+        *,
+        lr: float,
+        max_multiplier: float,
+        min_applicable: int,
+        saturation_patience: int = 20,
+    ) -> None:
+        for option, value in (("lr", lr), ("max_multiplier", max_multiplier)):
+            check_positive(option, value)
+        for option, count in (("min_applicable", min_applicable), ("saturation_patience", saturation_patience)):
+            if count < 1:
+                raise ValueError(f"{option} must be at least 1, got {count}")
+        self._constraints = tuple(constraints)
+        self._multipliers = initial_multipliers(self._constraints)
+        for constraint in self._constraints:
+            if constraint.initial_multiplier > max_multiplier:
+                raise ValueError(
+                    f"the initial multiplier of {constraint.name} is {constraint.initial_multiplier}, "
+                    f"above max_multiplier={max_multiplier}; lower it or raise the cap"
+                )
+        self._lr = lr
+        self._max_multiplier = max_multiplier
+        self._min_applicable = min_applicable
+        self._saturation_patience = saturation_patience
+        self._updates_at_cap = dict.fromkeys(self._multipliers, 0)
+        self._first = {name: self._first_memory(start) for name, start in self._multipliers.items()}
+        self._memory = dict(self._first)
+
+    @property
+    def multipliers(self) -> dict[str, float]:
+        """Lambda per constraint; a copy."""
+        return dict(self._multipliers)
+
+    def step(
+        self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
+    ) -> dict[str, MultiplierRecord]:
+        """Take one dual step on a whole batch (all ranks, all groups), after its advantages were computed.
+
+        Args:
+            scores: per constraint its (B,) scores and (B,) boolean mask, True on applicable valid rollouts.
+            hold: constraints whose multiplier stays this time, and why: they are measured all the same.
+
+        Returns:
+            A record per constraint.
+
+        Raises:
+            ValueError: when `scores` holds other names than the constraints, or for a bad tensor; nothing has moved
+                then.
+        """
+        measured = measure(self._constraints, scores)
+        return {name: self._update(name, measured[name], hold.get(name, "")) for name in measured}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Multipliers, saturation counters and what the rule remembers, in plain types that survive JSON."""
+        state: dict[str, Any] = {
+            "controller": self.name,
+            "multipliers": self.multipliers,
+            "updates_at_cap": dict(self._updates_at_cap),
+        }
+        if any(self._first.values()):
+            state["memory"] = {name: dict(memory) for name, memory in self._memory.items()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state; a multiplier above a cap that was lowered since comes down at the next step.
+
+        Raises:
+            ValueError: when the state is another controller's, of other constraints, or not whole.
+        """
+        check_controller(state, self.name)
+        multipliers = saved_multipliers(state, self._multipliers)
+        memory = saved_memory(state, self._first) if any(self._first.values()) else self._memory
+        self._updates_at_cap = {
+            name: int(count) for name, count in per_constraint(state, "updates_at_cap", self._updates_at_cap).items()
+        }
+        self._multipliers, self._memory = multipliers, memory
+
+    @abstractmethod
+    def _move(self, multiplier: float, violation: float, memory: Memory) -> Move:
+        """One step of the rule for one constraint; it changes nothing itself and does not overflow."""
+
+    def _first_memory(self, multiplier: float) -> Memory:
+        """What is remembered before the first update, given the initial multiplier."""
+        return {}
+
+    def _update(self, name: str, measured: Measurement, held: str) -> MultiplierRecord:
+        if measured.count < self._min_applicable:
+            held = held or f"{measured.count} applicable rollouts, {self._min_applicable} needed"
+        terms: Mapping[str, float] = {}
+        if not held and measured.violation is not None:
+            move = self._move(self._multipliers[name], measured.violation, self._memory[name])
+            self._multipliers[name] = self._clipped(move.multiplier)
+            self._memory[name], terms = move.memory, move.terms
+            self._watch_saturation(name, measured, measured.violation)
+        return MultiplierRecord(
+            **vars(measured),
+            multiplier=self._multipliers[name],
+            held=held,
+            saturated=self._updates_at_cap[name] >= self._saturation_patience,
+            terms=terms,
+        )
+
+    def _clipped(self, multiplier: float) -> float:
+        return min(max(multiplier, 0.0), self._max_multiplier)
+
+    def _watch_saturation(self, name: str, measured: Measurement, violation: float) -> None:
+        at_cap = violation > 0.0 and self._multipliers[name] == self._max_multiplier
+        self._updates_at_cap[name] = self._updates_at_cap[name] + 1 if at_cap else 0
+        # Equality warns once per stay at the cap, also across a resume.
+        if self._updates_at_cap[name] == self._saturation_patience:
+            logger.warning(
+                "the multiplier of %s has been at its cap %g for %d updates with the constraint violated "
+                "(score %.3f, threshold %g): the threshold is probably not reachable; lower it or raise the cap",
+                name,
+                self._max_multiplier,
+                self._saturation_patience,
+                measured.score,
+                measured.threshold,
+            )
+
+
+def check_positive(option: str, value: float) -> None:
+    """Raises a ValueError unless an option is a finite number above 0."""
+    if not (math.isfinite(value) and value > 0.0):
+        raise ValueError(f"{option} must be finite and above 0, got {value}")
