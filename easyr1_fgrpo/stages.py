@@ -69,7 +69,10 @@ def prepare_data(stages: Any) -> None:
     """
     if "world" in stages:
         sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
-        _stage("world", stages["world"], "build", ["--seed", str(stages["seed"]), *sizes])
+        options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
+        if held_out := stages.get("held_out"):
+            options += ["--held-out", held_out]
+        _stage("world", stages["world"], "build", [*options, *sizes])
 
 
 def prepare_model(stages: Any, images: ImageSettings) -> None:
@@ -84,7 +87,8 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         FileNotFoundError: when the traces of the warm start are missing.
     """
     if "backbone_steps" in stages:
-        options = ["--seed", str(stages["seed"]), "--steps", str(stages["backbone_steps"])]
+        options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
+        options += ["--steps", str(stages["backbone_steps"])]
         _stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)
     if _missing("warm start", stages["warm_start"]):
         _warm_start(stages, images)

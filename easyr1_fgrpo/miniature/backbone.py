@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from easyr1_fgrpo.miniature import language
+from easyr1_fgrpo.miniature.example import Example
 from easyr1_fgrpo.miniature.files import free_option, whole_folder
 from easyr1_fgrpo.miniature.model import HIDDEN, build_image_processor, build_model, save_checkpoint
 from easyr1_fgrpo.miniature.render import render
+from easyr1_fgrpo.miniature.scene import CELL, COLOURS, SHAPES, SIDE, STEP, Scene
 from easyr1_fgrpo.miniature.teacher import backbone_response
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.miniature.world import CELL, COLOURS, SHAPES, SIDE, STEP, Example, Scene, draw_example
+from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -49,25 +50,26 @@ def train_backbone(
     seed: Annotated[int, typer.Option(min=0, help="of weights and data")],
     steps: Annotated[int, typer.Option(min=0, help="language steps; 0 leaves everything random")] = 300,
     vision_steps: Annotated[int, typer.Option(min=0, help="vision steps")] = 150,
+    world: Annotated[WorldName, typer.Option(help="whose scenes and language")] = "one_step",
 ) -> None:
     """Train and save one backbone as a Hugging Face checkpoint with tokenizer and processor."""
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(WORLDS[world])
     model = build_model(tokenizer, seed)
     with whole_folder(out) as folder:
         if steps:
             rng = np.random.default_rng(seed)
-            pool = draw_pool(rng, POOL)
+            pool = draw_pool(WORLDS[world], rng, POOL)
             learn_to_see(model, pool, rng, vision_steps)
             learn_to_read(model, tokenizer, pool, rng, steps)
         save_checkpoint(model, tokenizer, folder)
 
 
-def draw_pool(rng: np.random.Generator, count: int) -> Pool:
+def draw_pool(world: World, rng: np.random.Generator, count: int) -> Pool:
     """Random examples and their pictures, as the model's own image processor cuts them into patches."""
     processor = build_image_processor()
     examples, patches = [], []
     for _ in tqdm(range(count), desc="Drawing pictures", unit="scene"):
-        example = draw_example(rng)
+        example = world.draw_example(rng)
         examples.append(example)
         patches.append(processor(images=[render(example.scene, rng)], return_tensors="pt")["pixel_values"])
     return Pool(examples, torch.stack(patches))
@@ -110,8 +112,7 @@ def learn_to_read(
     for _ in progress:
         rows = rng.integers(len(pool.examples), size=BATCH)
         texts = [
-            (language.question(example.axis), backbone_response(example, rng))
-            for example in (pool.examples[row] for row in rows)
+            (example.question, backbone_response(example, rng)) for example in (pool.examples[row] for row in rows)
         ]
         ids, labels = tokenize(tokenizer, texts)
         loss = F.cross_entropy(

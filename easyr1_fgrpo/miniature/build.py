@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +11,17 @@ import typer
 from tqdm import tqdm
 
 from easyr1_fgrpo.miniature import rows
+from easyr1_fgrpo.miniature.example import Example
 from easyr1_fgrpo.miniature.files import free_option, whole_folder
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
+from easyr1_fgrpo.miniature.scene_file import scene_line
 from easyr1_fgrpo.miniature.teacher import noisy_response
-from easyr1_fgrpo.miniature.world import Example, draw_example
+from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
 
 # Held-out splits come first: what they hold does not depend on how much training data is asked for.
 SPLITS = ("test", "val", "sft_val", "sft_train", "train")
 SUPERVISED = ("sft_val", "sft_train")
+NOTHING = "nothing"
 Count = Annotated[int, typer.Option(min=1)]
 
 
@@ -31,8 +33,15 @@ def build(
     test: Count = 1024,
     sft: Count = 6400,
     sft_val: Count = 256,
+    world: Annotated[WorldName, typer.Option(help="which world")] = "one_step",
+    held_out: Annotated[str, typer.Option(help="question type that train.parquet leaves out")] = NOTHING,
 ) -> None:
-    """Write {train,val,test,sft_train,sft_val}.parquet and scenes.jsonl; no scene occurs in two places."""
+    """Write {train,val,test,sft_train,sft_val}.parquet and scenes.jsonl; no scene occurs in two places.
+
+    Every other file has questions of the held-out type, and does not depend on which one it is.
+    """
+    if held_out not in (NOTHING, *WORLDS[world].QUESTIONS):
+        raise typer.BadParameter(f"held_out={held_out}: choose {NOTHING} or {', '.join(WORLDS[world].QUESTIONS)}")
     counts = {"test": test, "val": val, "sft_val": sft_val, "sft_train": sft, "train": train}
     seen: set[Example] = set()
     bar = tqdm(total=sum(counts.values()), desc="Drawing scenes", unit="scene")
@@ -40,9 +49,10 @@ def build(
         for split, stream in zip(SPLITS, np.random.SeedSequence(seed).spawn(len(SPLITS)), strict=True):
             rng = np.random.default_rng(stream)
             written = []
-            for index, example in enumerate(_fresh_examples(rng, counts[split], seen)):
+            unasked = held_out if split == "train" else NOTHING
+            for index, example in enumerate(_fresh_examples(WORLDS[world], rng, counts[split], seen, unasked)):
                 picture = render(example.scene, rng)
-                scenes.write(_scene_line(example, fingerprint(picture)))
+                scenes.write(scene_line(fingerprint(picture), example.spoken))
                 if split in SUPERVISED:
                     written.append(rows.conversation_row(example, png(picture), noisy_response(example, rng)))
                 else:
@@ -52,17 +62,14 @@ def build(
             rows.write(written, schema, folder / f"{split}.parquet")
 
 
-def _fresh_examples(rng: np.random.Generator, count: int, seen: set[Example]) -> Iterator[Example]:
+def _fresh_examples(
+    world: World, rng: np.random.Generator, count: int, seen: set[Example], unasked: str
+) -> Iterator[Example]:
     for _ in range(count):
-        while (example := draw_example(rng)) in seen:
+        while (example := world.draw_example(rng)) in seen or example.type == unasked:
             pass
         seen.add(example)
         yield example
-
-
-def _scene_line(example: Example, picture: str) -> str:
-    things = [{"colour": thing.colour, "shape": thing.shape, "box": thing.box} for thing in example.scene]
-    return json.dumps({"picture": picture, "things": things}) + "\n"
 
 
 if __name__ == "__main__":

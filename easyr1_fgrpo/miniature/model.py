@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easyr1_fgrpo.miniature.scene import SIDE
 from easyr1_fgrpo.miniature.tokenizer import EOS, PAD, VISION
-from easyr1_fgrpo.miniature.world import SIDE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration

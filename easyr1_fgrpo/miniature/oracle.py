@@ -5,15 +5,15 @@ It answers both questions as a perfect model judge would, so training on it show
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Verdict
-from easyr1_fgrpo.miniature.language import BOX_SENTENCE, CONCLUSION, QUESTION, RELATION_SENTENCE, VISUAL
+from easyr1_fgrpo.miniature.language import BOX_SENTENCE, CONCLUSION, RELATION_SENTENCE, VISUAL, said
 from easyr1_fgrpo.miniature.render import fingerprint
-from easyr1_fgrpo.miniature.world import OPPOSITE, Box, Relation, Scene, Thing, holds
+from easyr1_fgrpo.miniature.scene import Box, Scene, Thing, holds
+from easyr1_fgrpo.miniature.scene_file import read_scenes
+from easyr1_fgrpo.miniature.worlds import world_of
 from easyr1_fgrpo.rewards.accuracy import normalize_answer
 
 SAME_BOX = 0.5
@@ -23,15 +23,13 @@ SAME_BOX = 0.5
 class OracleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.Judge` for the miniature.
 
-    Consistency, from question, trace and answer: YES when the trace's last conclusion equals the answer and its last
-    relation between the asked objects, if it states one, does not contradict it; NO when either speaks against the
-    answer; UNCERTAIN when the trace says neither. Without a conclusion the last relation is one.
+    Consistency, from question, trace and answer: as the world that the question is about defines it (`worlds/`).
 
     Grounding of the latest sentence, "the answer is ..." (deduction) left out of it: a box sentence is CORRECT when an
-    object of that colour and shape exists and the box overlaps it (IoU >= `SAME_BOX`); a relation sentence when both
-    objects exist and the relation holds; otherwise they are INCORRECT. SKIP is for a repetition and for a sentence
-    without any visual word. A sentence with visual words that cannot be read claims something that is nowhere to be
-    seen: INCORRECT, so that gibberish is no way out.
+    object of that name exists and the box overlaps it (IoU >= `SAME_BOX`); a relation sentence when both objects exist
+    and the relation holds; otherwise they are INCORRECT. SKIP is for a repetition and for a sentence without any visual
+    word. A sentence with visual words that cannot be read claims something that is nowhere to be seen: INCORRECT, so
+    that gibberish is no way out.
 
     Args:
         scenes: the `scenes.jsonl` that was written with the pictures.
@@ -43,7 +41,7 @@ class OracleJudge:
     name = "oracle"
 
     def __init__(self, scenes: str | Path) -> None:
-        self._scenes = dict(_read_scenes(Path(scenes)))
+        self._scenes = dict(read_scenes(Path(scenes)))
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request; any text gets a verdict, an unknown picture gets none."""
@@ -68,26 +66,20 @@ class OracleJudge:
 
 def judge_consistency(question: str, trace: str, answer: str) -> Label:
     """Whether the trace argues to the answer; see `OracleJudge`."""
-    given, text = normalize_answer(answer), _single_spaced(trace)
-    conclusions = [match["answer"].lower() for match in CONCLUSION.finditer(text)]
-    argued = _argued(question, text)
-    last = (conclusions or argued or [""])[-1]
-    if last not in OPPOSITE:
-        return Label.UNCERTAIN
-    contradicted = bool(argued) and OPPOSITE[argued[-1]] == given
-    return Label.YES if last == given and not contradicted else Label.NO
+    asked = _single_spaced(question)
+    return world_of(asked).judge_consistency(asked, _single_spaced(trace), normalize_answer(answer))
 
 
 def judge_grounding(scene: Scene, context: str, claim: str) -> Label:
     """Whether the latest sentence is true of the scene; see `OracleJudge`."""
     sentence = _single_spaced(claim)
     repeated = sentence in _single_spaced(context)
-    said = CONCLUSION.sub("", sentence).strip(" ,.;")
-    if repeated or not VISUAL.search(said):
+    claimed = CONCLUSION.sub("", sentence).strip(" ,.;")
+    if repeated or not VISUAL.search(claimed):
         return Label.SKIP
-    if box := BOX_SENTENCE.fullmatch(said):
+    if box := BOX_SENTENCE.fullmatch(claimed):
         return _label(_box_true(scene, box))
-    if relation := RELATION_SENTENCE.fullmatch(said):
+    if relation := RELATION_SENTENCE.fullmatch(claimed):
         return _label(_relation_true(scene, relation))
     return Label.INCORRECT
 
@@ -96,37 +88,22 @@ def _label(true: bool) -> Label:
     return Label.CORRECT if true else Label.INCORRECT
 
 
-def _box_true(scene: Scene, said: re.Match[str]) -> bool:
-    thing = _find(scene, said["colour"], said["shape"])
-    x1, y1, x2, y2 = (float(said[corner]) for corner in ("x1", "y1", "x2", "y2"))
+def _box_true(scene: Scene, box: re.Match[str]) -> bool:
+    thing = _find(scene, box["name"])
+    x1, y1, x2, y2 = (float(box[corner]) for corner in ("x1", "y1", "x2", "y2"))
     return thing is not None and _iou(thing.box, (x1, y1, x2, y2)) >= SAME_BOX
 
 
-def _relation_true(scene: Scene, said: re.Match[str]) -> bool:
-    first = _find(scene, said["first_colour"], said["first_shape"])
-    second = _find(scene, said["second_colour"], said["second_shape"])
-    return first is not None and second is not None and holds(first, Relation(said["relation"].lower()), second)
+def _relation_true(scene: Scene, sentence: re.Match[str]) -> bool:
+    claim = said(sentence)
+    if claim is None:
+        return False
+    first, second = _find(scene, claim.first), _find(scene, claim.second)
+    return first is not None and second is not None and holds(first, claim.relation, second)
 
 
-def _argued(question: str, trace: str) -> list[Relation]:
-    """The relations that the trace states between the asked objects, seen from the first one."""
-    asked = QUESTION.search(_single_spaced(question))
-    if asked is None:
-        return []
-    pair = (asked["first"].lower(), asked["second"].lower())
-    relations = []
-    for said in RELATION_SENTENCE.finditer(trace):
-        stated = (said["first_colour"].lower(), said["second_colour"].lower())
-        relation = Relation(said["relation"].lower())
-        if stated == pair:
-            relations.append(relation)
-        elif stated == pair[::-1]:
-            relations.append(OPPOSITE[relation])
-    return relations
-
-
-def _find(scene: Scene, colour: str, shape: str) -> Thing | None:
-    return next((thing for thing in scene if (thing.colour, thing.shape) == (colour.lower(), shape.lower())), None)
+def _find(scene: Scene, name: str) -> Thing | None:
+    return next((thing for thing in scene if thing.name == name.lower()), None)
 
 
 def _iou(first: Box, second: tuple[float, float, float, float]) -> float:
@@ -140,14 +117,3 @@ def _iou(first: Box, second: tuple[float, float, float, float]) -> float:
 
 def _single_spaced(text: str) -> str:
     return " ".join(text.split())
-
-
-def _read_scenes(path: Path) -> Iterator[tuple[str, Scene]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                things = (Thing(thing["colour"], thing["shape"], tuple(thing["box"])) for thing in row["things"])
-                yield row["picture"], tuple(things)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: not a scene ({error!r}); build the world again") from error

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from easyr1_fgrpo.miniature.world import SIDE, Scene
+from easyr1_fgrpo.miniature.scene import SIDE, Scene
 
 PAINT = {
     "red": (220, 40, 40),

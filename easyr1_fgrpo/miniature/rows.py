@@ -9,10 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from easyr1_fgrpo.miniature import language
-from easyr1_fgrpo.miniature.world import RELATIONS, SIDE, Example
-
-SOURCE = "miniature"
+from easyr1_fgrpo.miniature.example import Example
+from easyr1_fgrpo.miniature.scene import SIDE
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _IMAGES = pa.list_(pa.struct([("bytes", pa.binary())]))
@@ -41,18 +39,17 @@ CONVERSATIONS = pa.schema({"messages": _MESSAGES, "images": _IMAGES})
 
 def question_row(example: Example, picture: bytes, *, split: str, index: int) -> dict[str, Any]:
     """A row with one question; every second one has ground-truth boxes (xyxy, raw pixels), the others an empty list."""
-    question = language.question(example.axis)
     return {
-        "data_source": SOURCE,
-        "prompt": [_user(question)],
+        "data_source": example.world,
+        "prompt": [_user(example.question)],
         "images": [{"bytes": picture}],
         "reward_model": {"style": "rule", "ground_truth": str(example.answer)},
         "extra_info": {
             "index": index,
             "split": split,
-            "question": question,
-            "choices": [str(relation) for relation in RELATIONS[example.axis]],
-            "source": SOURCE,
+            "question": example.question,
+            "choices": [str(relation) for relation in example.choices],
+            "source": example.world,
             "boxes": [list(thing.box) for thing in example.asked] if index % 2 == 0 else [],
             "width": SIDE,
             "height": SIDE,
@@ -62,7 +59,7 @@ def question_row(example: Example, picture: bytes, *, split: str, index: int) ->
 
 def conversation_row(example: Example, picture: bytes, response: str) -> dict[str, Any]:
     """A row with a question and the response to imitate, for verl's supervised trainer."""
-    messages = [_user(language.question(example.axis)), {"role": "assistant", "content": response}]
+    messages = [_user(example.question), {"role": "assistant", "content": response}]
     return {"messages": messages, "images": [{"bytes": picture}]}
 
 

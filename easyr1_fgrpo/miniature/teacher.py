@@ -1,4 +1,4 @@
-"""Traces for supervised training: clean ones, and the noisy ones that the warm start imitates.
+"""Traces for supervised training: true ones, and the noisy ones that the warm start imitates.
 
 The noise is what reinforcement learning later has to cope with: reasoning that is often wrong, and now and then a right
 answer after a wrong conclusion. That shortcut is what plain GRPO amplifies.
@@ -9,26 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from easyr1_fgrpo.miniature import language
-from easyr1_fgrpo.miniature.world import OPPOSITE, SIDE, STEP, Axis, Box, Example
-
-WRONG_BOX = 0.05
-FLIP = {Axis.HORIZONTAL: 0.3, Axis.VERTICAL: 0.4, Axis.DEPTH: 0.5}
-RIGHT_AFTER_FLIP = 0.15
-ANSWER_NOISE = 0.01
+from easyr1_fgrpo.miniature.example import Example
+from easyr1_fgrpo.miniature.scene import OPPOSITE, SIDE, STEP, Box
 
 ANSWER_ONLY = 0.2
 CUT_SHORT = 0.3
 
 
 def clean_trace(example: Example) -> list[str]:
-    """Both boxes, the relation and the conclusion, all true."""
-    first, second = example.asked
-    return [
-        language.box_sentence(first, first.box),
-        language.box_sentence(second, second.box),
-        language.relation_sentence(first, example.answer, second),
-        language.conclusion(example.answer),
-    ]
+    """All boxes, all steps and the conclusion, all true."""
+    return language.trace(example.asked, example.steps)
 
 
 def backbone_response(example: Example, rng: np.random.Generator) -> str:
@@ -45,19 +35,18 @@ def backbone_response(example: Example, rng: np.random.Generator) -> str:
 
 
 def noisy_response(example: Example, rng: np.random.Generator) -> str:
-    """A trace that errs: in a box, in the relation and its conclusion, and rarely in an answer that follows neither."""
-    first, second = example.asked
-    flipped = rng.random() < FLIP[example.axis]
-    claimed = OPPOSITE[example.answer] if flipped else example.answer
-    answer = example.answer if flipped and rng.random() < RIGHT_AFTER_FLIP else claimed
-    if rng.random() < ANSWER_NOISE:
+    """A trace that errs: in boxes, in its steps, and rarely in an answer that does not follow from them."""
+    noise = example.noise
+    steps = example.mistaken_steps(rng)
+    concluded = steps[-1].relation
+    saved = concluded is not example.answer and rng.random() < noise.right_after_wrong
+    answer = example.answer if saved else concluded
+    if rng.random() < noise.answer:
         answer = OPPOSITE[answer]
-    trace = [
-        language.box_sentence(thing, _wrong_box(thing.box, rng) if rng.random() < WRONG_BOX else thing.box)
-        for thing in (first, second)
-    ]
-    trace += [language.relation_sentence(first, claimed, second), language.conclusion(claimed)]
-    return language.response(trace, answer)
+    boxes = {
+        thing: _wrong_box(thing.box, rng) if rng.random() < noise.wrong_box else thing.box for thing in example.asked
+    }
+    return language.response(language.trace(example.asked, steps, boxes), answer)
 
 
 def _wrong_box(box: Box, rng: np.random.Generator) -> Box:

@@ -1,14 +1,15 @@
-"""A word-level tokenizer for the world's language, kept as an ordinary Hugging Face tokenizer.
+"""A word-level tokenizer for a world's language, kept as an ordinary Hugging Face tokenizer.
 
 A token carries its leading space, so decoding is plain joining and text survives the round trip. Stock phrases are one
-token, which keeps a prompt at 24 tokens and a response at 36.
+token, which keeps a prompt at 24 tokens and a response at 36 (first world), or 26 and 47 (second).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.miniature.world import COLOURS, SHAPES, SIDE, STEP, Relation
+from easyr1_fgrpo.miniature.scene import SIDE, STEP, Relation
+from easyr1_fgrpo.miniature.worlds import World, one_step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -29,17 +30,18 @@ CHAT_TEMPLATE = (
 )
 
 _PHRASES = r" is at <bbox>\[|\]</bbox>\.|</?(?:think|answer|bbox)>| So the answer is| (?:of|than) the"
-_PIECES = _PHRASES + r"| ?[A-Za-z]+| ?\d+,?|\s|."
+_PIECES = r" ?[A-Za-z]+| ?\d+,?|\s|."
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer: same words, same ids, every time."""
+def build_tokenizer(world: World = one_step) -> PreTrainedTokenizerFast:
+    """The tokenizer of a world: same words, same ids, every time."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *_words()])}
+    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *_words(world)])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), behavior="isolated")
+    pieces = Regex("|".join([*world.PHRASES, _PHRASES, _PIECES]))
+    backend.pre_tokenizer = pre_tokenizers.Split(pieces, behavior="isolated")
     backend.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -54,13 +56,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _words() -> list[str]:
+def _words(world: World) -> list[str]:
     numbers = range(0, SIDE + 1, STEP)
     return [
         *("user", "assistant", "<think>", "</think>", "<answer>", "</answer>", " is at <bbox>[", "]</bbox>."),
-        *("Is", " or", " of", " than", "?"),
+        *world.WORDS,
         *("The", " The", " is", " the", " of the", " than the", " So the answer is", "."),
-        *(f" {word}" for word in (*COLOURS, *SHAPES, *Relation)),
+        *(f" {word}" for word in (*world.NAMES, *Relation)),
         *Relation,
         *(f"{number}," for number in numbers),
         *(str(number) for number in numbers),

@@ -18,6 +18,7 @@ from easyr1_fgrpo.miniature.backbone import (
 )
 from easyr1_fgrpo.miniature.model import build_model
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
+from easyr1_fgrpo.miniature.worlds import one_step
 from easyr1_fgrpo.rewards.response import parse_response
 
 
@@ -36,8 +37,8 @@ def model():
 
 def test_read_agrees_with_the_model_itself(model):
     tokenizer = build_tokenizer()
-    pool = draw_pool(np.random.default_rng(0), 2)
-    texts = [(language.question(e.axis), language.direct(e.answer)) for e in pool.examples]
+    pool = draw_pool(one_step, np.random.default_rng(0), 2)
+    texts = [(e.question, language.direct(e.answer)) for e in pool.examples]
     ids, _ = tokenize(tokenizer, texts)
     attention = (ids != tokenizer.pad_token_id).long()
     with torch.no_grad():
@@ -62,12 +63,12 @@ def test_labels_are_the_response_only():
 
 def test_training_lowers_the_loss_and_leaves_sight_alone(model):
     tokenizer, rng = build_tokenizer(), np.random.default_rng(0)
-    pool = draw_pool(rng, 64)
+    pool = draw_pool(one_step, rng, 64)
     learn_to_see(model, pool, rng, 3)
     sight = {name: weight.clone() for name, weight in model.model.visual.state_dict().items()}
     ids, labels = tokenize(
         tokenizer,
-        [(language.question(e.axis), language.response(teacher.clean_trace(e), e.answer)) for e in pool.examples],
+        [(e.question, language.response(teacher.clean_trace(e), e.answer)) for e in pool.examples],
     )
 
     def loss():
@@ -90,7 +91,7 @@ def test_no_steps_writes_a_random_checkpoint(tmp_path):
 
 def test_what_the_backbone_reads_is_true_and_of_three_kinds():
     rng = np.random.default_rng(0)
-    pool = draw_pool(rng, 1)
+    pool = draw_pool(one_step, rng, 1)
     (example,) = pool.examples
     responses = [parse_response(teacher.backbone_response(example, rng)) for _ in range(500)]
     assert all(response.answer == example.answer for response in responses)

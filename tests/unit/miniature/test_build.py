@@ -11,7 +11,6 @@ from easyr1_fgrpo.miniature.build import build
 from easyr1_fgrpo.miniature.files import whole_folder
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.miniature.render import fingerprint
-from easyr1_fgrpo.miniature.rows import SOURCE
 from easyr1_fgrpo.rewards.response import parse_response
 
 SIZES = {"train": 12, "val": 8, "test": 8, "sft": 12, "sft_val": 4}
@@ -55,9 +54,9 @@ def test_the_files(world):
 def test_question_rows(world, split):
     for index, row in enumerate(read(world, split)):
         info = row["extra_info"]
-        assert row["data_source"] == SOURCE
+        assert row["data_source"] == "miniature"
         assert row["prompt"] == [{"role": "user", "content": f"<image>{info['question']}"}]
-        assert (info["index"], info["split"], info["source"]) == (index, split, SOURCE)
+        assert (info["index"], info["split"], info["source"]) == (index, split, "miniature")
         assert picture_of(row).size == (info["width"], info["height"]) == (84, 84)
         assert row["reward_model"]["style"] == "rule"
         assert row["reward_model"]["ground_truth"] in info["choices"]

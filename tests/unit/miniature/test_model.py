@@ -8,7 +8,7 @@ from easyr1_fgrpo.miniature import language, teacher
 from easyr1_fgrpo.miniature.model import build_image_processor, build_model, save_checkpoint
 from easyr1_fgrpo.miniature.render import render
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.miniature.world import Axis, draw_example
+from easyr1_fgrpo.miniature.worlds import WORLDS, one_step, two_step
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +24,13 @@ def checkpoint(tokenizer, tmp_path_factory):
     return out, model
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_text_survives_the_tokenizer(tokenizer, seed):
-    rng = np.random.default_rng(seed)
-    example = draw_example(rng)
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize("seed", range(25))
+def test_text_survives_the_tokenizer(world, seed):
+    rng, tokenizer = np.random.default_rng(seed), build_tokenizer(world)
+    example = world.draw_example(rng)
     for text in (
-        language.question(example.axis),
+        example.question,
         teacher.noisy_response(example, rng),
         teacher.backbone_response(example, rng),
         language.direct(example.answer),
@@ -39,11 +40,13 @@ def test_text_survives_the_tokenizer(tokenizer, seed):
         assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
-def test_lengths(tokenizer):
-    example = draw_example(np.random.default_rng(0))
+@pytest.mark.parametrize(("world", "questions", "traces"), [(one_step, {7, 8}, {36, 37}), (two_step, {10}, {47})])
+def test_lengths(world, questions, traces):
+    tokenizer = build_tokenizer(world)
+    example = world.draw_example(np.random.default_rng(0))
     trace = language.response(teacher.clean_trace(example), example.answer)
-    assert len(tokenizer(trace + tokenizer.eos_token)["input_ids"]) in (36, 37)
-    assert {len(tokenizer(language.question(axis))["input_ids"]) for axis in Axis} <= {7, 8}
+    assert len(tokenizer(trace + tokenizer.eos_token)["input_ids"]) in traces
+    assert {len(tokenizer(question)["input_ids"]) for question in world.QUESTIONS.values()} <= questions
 
 
 def test_the_checkpoint_loads_as_any_other(checkpoint, tokenizer):
@@ -51,18 +54,18 @@ def test_the_checkpoint_loads_as_any_other(checkpoint, tokenizer):
     loaded = AutoModelForImageTextToText.from_pretrained(out)
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, loaded.state_dict()[name]), name
-    text = language.question(Axis.DEPTH)
+    text = one_step.QUESTIONS["depth"]
     assert AutoTokenizer.from_pretrained(out)(text)["input_ids"] == tokenizer(text)["input_ids"]
     assert 490_000 < sum(weight.numel() for weight in model.parameters()) < 505_000
 
 
 def test_the_processor_leaves_pictures_at_their_size(checkpoint):
     processor = load_processor(str(checkpoint[0]))
-    example = draw_example(np.random.default_rng(0))
+    example = one_step.draw_example(np.random.default_rng(0))
     picture = render(example.scene, np.random.default_rng(0))
     user = {
         "role": "user",
-        "content": [{"type": "image"}, {"type": "text", "text": language.question(Axis.HORIZONTAL)}],
+        "content": [{"type": "image"}, {"type": "text", "text": one_step.QUESTIONS["horizontal"]}],
     }
     text = processor.apply_chat_template([user], add_generation_prompt=True, tokenize=False)
     inputs = processor(text=[text], images=[picture], return_tensors="pt")

@@ -13,7 +13,8 @@ from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, L
 from easyr1_fgrpo.miniature import language, teacher
 from easyr1_fgrpo.miniature.oracle import OracleJudge, judge_consistency, judge_grounding
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
-from easyr1_fgrpo.miniature.world import COLOURS, OPPOSITE, SHAPES, Relation, Thing, draw_example
+from easyr1_fgrpo.miniature.scene import COLOURS, OPPOSITE, SHAPES, Relation, Thing
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 from easyr1_fgrpo.rewards.response import parse_response
 from easyr1_fgrpo.rewards.sentences import split_sentences
 
@@ -113,14 +114,14 @@ def test_the_oracle_reads_every_trace_of_the_teacher_rightly(seed):
     truths = [sentences[0] == language.box_sentence(first, first.box)]
     truths += [sentences[1] == language.box_sentence(second, second.box), claimed is example.answer]
     assert labels == [Label.CORRECT if true else Label.INCORRECT for true in truths] + [Label.SKIP]
-    consistent = judge_consistency(language.question(example.axis), response.trace, response.answer)
+    consistent = judge_consistency(example.question, response.trace, response.answer)
     assert consistent is (Label.YES if response.answer == claimed else Label.NO)
 
 
 def test_a_clean_trace_is_consistent_and_true():
     example = draw_example(np.random.default_rng(0))
     response = parse_response(language.response(teacher.clean_trace(example), example.answer))
-    question = language.question(example.axis)
+    question = example.question
     assert judge_consistency(question, response.trace, response.answer) is Label.YES
     assert judge_consistency(question, response.trace, OPPOSITE[example.answer]) is Label.NO
 

@@ -1,7 +1,9 @@
 import numpy as np
 
 from easyr1_fgrpo.miniature import language, teacher
-from easyr1_fgrpo.miniature.world import OPPOSITE, Axis, Relation, draw_example
+from easyr1_fgrpo.miniature.scene import OPPOSITE, Axis, Relation
+from easyr1_fgrpo.miniature.worlds import one_step
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 from easyr1_fgrpo.rewards.response import parse_response
 
 COUNT = 3000
@@ -26,10 +28,10 @@ def test_the_noise_has_the_stated_rates():
         return abs(np.mean(observed) - expected) < 5 * np.sqrt(expected * (1 - expected) / len(observed))
 
     for axis, observed in flips.items():
-        assert close(observed, teacher.FLIP[axis]), axis
-    noise = teacher.ANSWER_NOISE
-    assert close(wrong_boxes, teacher.WRONG_BOX)
-    assert close(right_after_flip, teacher.RIGHT_AFTER_FLIP * (1 - noise) + (1 - teacher.RIGHT_AFTER_FLIP) * noise)
+        assert close(observed, one_step.FLIP[axis]), axis
+    noise, rate = one_step.OneStep.noise.answer, one_step.OneStep.noise.right_after_wrong
+    assert close(wrong_boxes, one_step.OneStep.noise.wrong_box)
+    assert close(right_after_flip, rate * (1 - noise) + (1 - rate) * noise)
     assert close(wrong_after_true, noise)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.miniature.world import (
+from easyr1_fgrpo.miniature.scene import (
     CELL,
     OPPOSITE,
     RELATIONS,
@@ -12,9 +12,9 @@ from easyr1_fgrpo.miniature.world import (
     Axis,
     Relation,
     Thing,
-    draw_example,
     holds,
 )
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -1,0 +1,165 @@
+"""The runs of a study, one after the other; what is finished is kept.
+
+Runs of a seed share world, backbone and warm start, and one judge server: reward servers belong to the last part of a
+run directory's name, which is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from easyr1_fgrpo.miniature.worlds import WORLDS
+from easyr1_fgrpo.study.arms import Arm
+from easyr1_fgrpo.summary import last_checkpoint
+
+GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=cpu")
+NOTE = "study.json"
+INTERVENTION = "intervention.json"
+
+Call = Callable[[Sequence[str]], int]
+"""Runs a command, returns its exit code."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm with one seed.
+
+    Attributes:
+        arm: what is trained.
+        seed: of everything: world, backbone, warm start and RL.
+        root: the study's folder.
+        steps: of RL.
+    """
+
+    arm: Arm
+    seed: int
+    root: Path
+    steps: int
+
+    @property
+    def held_out(self) -> str:
+        """The question type that RL does not see; another one for each seed."""
+        kinds = list(reversed(WORLDS["two_step"].QUESTIONS))
+        return kinds[self.seed % len(kinds)] if self.arm.held_out else "nothing"
+
+    @property
+    def folder(self) -> Path:
+        """Its run directory."""
+        without = f"-without-{self.held_out}" if self.arm.held_out else ""
+        return self.root / self.arm.name / f"s{self.seed}{without}"
+
+    @property
+    def overrides(self) -> list[str]:
+        """The run as Hydra overrides."""
+        return [
+            *GROUPS,
+            *self.arm.overrides,
+            f"seed={self.seed}",
+            f"stages.held_out={self.held_out}",
+            f"fgrpo.run_dir={self.folder}",
+            f"trainer.experiment_name={self.arm.name}",
+            f"trainer.total_training_steps={self.steps}",
+        ]
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """What is known of it: overrides, commit, seconds, and whether it is finished."""
+        path = self.folder / NOTE
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether it reached its end with these very overrides."""
+        note = self.note
+        return bool(note.get("finished")) and note["overrides"] == self.overrides
+
+
+def run_all(runs: Iterable[Run], call: Call) -> list[str]:
+    """Make every run that is not finished; runs of one seed and one world stand together.
+
+    Returns:
+        One line for every run that failed: what, and with which exit code.
+    """
+    missing = [run for run in runs if not run.finished]
+    failures: list[str] = []
+    for _, together in groupby(enumerate(missing, start=1), key=lambda numbered: numbered[1].folder.name):
+        failures += _run_group(dict(together), len(missing), call)
+    return failures
+
+
+def run_command(command: Sequence[str]) -> int:
+    """Run a command in this terminal."""
+    return subprocess.run(command, check=False).returncode
+
+
+def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
+    """Make the runs of one seed and one world with one judge server."""
+    first = next(iter(group.values()))
+    if code := _first_failure([_command("easyr1_fgrpo.stages", first), _command("reward_servers.launch", first)], call):
+        return [f"{run.folder}: not started, stages or judge ended with exit code {code}" for run in group.values()]
+    failures = []
+    try:
+        for number, run in group.items():
+            title = f"{run.arm.name}, seed {run.seed}, {run.steps} steps"
+            print(f"== run {number} of {total}: {title}", flush=True)
+            if code := _run(run, call):
+                failures.append(f"{run.folder}: ended with exit code {code}; see its train.log")
+    finally:
+        call(_command("reward_servers.stop", first))
+    return failures
+
+
+def _run(run: Run, call: Call) -> int:
+    """Train, evaluate, intervene. Returns the exit code of what failed, 0 when nothing did."""
+    before, started = run.note, time.monotonic()
+    spent = before.get("seconds", 0.0) if before.get("overrides") == run.overrides else 0.0
+    run.folder.mkdir(parents=True, exist_ok=True)
+    code = _first_failure([_command("easyr1_fgrpo.train", run), _command("easyr1_fgrpo.summary", run)], call)
+    if not code:
+        code = call(_intervention(run))
+    note = {
+        "overrides": run.overrides,
+        "finished": code == 0,
+        "seconds": round(spent + time.monotonic() - started, 1),
+        "commit": commit(),
+    }
+    part = run.folder / f".{NOTE}.part"
+    part.write_text(json.dumps(note, indent=1) + "\n")
+    os.replace(part, run.folder / NOTE)
+    return code
+
+
+def commit() -> str:
+    """The checkout's commit, marked when files differ from it; "unknown" outside of a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def _first_failure(commands: Iterable[Sequence[str]], call: Call) -> int:
+    return next((code for command in commands if (code := call(command))), 0)
+
+
+def _command(module: str, run: Run) -> list[str]:
+    return [sys.executable, "-m", module, *run.overrides]
+
+
+def _intervention(run: Run) -> list[str]:
+    config = OmegaConf.load(run.folder / "config.yaml")
+    after = last_checkpoint(Path(config.trainer.default_local_dir)) / "actor" / "huggingface"
+    return [
+        *(sys.executable, "-m", "easyr1_fgrpo.miniature.intervention"),
+        *(f"before_RL={config.actor_rollout_ref.model.path}", f"after_RL={after}"),
+        *("--world", config.stages.world, "--out", str(run.folder / "evaluation" / INTERVENTION)),
+    ]

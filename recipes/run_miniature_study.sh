@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The paper's finding in miniature: eight arms, three seeds, one warm start a seed; then recipes/results/miniature.md.
+# The same command again goes on where it stopped, and keeps what is finished. About ten hours on two cores.
+#   bash recipes/run_miniature_study.sh --quick                       # two arms, one seed: 25 minutes
+#   bash recipes/run_miniature_study.sh --arms all --seeds 0,1,2,3,4  # with held-out types, other starts, a long run
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source recipes/setup/environment.sh
+source recipes/setup/ray.sh
+prepare_environment
+# As scale=cpu wants it (recipes/setup/run.sh).
+export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+export TOKENIZERS_PARALLELISM=false VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
+case " $* " in
+  *" --page-only "* | *" --help "*) ;; # no run, no Ray
+  *) start_ray --num-cpus=8 --num-gpus=1 ;;
+esac
+python -m easyr1_fgrpo.study "$@"

@@ -1,0 +1,154 @@
+import pytest
+from typer.testing import CliRunner
+
+from easyr1_fgrpo.evaluation.results import Estimate, Mode
+from easyr1_fgrpo.study import __main__ as command
+from easyr1_fgrpo.study.arms import ARMS
+from easyr1_fgrpo.study.page import page
+from easyr1_fgrpo.study.results import followed, measured_on_held_out, minus, over_seeds, row
+from easyr1_fgrpo.study.runs import Run
+
+from .made_runs import finish
+
+
+def made(root, name, seed, accurate, inconsistent, **options):
+    run = Run(ARMS[name], seed, root, steps=200)
+    finish(run, accurate, inconsistent, **options)
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [
+        made(tmp_path, "grpo_t", 0, 14, 8, followed=6),
+        made(tmp_path, "grpo_t", 1, 16, 10, followed=8),
+        made(tmp_path, "fgrpo", 0, 17, 1),
+        made(tmp_path, "fgrpo", 1, 18, 0),
+        Run(ARMS["fgrpo"], 2, tmp_path, steps=200),
+    ]
+
+
+def cells(text, section, *first):
+    part = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    found = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line.startswith("|")]
+    (line,) = [line for line in found if tuple(line[: len(first)]) == first]
+    return line[len(first) :]
+
+
+def test_means_and_intervals_over_seeds(runs):
+    found = row(runs[:2], Mode.SAMPLED)
+    # 14/20 and 16/20: mean .75, standard deviation .0707, error .05, Student's t with one degree 12.706: +- .635
+    assert found["accuracy"].value == pytest.approx(0.75)
+    assert found["accuracy"].low == pytest.approx(0.75 - 12.7062 * 0.05, abs=1e-4)
+    assert found["accuracy"].high == 1.0  # cut: a share
+    assert found["accuracy"].n == 2
+    assert found["spatial_grounding"] == Estimate(value=None, low=None, high=None, n=0)  # no boxes: never a 0
+
+
+def test_one_seed_keeps_the_interval_of_its_questions(runs):
+    found = row(runs[:1], Mode.GREEDY)["accuracy"]
+    assert found.value == 0.7
+    assert (found.low, found.high) == (pytest.approx(0.4810, abs=1e-3), pytest.approx(0.8545, abs=1e-3))  # Wilson
+    assert found.n == 1
+
+
+def test_a_seed_without_a_value_is_not_a_zero():
+    nothing = Estimate(value=None, low=None, high=None, n=0)
+    known = Estimate(value=0.5, low=0.4, high=0.6, n=100)
+    assert over_seeds([nothing, known]) == Estimate(value=0.5, low=0.4, high=0.6, n=1)
+    assert over_seeds([nothing]).value is None
+    assert over_seeds([known, known]) == Estimate(value=0.5, low=None, high=None, n=2)
+
+
+def test_differences_are_paired_by_seed(runs):
+    found = minus(runs[2:4], runs[:2], Mode.SAMPLED)["accuracy"]
+    # 17 - 14 and 18 - 16 of 20: .15 and .10
+    assert found.value == pytest.approx(0.125)
+    assert found.low == pytest.approx(0.125 - 12.7062 * 0.025, abs=1e-4)
+    assert minus(runs[3:4], runs[:1], Mode.SAMPLED)["accuracy"].n == 0
+
+
+def test_the_tables(runs):
+    text = page(runs, "bash study.sh", ["miniature/front.svg"])
+    accuracy, inconsistency, semantic, spatial, seeds = cells(text, "Arms, sampled", "`grpo_t`", "200")
+    assert accuracy == "75.0 (11.5 to 100.0)"
+    assert inconsistency == "45.0 (0.0 to 100.0)"
+    assert semantic == "75.0"
+    assert spatial == "not measured"
+    assert seeds == "0 to 2"
+    assert cells(text, "Arms, greedy", "warm start")[1] == "40.0"
+    assert cells(text, "Minus `grpo_t` of the same seed", "`fgrpo`", "sampled")[0] == "12.5 (-19.3 to 44.3)"
+    assert cells(text, "Does the answer follow the trace?", "`grpo_t`") == ["70.0 (0.0 to 100.0)", "2"]
+    assert cells(text, "Does the answer follow the trace?", "warm start") == ["100.0", "2"]
+    assert "![front](miniature/front.svg)" in text
+    assert "- `fgrpo`, seed 2: not finished" in text
+    assert "1 of 5 runs are in no table" in text
+    assert "4 runs in 0.1 hours" in text
+    assert "commit abc" in text
+    assert "Made by `bash study.sh`." in text
+    assert " ".join(["grpo_t", *runs[0].overrides]) in text
+
+
+def test_the_held_out_type_alone(tmp_path):
+    run = made(tmp_path, "fgrpo_held_out", 0, 12, 5)
+    assert run.held_out == "farther_vertical"
+    # Every fourth question, 3, 7, 11, 15, 19: those below 12 are right, those from 15 on contradict themselves.
+    found = measured_on_held_out(run, Mode.GREEDY, "after_RL")
+    assert (found["accuracy"].value, found["accuracy"].n) == (0.6, 5)
+    assert found["inconsistency"].value == 0.4
+    text = page([run], "c", [])
+    assert cells(text, "A question type that RL never saw", "`fgrpo_held_out`", "greedy")[0].startswith("60.0 (")
+    assert "seed 0: farther_vertical" in text
+    assert "## Arms" not in text
+
+
+def test_a_damaged_result_is_named(runs):
+    path = runs[0].folder / "evaluation" / "after_RL-sampled.json"
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"after_RL-sampled\.json is no evaluation result"):
+        page(runs, "c", [])
+
+
+def test_damaged_traces_are_named(tmp_path):
+    run = made(tmp_path, "fgrpo_held_out", 0, 12, 5)
+    with (run.folder / "evaluation/traces/after_RL-greedy.jsonl").open("a") as file:
+        file.write("{\n")
+    with pytest.raises(ValueError, match=r"after_RL-greedy\.jsonl: 1 damaged lines"):
+        measured_on_held_out(run, Mode.GREEDY, "after_RL")
+
+
+def test_followed_is_a_share_over_seeds(runs):
+    assert followed(runs[:2]).value == pytest.approx(0.7)
+    assert followed(runs[:2], "before_RL") == Estimate(value=1.0, low=None, high=None, n=2)
+
+
+def invoke(*arguments):
+    app = command.typer.Typer()
+    app.command()(command.main)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_page_only_writes_what_is_finished(runs, tmp_path):
+    (tmp_path / "out" / "miniature").mkdir(parents=True)
+    (tmp_path / "out" / "miniature" / "figure_4_front.svg").touch()
+    arguments = ["--root", tmp_path, "--arms", "grpo_t,fgrpo", "--seeds", "0,1", "--page-only"]
+    done = invoke(*arguments, "--page", tmp_path / "out" / "miniature.md")
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "out" / "miniature.md").read_text()
+    assert "![figure 4 front](miniature/figure_4_front.svg)" in text
+    assert "## Missing" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--arms", "grpo_t,best"], "--arms best: choose from grpo_t, fgrpo,"),
+        (["--seeds", "0,-1"], "--seeds -1: write whole numbers"),
+        (["--page-only"], "no run of the study is finished"),
+    ],
+)
+def test_bad_input(tmp_path, arguments, problem):
+    done = invoke("--root", tmp_path, "--page", tmp_path / "page.md", *arguments)
+    assert done.exit_code == 1
+    assert f"error: {problem}" in done.output
+    assert not (tmp_path / "page.md").exists()

@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.study.arms import ARMS, MAIN
+from easyr1_fgrpo.study.runs import NOTE, Run, run_all
+
+
+class Caller:
+    """Stands for this machine: notes what is run, leaves a checkpoint, and fails where it is told to."""
+
+    def __init__(self, fails=()):
+        self.fails, self.calls, self.interventions = dict(fails), [], []
+
+    def __call__(self, command):
+        module = command[2]
+        folder = next((text.partition("=")[2] for text in command if text.startswith("fgrpo.run_dir=")), "")
+        if module.endswith("intervention"):
+            self.interventions.append(list(command[3:]))
+        self.calls.append((module.rpartition(".")[2], "/".join(Path(folder).parts[-2:])))
+        if module == "easyr1_fgrpo.train":
+            marker = Path(folder) / "checkpoints" / "latest_checkpointed_iteration.txt"
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.write_text("200")
+            config = {
+                "trainer": {"default_local_dir": str(marker.parent)},
+                "actor_rollout_ref": {"model": {"path": "warm"}},
+                "stages": {"world": "world"},
+            }
+            (Path(folder) / "config.yaml").write_text(json.dumps(config))
+        return self.fails.get(self.calls[-1], 0)
+
+    def of(self, *names):
+        return [call for call in self.calls if call[0] in names]
+
+
+def runs(root, *wanted):
+    return [Run(ARMS[name], seed, root, steps=200) for name, seed in wanted]
+
+
+def test_one_judge_for_all_runs_of_a_seed(tmp_path):
+    caller = Caller()
+    asked = runs(tmp_path, ("grpo_t", 0), ("fgrpo", 0), ("fgrpo_held_out", 0), ("grpo_t", 1))
+    assert run_all(asked, caller) == []
+    assert [name for name, _ in caller.calls] == [
+        *("stages", "launch", "train", "summary", "intervention", "train", "summary", "intervention", "stop"),
+        *("stages", "launch", "train", "summary", "intervention", "stop"),
+        *("stages", "launch", "train", "summary", "intervention", "stop"),
+    ]
+    assert [folder for _, folder in caller.of("train")] == [
+        *("grpo_t/s0", "fgrpo/s0", "fgrpo_held_out/s0-without-farther_vertical", "grpo_t/s1"),
+    ]
+
+
+def test_the_intervention_is_on_both_ends_of_the_run(tmp_path):
+    (run,), caller = runs(tmp_path, ("fgrpo", 0)), Caller()
+    run_all([run], caller)
+    after = run.folder / "checkpoints/global_step_200/actor/huggingface"
+    out = run.folder / "evaluation/intervention.json"
+    assert caller.interventions == [["before_RL=warm", f"after_RL={after}", "--world", "world", "--out", str(out)]]
+
+
+def test_what_is_finished_is_kept(tmp_path, capsys):
+    asked = runs(tmp_path, ("grpo_t", 0), ("fgrpo", 0))
+    run_all(asked[:1], Caller())
+    assert asked[0].finished
+    assert not asked[1].finished
+    second = Caller()
+    run_all(asked, second)
+    assert second.of("train") == [("train", "fgrpo/s0")]
+    assert "== run 1 of 1: fgrpo, seed 0, 200 steps" in capsys.readouterr().out
+    third = Caller()
+    assert run_all(asked, third) == []
+    assert third.calls == []
+
+
+def test_a_failed_run_is_named_made_again_and_stops_no_other(tmp_path):
+    asked = runs(tmp_path, ("grpo_t", 0), ("fgrpo", 0))
+    caller = Caller({("train", "grpo_t/s0"): 7})
+    assert run_all(asked, caller) == [f"{asked[0].folder}: ended with exit code 7; see its train.log"]
+    assert caller.of("train", "summary") == [("train", "grpo_t/s0"), ("train", "fgrpo/s0"), ("summary", "fgrpo/s0")]
+    assert [run.finished for run in asked] == [False, True]
+    again = Caller()
+    assert run_all(asked, again) == []
+    assert again.of("train") == [("train", "grpo_t/s0")]
+    assert asked[0].finished
+
+
+def test_a_killed_run_is_made_again(tmp_path):
+    (run,) = runs(tmp_path, ("fgrpo", 0))
+
+    def killed(command):
+        if command[2] == "easyr1_fgrpo.train":
+            raise KeyboardInterrupt
+        stopped.append(command[2])
+        return 0
+
+    stopped = []
+    with pytest.raises(KeyboardInterrupt):
+        run_all([run], killed)
+    assert stopped[-1] == "reward_servers.stop"
+    assert not run.finished
+    caller = Caller()
+    run_all([run], caller)
+    assert run.finished
+    assert caller.of("train")
+
+
+def test_seconds_of_attempts_add_up(tmp_path):
+    (run,) = runs(tmp_path, ("fgrpo", 0))
+    run_all([run], Caller({("summary", "fgrpo/s0"): 1}))
+    path = run.folder / NOTE
+    path.write_text(json.dumps(run.note | {"seconds": 100.0}))
+    run_all([run], Caller())
+    assert 100.0 <= run.note["seconds"] < 160.0
+    assert run.note["commit"]
+
+
+def test_other_steps_are_another_run(tmp_path):
+    quick = Run(ARMS["fgrpo"], 0, tmp_path, steps=60)
+    run_all([quick], Caller())
+    assert quick.finished
+    assert not Run(ARMS["fgrpo"], 0, tmp_path, steps=200).finished
+
+
+def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
+    asked = runs(tmp_path, ("grpo_t", 0), ("fgrpo", 0), ("fgrpo", 1))
+    caller = Caller({("launch", "grpo_t/s0"): 3})
+    failures = run_all(asked, caller)
+    assert failures == [f"{run.folder}: not started, stages or judge ended with exit code 3" for run in asked[:2]]
+    assert caller.of("train") == [("train", "fgrpo/s1")]
+
+
+@pytest.mark.parametrize("name", ["gdpo_style", "fgrpo_zero_fill", "fgrpo_held_out", "fgrpo_start_5", "grpo_t_long"])
+def test_every_kind_of_arm_composes(name):
+    run = Run(ARMS[name], 3, Path("runs/study"), steps=ARMS[name].steps)
+    config = load_config(run.overrides)
+    settings = read_settings(config)
+    start = 5.0 if name == "fgrpo_start_5" else 1.0
+    assert {constraint.initial_multiplier for constraint in settings.constraints.values()} == {start}
+    assert config.trainer.total_training_steps == ARMS[name].steps
+    assert config.actor_rollout_ref.model.path == "runs/miniature_two_step-s3/warm_start"
+    assert settings.run_dir == str(run.folder)
+    assert settings.advantage.mask_mode == ("zero_fill" if name in ("fgrpo_zero_fill", "gdpo_style") else "exclude")
+    assert settings.namespace == ("fgrpo-s3" if not ARMS[name].held_out else "fgrpo-s3-without-nearer_horizontal")
+
+
+def test_the_arms_are_those_of_the_paper_and_the_two_masks():
+    arms = [path.stem for path in (Path(__file__).parents[3] / "easyr1_fgrpo/config/arm").glob("*.yaml")]
+    assert {"grpo_t", "additive", "multiplicative", "consistency_only", "fixed_multipliers", "fgrpo"} <= set(arms)
+    assert set(MAIN) == {
+        *("grpo_t", "additive", "multiplicative", "consistency_only", "fixed_multipliers", "fgrpo"),
+        *("fgrpo_zero_fill", "gdpo_style"),
+    }
+
+
+def test_the_held_out_type_goes_round(tmp_path):
+    kinds = [Run(ARMS["grpo_t_held_out"], seed, tmp_path, steps=200).held_out for seed in range(5)]
+    assert kinds[0] == kinds[4] == "farther_vertical"
+    assert len(set(kinds)) == 4
+    assert Run(ARMS["grpo_t"], 1, tmp_path, steps=200).held_out == "nothing"
