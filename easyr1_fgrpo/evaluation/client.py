@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
 from easyr1_fgrpo.judges.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.judges.endpoints import Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.judges.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
 
 ATTEMPTS = 4
 """Failed answers to one question (errors of the server, broken or late answers) after which it is given up."""
@@ -113,7 +113,7 @@ class ModelClient:
         await self._chat.close()
 
     async def _attempt(self, call: _Call, body: bytes) -> Reply:
-        slot = await self._endpoints.take()
+        slot = await self._endpoints.take(call.avoid)
         outcome, cause = Outcome.UNKNOWN, ""
         try:
             self._chat.connect(slot.endpoint.url)
@@ -121,6 +121,7 @@ class ModelClient:
             outcome = Outcome.ALIVE
         except CallFailed as error:
             call.failures += error.sent
+            call.avoid = slot.endpoint
             outcome, cause = error.outcome, str(error)
             raise
         finally:
@@ -179,6 +180,7 @@ class ModelClient:
 class _Call:
     started: float
     failures: int = 0
+    avoid: Endpoint | None = None
 
 
 def _passing(error: BaseException) -> bool:
