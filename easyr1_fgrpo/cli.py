@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from easyr1_fgrpo.evaluation.commands import audit, compare, evaluate
+from easyr1_fgrpo.report.commands import figures, report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 judge = typer.Typer(no_args_is_help=True, help="Judges: can they be trusted?")
 app.add_typer(judge, name="judge")
-for command in (evaluate, audit, compare):
+for command in (evaluate, audit, compare, report, figures):
     app.command()(command)
 
 

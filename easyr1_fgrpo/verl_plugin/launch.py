@@ -45,7 +45,9 @@ def train(config: Any) -> int:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
         return 0
     OmegaConf.save(config, run_dir / "config.yaml", resolve=True)
-    os.environ.setdefault("TENSORBOARD_DIR", str(run_dir / "tensorboard"))
+    # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
+    folder = os.environ.get("TENSORBOARD_DIR", str(run_dir / "tensorboard"))
+    OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.env_vars.TENSORBOARD_DIR", folder, force_add=True)
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
     with _logged(run_dir / "train.log") as terminal, _progress(run_dir, done, total, terminal):
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,20 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 
-from easyr1_fgrpo.algorithm import Constraint, DualAscent, FixedMultipliers, MultiplierController
+from easyr1_fgrpo.algorithm import (
+    PID,
+    Constraint,
+    DualAscent,
+    FixedMultipliers,
+    Multiplicative,
+    MultiplierController,
+    NuPI,
+)
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.verl_plugin.estimator import Handover, handed_over
 from easyr1_fgrpo.verl_plugin.judge_metrics import JUDGE_FAILURES, valid_share
+from easyr1_fgrpo.verl_plugin.logged_traces import log_traces, validation_traces
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.names import TRAINER
 from easyr1_fgrpo.verl_plugin.step_signals import StepSignals, failed_count, metrics_of, read_step, split_key
@@ -31,6 +41,13 @@ from easyr1_fgrpo.verl_plugin.step_signals import StepSignals, failed_count, met
 STATE_FILE = "fgrpo.json"
 POLL_SECONDS = 0.1
 """How often the replay buffer looks for finished groups; verl's two seconds would dominate a short step."""
+
+ADAPTIVE: dict[str, Callable[..., MultiplierController]] = {
+    "dual_ascent": DualAscent,
+    "pid": PID,
+    "nupi": NuPI,
+    "multiplicative": Multiplicative,
+}
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +64,12 @@ def build_controller(settings: FgrpoConfig) -> MultiplierController:
     ]
     if settings.dual.controller == "fixed":
         return FixedMultipliers(constraints)
-    return DualAscent(
+    return ADAPTIVE[settings.dual.controller](
         constraints,
         lr=settings.dual.lr,
         max_multiplier=settings.dual.lambda_max,
         min_applicable=settings.dual.min_applicable,
+        **settings.dual.own_options,
     )
 
 
@@ -89,7 +107,9 @@ class FaithfulTrainer(PPOTrainerSync):
         expected = self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n
         metrics |= metrics_of(step, expected)
         self._refuse_failures(step, expected)
-        handover = Handover(step, self.controller.multipliers, self.settings.advantage)
+        handover = Handover(
+            step, self.controller.multipliers, self.settings.advantage, level=self.settings.reward.level
+        )
         with handed_over(handover):
             batch = super()._compute_advantage(batch, metrics)
         assert handover.result is not None, "cgrpo did not run"
@@ -112,6 +132,7 @@ class FaithfulTrainer(PPOTrainerSync):
                 next_multiplier=record.multiplier,
                 updated=float(record.updated),
                 saturated=float(record.saturated),
+                **record.terms,
             )
         metrics["fgrpo/dual/lambda_max"] = self.settings.dual.lambda_max
         return batch
@@ -162,6 +183,11 @@ class FaithfulTrainer(PPOTrainerSync):
         if self.global_steps == 0:  # later ones go into their step's record, whose line no other may replace
             self.metrics_file.write(self.global_steps, metrics)
         return metrics
+
+    def _maybe_log_val_generations(self, *args: Any, **kwargs: Any) -> None:
+        if count := self.config.trainer.log_val_generations:
+            records = validation_traces(Path(self.settings.run_dir), self.global_steps, count)
+            log_traces(records, self.global_steps, self.logger.logger, self.validation_generations_logger)
 
     def _val_metrics_update(
         self, data_sources: list[str], sample_uids: list[str], numbers: dict[str, list[Any]], *args: Any, **kwargs: Any

@@ -16,7 +16,7 @@ from data_prep.mcts.teacher import TeacherConfig
 from data_prep.mcts.tree import SearchSettings
 from easyr1_fgrpo.miniature import rows
 from easyr1_fgrpo.miniature.render import png, render
-from easyr1_fgrpo.miniature.world import draw_example
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 
 CONCURRENCY, LATENCY_S, QUESTIONS, CALLS = 20, 0.2, 30, 600
 

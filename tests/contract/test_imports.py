@@ -32,9 +32,12 @@ ARROWS = {
     "data_prep": {"rewards", "judges", "rows", "task_prompt", "config.schema"},
     "reward_servers": {"judges", "miniature", "config"},
     # third floor
-    "easyr1_fgrpo.verl_plugin": {*("algorithm", "rewards", "judges", "traces", "generation", "rows", "config")},
+    "easyr1_fgrpo.verl_plugin": {
+        *("algorithm", "rewards", "judges", "traces", "generation", "rows", "config"),
+        *("report.trace_html", "report.trace_view"),
+    },
     "easyr1_fgrpo.evaluation": {*("rewards", "judges", "traces", "generation", "rows", "task_prompt", "config")},
-    "easyr1_fgrpo.report": {"traces", "config.schema"},
+    "easyr1_fgrpo.report": {"traces", "rewards", "judges.protocol", "config.schema"},
     # what users copy
     "recipes.examples": {"rewards"},
     # commands
@@ -42,6 +45,7 @@ ARROWS = {
     "easyr1_fgrpo.stages": {"miniature", "config", "verl_plugin.budget"},
     "easyr1_fgrpo.export": {"evaluation.checkpoints", "generation"},
     "easyr1_fgrpo.summary": {"evaluation", "judges", "config"},
+    "easyr1_fgrpo.study": {"evaluation", "traces", "miniature", "summary", "judges.protocol", "config"},
     "easyr1_fgrpo.cli": {"verl_plugin", "evaluation", "report", "config", "/reward_servers", "/data_prep"},
 }
 

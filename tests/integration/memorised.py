@@ -10,9 +10,10 @@ from easyr1_fgrpo.miniature import language, rows
 from easyr1_fgrpo.miniature.backbone import IGNORED, read, see, tokenize
 from easyr1_fgrpo.miniature.model import build_image_processor, build_model, save_checkpoint
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
+from easyr1_fgrpo.miniature.scene import OPPOSITE
 from easyr1_fgrpo.miniature.teacher import clean_trace, noisy_response
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.miniature.world import OPPOSITE, draw_example
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 
 
 class World:
@@ -56,9 +57,7 @@ def memorise(world, responses, folder, steps):
     patches = torch.stack(
         [processor(images=[picture], return_tensors="pt")["pixel_values"] for picture in world.pictures]
     )
-    texts = [
-        (language.question(example.axis), response) for example, response in zip(world.examples, responses, strict=True)
-    ]
+    texts = [(example.question, response) for example, response in zip(world.examples, responses, strict=True)]
     ids, labels = tokenize(tokenizer, texts)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     for _ in range(steps):

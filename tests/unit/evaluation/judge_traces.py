@@ -11,8 +11,9 @@ from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.judges.protocol import LABELS, Failure, Label, Question, Verdict
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.miniature.render import fingerprint, render
+from easyr1_fgrpo.miniature.scene import RELATIONS
 from easyr1_fgrpo.miniature.teacher import noisy_response
-from easyr1_fgrpo.miniature.world import RELATIONS, draw_example
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 from easyr1_fgrpo.rewards import Sample, score_rollout
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
 

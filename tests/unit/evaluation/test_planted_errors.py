@@ -15,8 +15,9 @@ from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.miniature import language
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.miniature.render import fingerprint, render
+from easyr1_fgrpo.miniature.scene import OPPOSITE, RELATIONS, SIDE
 from easyr1_fgrpo.miniature.teacher import clean_trace
-from easyr1_fgrpo.miniature.world import OPPOSITE, RELATIONS, SIDE, draw_example
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 
 N = 200
 FLIPPED, UNPARSABLE, WRONG_BOXES, WRONG_ANSWERS = 37, 11, 53, 29
@@ -52,7 +53,7 @@ def planted(folder, seed=0):
             line = {
                 "uid": number,
                 "output": said,
-                "q": language.question(example.axis),
+                "q": example.question,
                 "gold": str(example.answer),
                 "options": [str(r) for r in RELATIONS[example.axis]],
                 "picture": f"{number}.png",

@@ -13,7 +13,8 @@ import numpy as np
 from easyr1_fgrpo.miniature import rows
 from easyr1_fgrpo.miniature.language import LINK
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
-from easyr1_fgrpo.miniature.world import OPPOSITE, SIDE, draw_example
+from easyr1_fgrpo.miniature.scene import OPPOSITE, SIDE
+from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 
 BOX = re.compile(r"<bbox>\[(.*?)\]</bbox>")
 

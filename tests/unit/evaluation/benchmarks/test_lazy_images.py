@@ -9,7 +9,7 @@ from PIL import Image
 
 from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS, Item, Reject
 from easyr1_fgrpo.miniature import rows as miniature_rows
-from easyr1_fgrpo.miniature.world import SIDE
+from easyr1_fgrpo.miniature.scene import SIDE
 
 from . import published_files
 

@@ -1,0 +1,64 @@
+"""The paper's Figures 3, 4 and 8 of one's own runs, as files for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from easyr1_fgrpo.report.dynamics_figure import dynamics_figure
+from easyr1_fgrpo.report.front_figure import front_figure
+from easyr1_fgrpo.report.quality_figure import quality_figure
+from easyr1_fgrpo.report.run_files import Run
+from easyr1_fgrpo.report.style import METADATA, house_style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES: dict[str, Callable[[Sequence[Run]], tuple[Figure | None, list[str]]]] = {
+    "figure_3_quality": quality_figure,
+    "figure_4_front": front_figure,
+    "figure_8_dynamics": dynamics_figure,
+}
+
+
+class Format(StrEnum):
+    """File formats of a figure."""
+
+    PDF = "pdf"
+    SVG = "svg"
+    PNG = "png"
+
+
+def write_figures(runs: Sequence[Run], out: Path, formats: Iterable[Format]) -> tuple[list[Path], list[str]]:
+    """Draw every figure that the runs have something for.
+
+    Args:
+        runs: see `read_run`.
+        out: folder to write into; made when it is missing.
+        formats: of each figure; the same runs give the same bytes.
+
+    Returns:
+        The files, and one line for everything that is missing or damaged.
+
+    Raises:
+        OSError: when a file cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    formats = list(formats)
+    problems = [line for run in runs for line in run.problems]
+    written = []
+    with house_style():
+        for name, draw in tqdm(FIGURES.items(), desc="Drawing", unit="figure", leave=False, disable=None):
+            figure, missing = draw(runs)
+            problems += missing
+            if figure is None:
+                continue
+            for kind in formats:
+                path = out / f"{name}.{kind}"
+                figure.savefig(path, metadata=METADATA[kind])
+                written.append(path)
+    return written, problems

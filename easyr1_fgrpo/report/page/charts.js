@@ -1,0 +1,56 @@
+// Charts: the figures come ready from Python; here they get the theme's colours and are drawn once they come into view.
+
+const colour = (name) => {
+  const probe = el("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+};
+
+const themed = (figure) => {
+  const text = colour("text"), line = colour("line");
+  const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true };
+  const paint = (trace) => {
+    const ink = colour(trace.ink);
+    const whiskers = trace.error_y ? { error_y: { ...trace.error_y, color: ink } } : {};
+    const sideways = trace.error_x ? { error_x: { ...trace.error_x, color: ink } } : {};
+    return { ...trace, line: { ...trace.line, color: ink }, marker: { ...trace.marker, color: ink }, ...whiskers, ...sideways };
+  };
+  const layout = {
+    ...figure.layout,
+    font: { color: text, family: "system-ui, sans-serif", size: 12 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 52, r: 12, t: 12, b: 40 },
+    showlegend: false, // the page's head names the colours
+    hoverlabel: { bgcolor: colour("raised"), font: { color: text } },
+    xaxis: { ...axis, ...figure.layout.xaxis },
+    yaxis: { ...axis, ...figure.layout.yaxis },
+  };
+  return [figure.data.map(paint), layout];
+};
+
+const draw = async (place) => {
+  const figures = await packedJson("figures");
+  await packedScript("plotly");
+  await Plotly.react(place, ...themed(figures[place.dataset.figure]), { displayModeBar: false, responsive: true });
+  place.dataset.drawn = "";
+};
+
+const startCharts = () => {
+  const inView = new IntersectionObserver(
+    (changes) => {
+      for (const { target, isIntersecting } of changes) {
+        if (!isIntersecting) continue;
+        inView.unobserve(target);
+        draw(target);
+      }
+    },
+    { rootMargin: "300px" },
+  );
+  const places = [...document.querySelectorAll(".chart")];
+  for (const place of places) inView.observe(place);
+  document.addEventListener("themechange", () => places.filter((place) => "drawn" in place.dataset).forEach(draw));
+};

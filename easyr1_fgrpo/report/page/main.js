@@ -1,0 +1,78 @@
+// Puts the page together: theme, tabs, charts, and the trace browser once it is looked at.
+
+const startTraces = async () => {
+  const { sources, sets, traces } = await packedJson("traces-data");
+  const images = await plainJson("images");
+  const form = byId("filters");
+  indexTraces(traces);
+  const name = (trace) => `${sources[trace.source]} · ${sets[trace.set]}`;
+
+  const offer = (field, options) => form.elements[field].append(...options.map(([value, text]) => el("option", { value }, text)));
+  const steps = [...new Set(traces.map((trace) => trace.step))].sort((a, b) => a - b);
+  offer("source", sources.map((text, value) => [value, text]));
+  offer("set", sets.map((text, value) => [value, text]));
+  offer("step", steps.map((step) => [step, step]));
+  offer("differs", sources.map((text, value) => [value, text]));
+
+  // ---------------------------------------------------------------- the chosen trace, and one next to it
+
+  let chosen = null;
+  let beside = null; // source that is looked for beside the chosen trace
+  const shown = (trace) => traceArticle(trace, images, name(trace));
+
+  const show = (place, other) => {
+    chosen = place;
+    const trace = place === null ? null : traces[place];
+    if (other === undefined) other = trace && beside !== null ? counterpart(traces, trace, beside) : null;
+    const same = trace ? trace.same.filter((there) => there !== place) : [];
+    const options = same.map((there) => {
+      const { step, session } = traces[there];
+      return el("option", { value: there, ...(other?.place === there ? { selected: "" } : {}) }, `${name(traces[there])} · step ${step} · rollout ${session}`);
+    });
+    const none = same.length ? "nothing" : "no other trace of this question";
+    byId("beside").replaceChildren(el("option", { value: "" }, none), ...options);
+    byId("beside").disabled = same.length === 0;
+    byId("details").replaceChildren(...[trace, other].filter(Boolean).map(shown));
+  };
+
+  byId("beside").addEventListener("change", (event) => {
+    const other = event.target.value === "" ? null : traces[Number(event.target.value)];
+    beside = other?.source ?? null;
+    show(chosen, other);
+  });
+
+  // ---------------------------------------------------------------- the list
+
+  const row = (place) => {
+    const trace = traces[place];
+    return [
+      el("div", { class: "line" }, swatch(trace.source), el("bdi", {}, trace.question), el("span", { class: "note" }, `step ${trace.step}`)),
+      el("div", { class: "badges" }, badges(trace)),
+    ];
+  };
+  const list = new VirtualList(byId("list"), row, (place) => show(place));
+
+  const refresh = () => {
+    const wanted = Object.fromEntries(new FormData(form));
+    if (wanted.differs !== "") beside = Number(wanted.differs);
+    const places = filtered(traces, wanted);
+    byId("count").textContent = `${places.length.toLocaleString("en")} of ${traces.length.toLocaleString("en")} traces`;
+    list.show(places, chosen);
+  };
+  form.addEventListener("input", refresh);
+  form.addEventListener("reset", () => setTimeout(refresh));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  refresh();
+};
+
+startTheme();
+startCharts();
+if (byId("list")) {
+  let started = null;
+  byId("traces").addEventListener("shown", () => (started ??= startTraces().catch((error) => {
+    byId("count").textContent = `The traces cannot be shown: ${error.message}`;
+    throw error;
+  })));
+}
+startTabs();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,156 @@
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from easyr1_fgrpo.report.commands import figures
+from easyr1_fgrpo.report.dynamics_figure import dynamics_figure
+from easyr1_fgrpo.report.figures import Format, write_figures
+from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts
+from easyr1_fgrpo.report.front_figure import front_figure
+from easyr1_fgrpo.report.quality_figure import bars, quality_figure
+from easyr1_fgrpo.report.run_files import read_run
+from easyr1_fgrpo.report.style import house_style, looks
+
+from .runs import write_run
+
+
+@pytest.fixture
+def runs(made):
+    return [read_run(made / name) for name in ("fgrpo-s0", "grpo_t-s0")]
+
+
+def curves(axis, label):
+    """What is drawn under a label: (x, y) of each line."""
+    return [
+        (tuple(line.get_xdata()), tuple(line.get_ydata())) for line in axis.get_lines() if line.get_label() == label
+    ]
+
+
+def drawn(series):
+    return [(series.steps, series.values)]
+
+
+def test_dynamics_are_the_files_numbers(runs):
+    figure, problems = dynamics_figure(runs)
+    assert problems == []
+    titles = [axis.get_title() for axis in figure.axes[:3]]
+    assert titles == ["consistency", "spatial grounding", "semantic grounding"]
+    score, multiplier, share, fractions = (figure.axes[3 * row + 1] for row in range(4))
+    faithful, plain = (run.metrics for run in runs)
+    assert curves(score, "fgrpo") == drawn(faithful["fgrpo/spatial_grounding/score"])
+    assert curves(score, "grpo_t") == drawn(plain["fgrpo/signals/spatial_grounding/mean"])
+    assert curves(multiplier, "fgrpo") == drawn(faithful["fgrpo/spatial_grounding/multiplier"])
+    assert curves(share, "fgrpo") == drawn(faithful["fgrpo/spatial_grounding/share"])
+    assert curves(multiplier, "grpo_t") == curves(share, "grpo_t") == []
+    assert [line.get_gid() for axis in (score, multiplier) for line in axis.get_lines() if line.get_gid()] == [
+        "threshold 0.65", "cap 5"
+    ]  # fmt: skip
+    by_line = {
+        line.get_linestyle(): set(line.get_ydata()) for line in fractions.get_lines() if line.get_marker() == "o"
+    }
+    assert by_line == {"-": {0.5}, "--": {0.6}}
+
+
+def test_the_front_is_drawn_point_by_point(runs):
+    figure, problems = front_figure(runs)
+    assert (len(figure.axes), problems) == (2, [])
+    for axis, source in zip(figure.axes, (VALIDATION, HELD_OUT_FRONT), strict=True):
+        for run in runs:
+            points = fronts(run)[source]
+            expected = ([100 * p.accuracy.value for p in points], [100 * p.inconsistency.value for p in points])
+            assert [list(map(list, found)) for found in curves(axis, run.arm)] == [list(expected)]
+
+
+def test_a_bar_is_a_measurement_and_seeds_are_a_mean(made, runs):
+    runs.append(read_run(made / "grpo_t-s1"))
+    found = {(bar.who, bar.where, bar.metric): bar for bar in bars(runs)}
+    assert list(dict.fromkeys(bar.who for bar in found.values())) == ["before RL", "fgrpo", "grpo_t"]
+
+    def value(run, label, metric):
+        return next(e for e in run.evaluations if (e.label, e.mode) == (label, "sampled")).metrics[metric]
+
+    assert found["fgrpo", "held-out, sampled", "accuracy"].estimates == (value(runs[0], "after_RL", "accuracy"),)
+    seeds = [value(run, "after_RL", "inconsistency") for run in runs[1:]]
+    assert found["grpo_t", "held-out, sampled", "inconsistency"].estimates == tuple(seeds)
+    assert found["grpo_t", "held-out, sampled", "inconsistency"].value == (seeds[0].value + seeds[1].value) / 2
+    # both arms of seed 0 start from one warm start: measured once
+    assert len(found["before RL", "held-out, sampled", "accuracy"].estimates) == 2
+    figure, problems = quality_figure(runs)
+    accuracy = figure.axes[0]
+    heights = {c.get_label(): [p.get_height() for p in c] for c in accuracy.containers if hasattr(c, "patches")}
+    for who, where in (("fgrpo", 1), ("grpo_t", 0)):
+        mode = ("held-out, greedy", "held-out, sampled")[where]
+        assert heights[who][where] == pytest.approx(100 * found[who, mode, "accuracy"].value)
+    assert problems == []
+
+
+def test_what_was_not_measured_is_a_dash_and_no_bar(made):
+    run = read_run(made / "benchmarks")
+    unjudged = run.evaluations[0].metrics["inconsistency"].__class__(None, None, None, 0)
+    run.evaluations[0].metrics["inconsistency"] = unjudged
+    figure, _ = quality_figure([run])
+    axis = next(axis for axis in figure.axes if axis.get_ylabel().startswith("inconsistency"))
+    assert [text.get_text() for text in axis.texts].count("–") == 1
+    assert [len(c.patches) for c in axis.containers if hasattr(c, "patches")] == [1, 2]
+
+
+def test_the_same_runs_give_the_same_bytes(made, tmp_path):
+    for name in ("a", "b"):
+        written, _ = write_figures([read_run(made / "benchmarks")], tmp_path / name, [Format.SVG, Format.PDF])
+        assert len(written) == 2
+    for path in sorted((tmp_path / "a").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    pdf = (tmp_path / "a" / "figure_3_quality.pdf").read_bytes()
+    assert b"/FontFile2" in pdf
+    assert b"CreationDate" not in pdf
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "_hidden", "\u202e<b>& naïve"])
+def test_a_strange_name_is_drawn_as_it_is(name, tmp_path, recwarn):
+    run = read_run(write_run(tmp_path / name, arm=name, steps=2, traces=1, questions=2))
+    with house_style():
+        for draw in (dynamics_figure, front_figure, quality_figure):
+            figure, _ = draw([run])
+            figure.draw_without_rendering()
+            shown = [text.get_text().strip() for legend in figure.legends for text in legend.get_texts()]
+            assert name in shown
+    assert [str(each.message) for each in recwarn if "legend" in str(each.message)] == []
+
+
+def test_looks_differ_without_colour():
+    given = looks([f"run {n}" for n in range(8)])
+    assert len({look.marker for look in given.values()}) == len({look.hatch for look in given.values()}) == 8
+
+
+app = Typer()
+app.command()(figures)
+
+
+def command(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_the_command(made, tmp_path):
+    done = command(made / "fgrpo-s0", "-o", tmp_path / "out", "--format", "svg")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == [
+        "figure_3_quality.svg", "figure_4_front.svg", "figure_8_dynamics.svg"
+    ]  # fmt: skip
+
+
+def test_what_a_run_lacks_is_said_in_one_line_each(made, tmp_path):
+    done = command(made / "benchmarks", "-o", tmp_path / "out", "--format", "svg")
+    assert done.exit_code == 0
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["Figure 4", "Figure 8"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["figure_3_quality.svg"]
+
+
+def test_nothing_to_draw_and_no_run_are_errors(tmp_path):
+    (tmp_path / "empty" / "traces").mkdir(parents=True)
+    nothing = command(tmp_path / "empty", "-o", tmp_path / "out")
+    assert (nothing.exit_code, nothing.stderr.splitlines()[-1]) == (
+        1, "error: none of the figures could be drawn; what is missing stands above"
+    )  # fmt: skip
+    nowhere = command(tmp_path / "nowhere", "-o", tmp_path / "out")
+    assert (nowhere.exit_code, len(nowhere.stderr.splitlines())) == (1, 1)
+    assert "no such directory" in nowhere.stderr
