@@ -18,6 +18,11 @@ ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recip
 """Files whose tests share stages and one whole run of the recipe."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs of the recipe last, when nothing else is left: one of them keeps two cores busy."""
+    items.sort(key=lambda item: item.path.name in ONE_WARM_START)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
     """With several test processes: a file's tests stay together, and so do the files that share one warm start."""

@@ -12,5 +12,5 @@ ruff check .
 ruff format --check .
 mypy
 shellcheck --shell=bash --external-sources --exclude=SC2119,SC2120 recipes/*.sh recipes/*/*.sh tests/*.sh tests/*/*.sh
-# Two at a time, the long ones first: tests wait for processes more than they compute (tests/conftest.py).
+# Two at a time, whole files: which stay together and which come last is in tests/conftest.py.
 python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"

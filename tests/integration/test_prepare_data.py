@@ -34,7 +34,7 @@ pytestmark = pytest.mark.integration
 
 SOURCES = ("sat", "vgr", "visual_cot", "treevgr")
 ROWS = 20
-DEADLINE_S = 300
+DEADLINE_S = 900
 SAMPLING = Sampling("base")
 MIX = {"sat": 8, "vgr": 6, "visual_cot": 7, "treevgr": 5}
 

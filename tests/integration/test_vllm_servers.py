@@ -177,8 +177,8 @@ def parent_of(pid: int) -> int:
             "    INFO loading tiny/judge\n    RuntimeError: out of memory",
         ),
         (
-            {"arguments": {"ready-after": 600.0}, "start_deadline_s": 3.0},
-            "not healthy within start_deadline_s=3; the last lines of ",
+            {"arguments": {"ready-after": 600.0}, "start_deadline_s": 20.0},
+            "not healthy within start_deadline_s=20; the last lines of ",
             "    INFO loading tiny/judge",
         ),
         (
@@ -212,9 +212,8 @@ def test_a_launch_that_is_broken_off_leaves_nothing(cluster, capfd):
         text=True,
     )
     with command:
-        # The only news after five seconds: what the launch waits for.
-        line = until(command.stderr.readline)
-        assert line.startswith(loading)
+        # The only news, every five seconds: what the launch waits for. On a busy machine that is the actor at first.
+        until(lambda: command.stderr.readline().startswith(loading))
         assert reservations() == ["fgrpo-broken-off/judge-vlm"]
         command.send_signal(signal.SIGINT)
         assert command.wait(timeout=60) != 0
