@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
+export RAY_worker_niceness=0 # Ray's workers would wait for the other tests
 prepare_environment data dev
 # The warm start's LLaMA-Factory recipe is checked against its argument classes; nothing of it is run here.
 [ -d .venv/llamafactory/llamafactory-0.9.5.dist-info ] ||
