@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-START_DEADLINE_S = 120
+START_DEADLINE_S = 400
 
 
 @dataclass(frozen=True)

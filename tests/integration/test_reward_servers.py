@@ -62,7 +62,7 @@ def claim(text: str) -> JudgeRequest:
 
 
 async def ask(judge: ServedJudge, text: str) -> Verdict:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         return await judge.ask(claim(text))
 
 
@@ -83,7 +83,7 @@ async def test_a_server_answers_from_a_ray_worker(server):
 
     fresh = ServedJudge(server.name, server.namespace)
     worker = Worker.remote()
-    verdict = await asyncio.wait_for(worker.ask.remote(fresh, claim("x")), 60)
+    verdict = await asyncio.wait_for(worker.ask.remote(fresh, claim("x")), 240)
     ray.kill(worker)
     assert verdict.text == "hello"
 
@@ -92,7 +92,7 @@ async def test_many_questions_at_once_are_all_answered_while_health_answers_too(
     sleepers = [asyncio.create_task(ask(server, "sleep")) for _ in range(20)]
     verdicts = await asyncio.gather(*(ask(server, "x") for _ in range(100)))
     assert {verdict.label for verdict in verdicts} == {Label.CORRECT}
-    assert await asyncio.wait_for(find("scripted", server.namespace).health.remote(), 30) > 0
+    assert await asyncio.wait_for(find("scripted", server.namespace).health.remote(), 240) > 0
     for sleeper in sleepers:
         sleeper.cancel()
 
@@ -135,7 +135,7 @@ async def test_a_cancelled_question_passes_the_cancellation_on_and_frees_the_ser
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while (await ask(server, "cancelled?")).text != "1":
             await asyncio.sleep(0.05)
 
@@ -173,7 +173,7 @@ def test_stop_ends_this_runs_servers_only(server):
     stop(settings("run"))
     assert running(server.namespace) == []
     assert running("fgrpo-another-run") == ["scripted"]
-    assert ray.get(stranger.alive.remote(), timeout=30) is True
+    assert ray.get(stranger.alive.remote(), timeout=240) is True
     ray.kill(stranger)
     stop(settings("another-run"))
 
@@ -206,7 +206,7 @@ def command(module: str, address: str | None, directory: Path, *overrides: str) 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
     )
 
 

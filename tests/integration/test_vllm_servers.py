@@ -47,7 +47,7 @@ def run(cluster):
 
 
 def settings(run: str, arguments: dict[str, str | float] | None = None, **server) -> FgrpoConfig:
-    config = {"kind": "vllm", "model": "tiny/judge", "command": FAKE, "num_cpus": 1.0, "start_deadline_s": 60.0}
+    config = {"kind": "vllm", "model": "tiny/judge", "command": FAKE, "num_cpus": 1.0, "start_deadline_s": 300.0}
     served = VllmServerConfig(**(config | server), arguments=arguments or {})
     return FgrpoConfig(
         run_dir=f"runs/{run}", constraint_keys=[], constraints={}, judges={}, reward_servers={"vlm": served}
@@ -66,12 +66,12 @@ def about(url: str) -> dict:
 def fetched(url: str, body: dict | None = None) -> bytes:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with closing(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5)) as answer:
+    with closing(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=400)) as answer:
         return answer.read()
 
 
 def health_of(run: FgrpoConfig):
-    return ray.get(find("vlm", run.namespace).health.remote(), timeout=30)
+    return ray.get(find("vlm", run.namespace).health.remote(), timeout=400)
 
 
 def alive(pid: int) -> bool:
@@ -88,7 +88,7 @@ def children_of_this_run() -> list[str]:
     return [b" ".join(command).decode() for command in commands if FAKE[1].encode() in command]
 
 
-def until(condition, seconds: float = 40.0):
+def until(condition, seconds: float = 240.0):
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "waited in vain"
@@ -109,7 +109,8 @@ def test_a_launched_model_answers_at_its_url_on_gpus_of_its_own_and_stop_gives_a
         f"judge-vlm: ready in namespace fgrpo-run, tiny/judge at {url}, pid {health_of(run).pid}, "
         "log in runs/run/judges/vlm.log\n"
     )
-    assert printed.err == ""
+    news = ("judge-vlm: starting;", "judge-vlm: loading ")  # on a busy machine only
+    assert all(line.startswith(news) for line in printed.err.splitlines()), printed.err
 
     answer = json.loads(fetched(f"{url}/chat/completions", {"model": "tiny/judge", "messages": []}))
     assert answer["choices"][0]["message"]["content"] == "YES"
@@ -177,8 +178,8 @@ def parent_of(pid: int) -> int:
             "    INFO loading tiny/judge\n    RuntimeError: out of memory",
         ),
         (
-            {"arguments": {"ready-after": 600.0}, "start_deadline_s": 20.0},
-            "not healthy within start_deadline_s=20; the last lines of ",
+            {"arguments": {"ready-after": 600.0}, "start_deadline_s": 30.0},
+            "not healthy within start_deadline_s=30; the last lines of ",
             "    INFO loading tiny/judge",
         ),
         (
@@ -216,7 +217,7 @@ def test_a_launch_that_is_broken_off_leaves_nothing(cluster, capfd):
         until(lambda: command.stderr.readline().startswith(loading))
         assert reservations() == ["fgrpo-broken-off/judge-vlm"]
         command.send_signal(signal.SIGINT)
-        assert command.wait(timeout=60) != 0
+        assert command.wait(timeout=240) != 0
     assert running(run.namespace) == reservations() == children_of_this_run() == []
 
 
@@ -243,7 +244,7 @@ def test_the_commands_launch_and_stop_the_servers_of_a_judge_group(cluster):
 
     def command(module: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", module, *overrides]
-        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=400)
 
     launched = command("reward_servers.launch")
     assert launched.returncode == 0, launched.stderr

@@ -380,7 +380,7 @@ def test_without_an_endpoint_and_vllm_the_command_says_what_to_give(tmp_path):
         pytest.skip("vLLM is installed")
     command = [sys.executable, "-m", "data_prep", "difficulty", "sat", "--out", str(tmp_path), "--model", "m"]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert done.returncode == 1
     assert done.stderr.startswith("error: vLLM is not installed here: give --base-url")
     assert done.stderr.count("\n") == 1

@@ -74,7 +74,7 @@ def normalise(url, tmp_path, *arguments):
     environment = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment.pop("HF_HUB_OFFLINE", None)
     command = [sys.executable, "-m", "data_prep", "normalise", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
 
 
 def test_a_source_and_its_pictures_come_from_the_hub(hub, tmp_path):

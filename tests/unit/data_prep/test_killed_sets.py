@@ -43,7 +43,7 @@ def contents(folder):
 def check(command, out, whole, killed_at):
     app([*command, "--out", str(whole)], standalone_mode=False)
     line = [sys.executable, "-c", KILLED_AT, *map(str, killed_at), *command, "--out", str(out)]
-    killed = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    killed = subprocess.run(line, capture_output=True, text=True, timeout=400, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (out / "summary.json").exists()
     app([*command, "--out", str(out)], standalone_mode=False)

@@ -36,7 +36,7 @@ def values(name, word):
 
 
 def lint(path):
-    return subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([HADOLINT, "--no-color", path], capture_output=True, text=True, timeout=400, check=False)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

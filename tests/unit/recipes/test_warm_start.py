@@ -172,7 +172,7 @@ def test_the_script_refuses_bad_input_before_it_installs_anything(tmp_path, argu
     arguments = [str(tmp_path) if argument == "DATA" else argument for argument in arguments]
     done = subprocess.run(
         ["bash", str(SCRIPT), *arguments],
-        env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=30, check=False,
+        env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {message}")

@@ -68,7 +68,7 @@ def watched(tmp_path):
         process.close()
 
 
-def until(condition, seconds: float = 20.0):
+def until(condition, seconds: float = 240.0):
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "waited in vain"
@@ -77,7 +77,7 @@ def until(condition, seconds: float = 20.0):
 
 
 def about(process: WatchedProcess) -> dict:
-    with urllib.request.urlopen(f"http://127.0.0.1:{process.port}/about", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{process.port}/about", timeout=60) as answer:
         return json.load(answer)
 
 
@@ -201,7 +201,7 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path):
 
     def facts():
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/about", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/about", timeout=60) as answer:
                 return json.load(answer)
         except OSError:
             return None

@@ -22,7 +22,7 @@ def run(program: str, path: Path | None = None, **environment: str) -> subproces
         env=clean | {"COLUMNS": "200"} | extra | environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
         check=False,
     )
 
