@@ -6,6 +6,7 @@ failure the reason.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFollower
 
+TENSORBOARD_DIR = "TENSORBOARD_DIR"
 _ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
 
 
@@ -45,9 +47,11 @@ def train(config: Any) -> int:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
         return 0
     OmegaConf.save(config, run_dir / "config.yaml", resolve=True)
-    # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
-    folder = os.environ.get("TENSORBOARD_DIR", str(run_dir / "tensorboard"))
-    OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.env_vars.TENSORBOARD_DIR", folder, force_add=True)
+    if TENSORBOARD_DIR not in _job_variables():
+        # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
+        folder = os.environ.get(TENSORBOARD_DIR, str(run_dir / "tensorboard"))
+        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{TENSORBOARD_DIR}"
+        OmegaConf.update(config, key, folder, force_add=True)
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
     with _logged(run_dir / "train.log") as terminal, _progress(run_dir, done, total, terminal):
         try:
@@ -57,6 +61,12 @@ def train(config: Any) -> int:
             print(f"error: {_cause(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)
             return 1
     return 0
+
+
+def _job_variables() -> set[str]:
+    """What the Ray job this process belongs to sets in its workers; Ray refuses a variable that is set twice."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    return set((job.get("runtime_env") or {}).get("env_vars") or {})
 
 
 def _run(config: Any) -> None:

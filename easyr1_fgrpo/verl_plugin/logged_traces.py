@@ -29,8 +29,10 @@ def validation_traces(run_dir: Path, step: int, count: int) -> list[TraceRecord]
         step: the training step that was validated.
         count: how many; fewer when there are fewer.
     """
-    records, _ = read_traces(sorted((run_dir / "traces").glob("val-*.jsonl")))
+    records, bad = read_traces(sorted((run_dir / "traces").glob("val-*.jsonl")))
     found = sorted((record for record in records if record.step == step), key=lambda record: record.key)
+    if bad:
+        logger.warning("%s: no trace records in %d lines of val-*.jsonl", run_dir / "traces", bad)
     if not found:
         logger.warning("step %d: no validation trace in %s: none is logged", step, run_dir / "traces")
     return random.Random(0).sample(found, min(count, len(found)))

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -123,6 +124,18 @@ def test_a_run_resumes_and_shows_its_progress(tmp_path, monkeypatch, capfd):
     assert "resuming after step 4" in shown.out
     assert "6/6" in shown.err
     assert "task 0.50" in shown.err
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_variable_of_the_ray_job_is_not_set_twice(tmp_path, monkeypatch, named):
+    """Ray refuses to merge a job's environment and ours when both name a variable."""
+    job = {"runtime_env": {"env_vars": {"TENSORBOARD_DIR": "theirs"} if named else {}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
+    seen = []
+    monkeypatch.setattr(launch, "_run", seen.append)
+    assert train(config_of(tmp_path)) == 0
+    ours = OmegaConf.select(seen[0], "ray_kwargs.ray_init.runtime_env.env_vars.TENSORBOARD_DIR")
+    assert ours == (None if named else str(tmp_path / "tensorboard"))
 
 
 def test_a_failing_run_says_why_and_exits_with_one(tmp_path, monkeypatch, capfd):
