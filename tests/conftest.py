@@ -19,8 +19,8 @@ ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs of the recipe last, when nothing else is left: one of them keeps two cores busy."""
-    items.sort(key=lambda item: item.path.name in ONE_WARM_START)
+    """Runs of the recipe first: they are long and mostly wait for one process after the other to import verl."""
+    items.sort(key=lambda item: item.path.name not in ONE_WARM_START)
 
 
 @pytest.hookimpl(optionalhook=True)
