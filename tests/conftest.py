@@ -18,8 +18,14 @@ ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recip
 """Files whose tests share stages and one whole run of the recipe."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--nightly", action="store_true", help="run the tests that train for half an hour, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs of the recipe first: they are long and mostly wait for one process after the other to import verl."""
+    if not config.getoption("--nightly"):
+        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
     items.sort(key=lambda item: item.path.name not in ONE_WARM_START)
 
 

@@ -55,5 +55,10 @@ _MORE = (
     Arm("fgrpo_start_5", "FGRPO, multipliers start at 5", _start("5.0")),
     Arm("grpo_t_long", f"GRPO-T for {LONG} steps", ("arm=grpo_t",), steps=LONG),
 )
-ARMS = MappingProxyType({arm.name: arm for arm in (*_MAIN, *_MORE)})
+_CHOICES = (
+    Arm("fgrpo_whiten_rollout", "FGRPO, whitened over rollouts", ("arm=fgrpo", "fgrpo.advantage.whiten=rollout")),
+    Arm("fgrpo_whiten_none", "FGRPO, not whitened", ("arm=fgrpo", "fgrpo.advantage.whiten=none")),
+    Arm("fgrpo_min_std", "FGRPO, standard deviations floored at 0.1", ("arm=fgrpo", "fgrpo.advantage.min_std=0.1")),
+)
+ARMS = MappingProxyType({arm.name: arm for arm in (*_MAIN, *_MORE, *_CHOICES)})
 MAIN = tuple(arm.name for arm in _MAIN)

@@ -1,6 +1,6 @@
-# Sourced by recipes, after environment.sh: a Ray cluster for the run. Joins the one at RAY_ADDRESS; without it, starts a private one
-# and ends it (and nothing else) when the script ends.
-# Usage: start_ray [OPTIONS OF ray start]
+# Sourced by recipes, after environment.sh; what they start ends with the script, and nothing else.
+#   start_ray [OPTIONS OF ray start]  joins the Ray cluster at RAY_ADDRESS; without it, starts a private one
+#   launch_judges [OVERRIDES...]      the judge servers of the run
 
 start_ray() {
   if [ -n "${RAY_ADDRESS:-}" ]; then
@@ -27,6 +27,15 @@ start_ray() {
   done
   echo "error: Ray did not start on port $port within a minute; see the logs below /tmp/ray" >&2
   return 1
+}
+
+launch_judges() {
+  if [ -z "${RAY_HEAD_PID:-}" ]; then
+    # A private cluster ends with its judges; in a joined one they would keep their CPUs and GPUs from the next run.
+    JUDGED_RUN=("$@")
+    trap 'python -m reward_servers.stop "${JUDGED_RUN[@]}"' EXIT
+  fi
+  python -m reward_servers.launch "$@"
 }
 
 stop_ray() {

@@ -27,7 +27,7 @@ run_recipe() {
   export TOKENIZERS_PARALLELISM=false VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
   python -m easyr1_fgrpo.stages "${arguments[@]}"
   start_ray "${resources[@]}"
-  python -m reward_servers.launch "${arguments[@]}"
+  launch_judges "${arguments[@]}"
   python -m easyr1_fgrpo.train "${arguments[@]}"
   python -m easyr1_fgrpo.summary "${arguments[@]}"
 }

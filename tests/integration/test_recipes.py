@@ -27,6 +27,7 @@ OVERRIDDEN = [
     "fgrpo.dual.lambda_max=2",
     "fgrpo.constraint_keys=[consistency]",
 ]
+ENDED = "judge-oracle: ended in namespace fgrpo-"  # left there, it would keep its CPU from the next run
 SEVEN_B = "recipes/run_fgrpo_qwen25vl_7b.sh"
 
 
@@ -171,6 +172,7 @@ def _two_steps(runs: Runs, cluster: Cluster, name: str, *more: str, **environmen
     log = runs.folder / name / "train.log"
     tail = log.read_text()[-3000:] if log.exists() else ""
     assert process.returncode == 0, f"{recipe}: {process.stderr[-2000:]}\n{tail}"
+    assert ENDED in process.stdout
 
 
 def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluster) -> None:
@@ -186,6 +188,7 @@ def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluste
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "inconsistency" in done.stdout
+    assert ENDED in done.stdout
     assert sorted(runs.metrics("job")) == [1, 2]
 
 

@@ -7,5 +7,5 @@ source recipes/setup/ray.sh
 export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 prepare_environment
 start_ray --num-cpus=8 --num-gpus=1
-python -m reward_servers.launch "$@"
+launch_judges "$@"
 python -m easyr1_fgrpo.train "$@"
