@@ -1,0 +1,129 @@
+"""A judge that fails, in every way a server can: never an exception, never an invented label."""
+
+import asyncio
+import time
+from email.utils import formatdate
+
+import pytest
+from judge_endpoint import Script, judge_endpoint
+
+from easyr1_fgrpo.judges import chat
+from easyr1_fgrpo.judges.chat import MAX_TEXT
+from easyr1_fgrpo.judges.protocol import Failure, Label
+
+from .model_judge import CLAIM, KEY, asked, dead_url, judging
+
+pytestmark = pytest.mark.usefixtures("no_back_off")
+
+
+@pytest.mark.parametrize("trouble", ["408", "409", "429", "500", "502", "503", "drop", "half", "broken", "empty"])
+async def test_passing_trouble_is_repeated(trouble):
+    verdict, server = await asked(Script(first=[trouble, trouble]))
+    assert verdict.label is Label.CORRECT
+    assert (verdict.usage.calls, verdict.usage.retries) == (3, 2)
+    assert server.counts == {trouble: 2, "answer": 1}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        ("429", "answered 429"),
+        ("500", "answered 500"),
+        ("drop", "broke the connection"),
+        ("half", "broke the connection"),
+        ("broken", "answered with no chat completion"),
+        ("empty", "lacks choices[0].message.content"),
+    ],
+)
+async def test_lasting_trouble_ends_after_the_retries(trouble, cause):
+    verdict, server = await asked(Script(shares={trouble: 1.0}), max_retries=2)
+    assert (verdict.label, verdict.failure) == (None, Failure.UNREACHABLE)
+    assert server.url in verdict.cause
+    assert cause in verdict.cause
+    assert verdict.cause.endswith("(after 3 calls)")
+    assert (verdict.usage.calls, verdict.usage.retries, server.calls) == (3, 2, 3)
+
+
+@pytest.mark.parametrize("status", ["400", "401", "403", "404", "422"])
+async def test_a_refusal_is_not_repeated(status):
+    verdict, server = await asked(Script(shares={status: 1.0}, says="no such model"))
+    assert verdict.failure is Failure.UNREACHABLE
+    assert f"answered {status}" in verdict.cause
+    assert "no such model" in verdict.cause
+    assert server.calls == verdict.usage.calls == 1
+
+
+@pytest.mark.parametrize("behaviour", ["text", "wrong", "null"])
+async def test_an_answer_that_is_no_label_is_invalid_and_not_repeated(behaviour):
+    verdict, server = await asked(Script(shares={behaviour: 1.0}))
+    assert (verdict.label, verdict.failure) == (None, Failure.INVALID)
+    assert verdict.text == {"text": "Well, that depends on how one looks at it.", "wrong": "YES", "null": ""}[behaviour]
+    assert ("cut off" in verdict.cause) == (behaviour == "null")
+    assert server.calls == verdict.usage.calls == 1
+    assert verdict.usage.prompt_tokens == 100
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "\ud800 \x1b[31m", "YES\nCORRECT"])
+async def test_hostile_answers_are_kept_bounded_and_encodable(text):
+    verdict, _ = await asked(Script(answer=lambda case: text))
+    assert verdict.failure is Failure.INVALID
+    assert len(verdict.text.encode()) <= MAX_TEXT
+
+
+async def test_a_hostile_error_body_gives_a_short_clean_cause():
+    verdict, _ = await asked(Script(shares={"400": 1.0}, says="\x1b[31m\u202e\nline\n" + "y" * 100_000))
+    assert verdict.cause.isprintable()
+    assert len(verdict.cause) < 500
+
+
+async def test_nobody_listens():
+    async with judging(url := dead_url(), max_retries=1) as judge:
+        verdict = await judge.ask(CLAIM)
+    assert verdict.failure is Failure.UNREACHABLE
+    assert url in verdict.cause
+    assert verdict.usage.calls == 0  # nothing was sent
+
+
+async def test_a_dead_url_costs_no_verdict():
+    with judge_endpoint() as server:
+        async with judging(dead_url(), server, concurrency=4) as judge:
+            verdicts = await asyncio.gather(*(judge.ask(CLAIM) for _ in range(40)))
+    assert {verdict.label for verdict in verdicts} == {Label.CORRECT}
+    assert sum(verdict.usage.calls for verdict in verdicts) == server.calls == 40
+
+
+async def test_retry_after_is_honoured():
+    started = time.monotonic()
+    verdict, _ = await asked(Script(first=["429"], retry_after="1"))
+    assert verdict.label is Label.CORRECT
+    assert 1.0 <= time.monotonic() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3.0), ("0", 0.0), ("99999", 30.0), ("-4", 0.0), ("soon", 0.0), ("", 0.0), ("1e400", 0.0), ("٣", 3.0)],
+)
+def test_retry_after_in_seconds(header, seconds):
+    assert chat._retry_after_s(header) == seconds
+
+
+def test_retry_after_as_a_date():
+    assert 8.0 < chat._retry_after_s(formatdate(time.time() + 10, usegmt=True)) <= 10.0
+    assert chat._retry_after_s(formatdate(time.time() - 10, usegmt=True)) == 0.0
+
+
+async def test_a_judge_does_not_raise(monkeypatch, caplog):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with judge_endpoint() as server:
+        async with judging(server, api_key_env="JUDGE_KEY") as judge:
+            await judge.ask(CLAIM)
+
+            async def raising(*_):
+                raise RuntimeError(f"cannot send {KEY}\nnow")
+
+            judge._chat.complete = raising
+            verdict = await judge.ask(CLAIM)
+    assert verdict.failure is Failure.UNREACHABLE
+    assert verdict.cause == "RuntimeError: cannot send *** now"
+    assert "in raising" in caplog.text
+    assert KEY not in caplog.text

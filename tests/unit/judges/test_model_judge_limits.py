@@ -1,0 +1,78 @@
+"""How many calls are under way, and which settings are refused."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from judge_endpoint import Script, judge_endpoint
+
+from easyr1_fgrpo.config.judges import ModelJudgeConfig
+from easyr1_fgrpo.judges import openai_compatible
+from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
+from easyr1_fgrpo.judges.protocol import Failure, Question
+
+from .model_judge import CHOICE, CLAIM, judging
+
+pytestmark = pytest.mark.usefixtures("no_back_off")
+
+
+async def test_the_limit_holds_per_url():
+    with judge_endpoint(Script(delay_s=0.02)) as first, judge_endpoint(Script(delay_s=0.02)) as second:
+        async with judging(first, second, concurrency=5) as judge:
+            await asyncio.gather(*(judge.ask(CLAIM) for _ in range(60)))
+    assert first.most_at_once == second.most_at_once == 5
+    assert first.calls + second.calls == 60
+    assert min(first.calls, second.calls) >= 20
+
+
+async def test_a_large_limit_is_not_cut_by_the_connection_pool():
+    with judge_endpoint(Script(delay_s=1.0)) as server:
+        async with judging(server, concurrency=120) as judge:
+            await asyncio.gather(*(judge.ask(CLAIM) for _ in range(130)))
+    assert server.most_at_once == 120
+
+
+async def test_workers_share_the_limit():
+    with judge_endpoint(Script(delay_s=0.03)) as server:
+        async with (
+            judging(server, concurrency=5, share=(0, 2)) as one,
+            judging(server, concurrency=5, share=(1, 2)) as two,
+        ):
+            await asyncio.gather(*(judge.ask(CLAIM) for judge in (one, two) for _ in range(20)))
+    assert server.most_at_once == 5
+
+
+@given(st.integers(1, 200), st.integers(1, 50))
+def test_shares_add_up(concurrency, workers):
+    if concurrency < workers:
+        with pytest.raises(
+            ValueError, match=rf"concurrency={concurrency}: {workers} reward workers.*set it to {workers}"
+        ):
+            openai_compatible._share_of(concurrency, 0, workers)
+    else:
+        shares = [openai_compatible._share_of(concurrency, worker, workers) for worker in range(workers)]
+        assert sum(shares) == concurrency
+        assert max(shares) - min(shares) <= 1
+
+
+async def test_a_judge_of_one_question():
+    config = ModelJudgeConfig(kind="openai_compatible", model="m", base_urls=["http://a/v1"])
+    judge = OpenAICompatibleJudge(config, urls=None, questions=[Question.GROUNDING])
+    verdict = await judge.ask(CHOICE)
+    assert (verdict.failure, verdict.cause) == (Failure.UNREACHABLE, "this judge was built without consistency prompt")
+
+
+def test_a_prompt_that_cannot_be_used_is_refused(tmp_path):
+    config = ModelJudgeConfig(
+        kind="openai_compatible", model="m", base_urls=["http://a"], prompt=str(tmp_path / "none.jinja")
+    )
+    with pytest.raises(ValueError, match=r"none\.jinja"):
+        OpenAICompatibleJudge(config, urls=None)
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "stream", "structured_outputs"])
+def test_parameters_that_are_ours_are_refused(name):
+    config = ModelJudgeConfig(kind="openai_compatible", model="m", base_urls=["http://a"], parameters={name: 1})
+    with pytest.raises(ValueError, match=rf"parameters\.{name}: .*remove it"):
+        OpenAICompatibleJudge(config, urls=None)
