@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from easyr1_fgrpo.report.figures import Format, write_figures
+from easyr1_fgrpo.report.run_files import read_run
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
 from easyr1_fgrpo.study.page import page
-from easyr1_fgrpo.study.results import figures
 from easyr1_fgrpo.study.runs import Run, run_all, run_command
 
 PAGE = Path("recipes/results/miniature.md")
@@ -26,6 +28,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="GRPO-T and FGRPO, seed 0, fewer steps")] = False,
     arms: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(ARMS)}; or all")] = ",".join(MAIN),
     seeds: Annotated[str, typer.Option(help="comma-separated")] = ",".join(map(str, SEEDS)),
+    steps: Annotated[int | None, typer.Option(min=1, help="of RL, for every arm; else each arm's own")] = None,
     root: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs/miniature_study"),
     out: Annotated[Path | None, typer.Option("--page", help="Markdown file; with --quick ROOT/quick.md")] = None,
     page_only: Annotated[bool, typer.Option("--page-only", help="run nothing")] = False,
@@ -35,7 +38,7 @@ def main(
     numbers = [0] if quick else _seeds(seeds)
     # One seed and one world at a time: its runs share a judge.
     together = [
-        Run(arm, seed, root, steps=QUICK_STEPS if quick else arm.steps)
+        Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps)
         for seed in numbers
         for arm in sorted(chosen, key=lambda arm: arm.held_out)
     ]
@@ -44,8 +47,7 @@ def main(
         typer.echo(f"error: {failure}", err=True)
     out = out or (root / "quick.md" if quick else PAGE)
     try:
-        drawn = [os.path.relpath(figure, out.parent) for figure in figures(out.with_suffix(""))]
-        text = page(together, _typed(), drawn)
+        text = page(together, _typed(), _figures(together, out))
     except (OSError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -54,6 +56,15 @@ def main(
     typer.echo(f"written: {out}")
     if failures:
         raise typer.Exit(1)
+
+
+def _figures(runs: Sequence[Run], out: Path) -> list[str]:
+    """Draw the paper's figures of the paper's arms; their paths relative to the page."""
+    shown = [read_run(run.folder) for run in runs if run.finished and run.arm.overrides == (f"arm={run.arm.name}",)]
+    written, problems = write_figures(shown, out.with_suffix(""), [Format.SVG]) if shown else ([], [])
+    for line in problems:
+        typer.echo(line, err=True)
+    return [os.path.relpath(figure, out.parent) for figure in written]
 
 
 def _arms(names: str) -> list[Arm]:

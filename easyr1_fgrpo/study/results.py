@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import t
@@ -68,7 +67,7 @@ def followed(runs: Sequence[Run], when: str = AFTER) -> Estimate:
     """
     shares = []
     for run in runs:
-        numbers = json.loads((run.folder / "evaluation" / INTERVENTION).read_text())[when]
+        numbers = json.loads((run.folder / INTERVENTION).read_text())[when]
         shares.append(numbers["followed"] / numbers["questions"])
     return _clipped(_t_interval(shares))
 
@@ -92,11 +91,6 @@ def duration(runs: Iterable[Run]) -> float:
 def commits(runs: Iterable[Run]) -> list[str]:
     """The commits that runs were finished at."""
     return sorted({run.note["commit"] for run in runs})
-
-
-def figures(folder: Path) -> list[Path]:
-    """Figures that were drawn into a folder."""
-    return sorted(path for kind in ("*.svg", "*.png") for path in folder.glob(kind))
 
 
 def _differences(pairs: Iterable[tuple[float | None, float | None]]) -> list[float]:

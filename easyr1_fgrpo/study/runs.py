@@ -161,5 +161,5 @@ def _intervention(run: Run) -> list[str]:
     return [
         *(sys.executable, "-m", "easyr1_fgrpo.miniature.intervention"),
         *(f"before_RL={config.actor_rollout_ref.model.path}", f"after_RL={after}"),
-        *("--world", config.stages.world, "--out", str(run.folder / "evaluation" / INTERVENTION)),
+        *("--world", config.stages.world, "--out", str(run.folder / INTERVENTION)),
     ]

@@ -45,7 +45,7 @@ ARROWS = {
     "easyr1_fgrpo.stages": {"miniature", "config", "verl_plugin.budget"},
     "easyr1_fgrpo.export": {"evaluation.checkpoints", "generation"},
     "easyr1_fgrpo.summary": {"evaluation", "judges", "config"},
-    "easyr1_fgrpo.study": {"evaluation", "traces", "miniature", "summary", "judges.protocol", "config"},
+    "easyr1_fgrpo.study": {"evaluation", "report", "traces", "miniature", "summary", "judges.protocol", "config"},
     "easyr1_fgrpo.cli": {"verl_plugin", "evaluation", "report", "config", "/reward_servers", "/data_prep"},
 }
 

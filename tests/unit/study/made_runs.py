@@ -73,8 +73,9 @@ def finish(run, accurate, inconsistent, *, followed=10, warm=(8, 2), seconds=60.
     for mode in Mode:
         write_result(run, "before_RL", mode, outcomes(*warm))
         write_result(run, "after_RL", mode, outcomes(accurate, inconsistent))
+    (run.folder / "config.yaml").write_text(f"arm: {run.arm.name}\nseed: {run.seed}\n")
     numbers = {"questions": 10, "right": 0, "probability": 0.5}
     found = {"before_RL": numbers | {"followed": 10}, "after_RL": numbers | {"followed": followed}}
-    (run.folder / "evaluation" / INTERVENTION).write_text(json.dumps(found))
+    (run.folder / INTERVENTION).write_text(json.dumps(found))
     note = {"overrides": run.overrides, "finished": True, "seconds": seconds, "commit": "abc"}
     (run.folder / NOTE).write_text(json.dumps(note))

@@ -129,14 +129,19 @@ def invoke(*arguments):
 
 
 def test_page_only_writes_what_is_finished(runs, tmp_path):
-    (tmp_path / "out" / "miniature").mkdir(parents=True)
-    (tmp_path / "out" / "miniature" / "figure_4_front.svg").touch()
     arguments = ["--root", tmp_path, "--arms", "grpo_t,fgrpo", "--seeds", "0,1", "--page-only"]
     done = invoke(*arguments, "--page", tmp_path / "out" / "miniature.md")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "out" / "miniature.md").read_text()
     assert "![figure 4 front](miniature/figure_4_front.svg)" in text
+    assert "grpo_t" in (tmp_path / "out" / "miniature" / "figure_4_front.svg").read_text()
     assert "## Missing" not in text
+
+
+def test_runs_of_another_length_are_not_taken_for_these(runs, tmp_path):
+    arguments = ["--root", tmp_path, "--arms", "fgrpo", "--seeds", "0", "--page-only", "--page", tmp_path / "page.md"]
+    assert "no run of the study is finished" in invoke(*arguments, "--steps", 60).output
+    assert invoke(*arguments, "--steps", 200).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_intervention_is_on_both_ends_of_the_run(tmp_path):
     (run,), caller = runs(tmp_path, ("fgrpo", 0)), Caller()
     run_all([run], caller)
     after = run.folder / "checkpoints/global_step_200/actor/huggingface"
-    out = run.folder / "evaluation/intervention.json"
+    out = run.folder / "intervention.json"
     assert caller.interventions == [["before_RL=warm", f"after_RL={after}", "--world", "world", "--out", str(out)]]
 
 
