@@ -45,7 +45,9 @@ ARROWS = {
     "easyr1_fgrpo.stages": {"miniature", "config", "verl_plugin.budget"},
     "easyr1_fgrpo.export": {"evaluation.checkpoints", "generation"},
     "easyr1_fgrpo.summary": {"evaluation", "judges", "config"},
-    "easyr1_fgrpo.study": {"evaluation", "report", "traces", "miniature", "summary", "judges.protocol", "config"},
+    "easyr1_fgrpo.study": {
+        *("algorithm", "evaluation", "report", "traces", "miniature", "summary", "judges.protocol", "config")
+    },
     "easyr1_fgrpo.cli": {"verl_plugin", "evaluation", "report", "config", "/reward_servers", "/data_prep"},
 }
 
@@ -57,6 +59,7 @@ HEAVY = {
         "easyr1_fgrpo.algorithm",
         "easyr1_fgrpo.generation",
         "easyr1_fgrpo.miniature",
+        "easyr1_fgrpo.study.choices",
         "easyr1_fgrpo.verl_plugin",
     },
 }
