@@ -59,6 +59,8 @@ _CHOICES = (
     Arm("fgrpo_whiten_rollout", "FGRPO, whitened over rollouts", ("arm=fgrpo", "fgrpo.advantage.whiten=rollout")),
     Arm("fgrpo_whiten_none", "FGRPO, not whitened", ("arm=fgrpo", "fgrpo.advantage.whiten=none")),
     Arm("fgrpo_min_std", "FGRPO, standard deviations floored at 0.1", ("arm=fgrpo", "fgrpo.advantage.min_std=0.1")),
+    Arm("fgrpo_pid", "FGRPO, multipliers by PID control", ("arm=fgrpo", "fgrpo.dual.controller=pid")),
+    Arm("fgrpo_by_sentence", "FGRPO, sentences credit their own tokens", ("arm=fgrpo", "fgrpo.reward.level=sentence")),
 )
 ARMS = MappingProxyType({arm.name: arm for arm in (*_MAIN, *_MORE, *_CHOICES)})
 MAIN = tuple(arm.name for arm in _MAIN)
