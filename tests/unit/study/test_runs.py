@@ -133,9 +133,10 @@ def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
     assert caller.of("train") == [("train", "fgrpo/s1")]
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(ARMS) - set(MAIN) - {"fgrpo_start_0.1"} | {"gdpo_style", "fgrpo_zero_fill"})
-)
+OVERRIDING = {*ARMS} - {*MAIN, "fgrpo_start_0.1"} | {"gdpo_style", "fgrpo_zero_fill"}
+
+
+@pytest.mark.parametrize("name", sorted(OVERRIDING))
 def test_every_kind_of_arm_composes(name):
     run = Run(ARMS[name], 3, Path("runs/study"), steps=ARMS[name].steps)
     config = load_config(run.overrides)
