@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judge_endpoint import Script, judge_endpoint
 
-from easyr1_fgrpo.judges.protocol import Failure, Label, Usage
+from easyr1_fgrpo.judges.protocol import Label, Usage
 
 from .model_judge import CLAIM, claims, judging
 
@@ -25,21 +25,26 @@ TROUBLE = ["429", "500", "503", "400", "drop", "half", "broken", "empty", "text"
     per_rollout=st.booleans(),
 )
 def test_counts_add_up_and_no_label_is_invented(shares, seed, max_retries, per_rollout):
+    # Only a hanging call needs a deadline; on a busy machine a short one gives up calls that the server never hears of.
+    hanging = "hang" in shares
+
     async def run():
         script = Script(answer=lambda case: '["INCORRECT", "INCORRECT"]' if case.whole_rollout else "INCORRECT")
         script.shares, script.seed = shares, seed
         with judge_endpoint(script) as server:
             async with judging(
-                server, deadline_s=0.8, max_retries=max_retries, concurrency=16, per_rollout=per_rollout
+                server,
+                deadline_s=0.8 if hanging else 120.0,
+                max_retries=max_retries,
+                concurrency=16,
+                per_rollout=per_rollout,
             ) as judge:
                 answers = await asyncio.gather(*(judge.ask_all(claims(2)) for _ in range(40)))
         return [verdict for verdicts in answers for verdict in verdicts], server
 
     verdicts, server = asyncio.run(run())
     usage = sum((verdict.usage for verdict in verdicts), Usage())
-    # On a busy machine a call may be given up before the server has heard of it.
-    given_up = usage.retries + sum(verdict.failure is Failure.DEADLINE for verdict in verdicts)
-    assert server.calls <= usage.calls <= server.calls + given_up
+    assert usage.calls >= server.calls if hanging else usage.calls == server.calls
     assert usage.retries <= usage.calls
     labelled = [verdict for verdict in verdicts if verdict.label]
     assert {verdict.label for verdict in labelled} <= {Label.INCORRECT}
