@@ -19,7 +19,7 @@ ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--nightly", action="store_true", help="run the tests that train for half an hour, too")
+    parser.addoption("--nightly", action="store_true", help="run the tests that train for up to an hour, too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

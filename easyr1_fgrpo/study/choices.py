@@ -6,7 +6,6 @@ with each choice changed. Nothing is trained: this is the effect on single steps
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.traces import TraceRecord, read_traces
+from easyr1_fgrpo.report.run_files import Run, read_records, read_run
+from easyr1_fgrpo.traces import TraceRecord
 
 Array = NDArray[np.float64]
 BEFORE, AFTER = "multiplier", "next_multiplier"
@@ -58,7 +57,7 @@ class Effect:
             default pushes with `CLEAR` of its root mean square or more.
         size: root mean square of the advantages.
         right_minus_wrong: mean advantage of right minus that of wrong answers within a group, over the groups that have
-            both, in units of `size`; None without such a group.
+            both, in units of `size`; None without such a group or where all advantages are 0.
     """
 
     correlation: float | None
@@ -81,27 +80,29 @@ class Step:
         return [record.index for record in self.records]
 
 
-def read_steps(run: Path) -> list[Step]:
+def read_steps(run: Run) -> list[Step]:
     """The steps of a run that have metrics and traces.
 
     Raises:
-        ValueError, OSError: when a file is missing or damaged.
+        ValueError: when a file is missing or damaged.
     """
-    records, bad = read_traces(sorted((run / "traces").glob("train-*.jsonl")))
-    if bad or not records:
-        raise ValueError(f"{run / 'traces'}: {len(records)} training records and {bad} damaged lines")
-    tokenizer = build_tokenizer()
-    by_step: dict[int, list[TraceRecord]] = defaultdict(list)
+    records, problems = read_records(run)
+    if problems := [*run.problems, *problems]:
+        raise ValueError("; ".join(problems))
+    metrics: dict[int, dict[str, float]] = defaultdict(dict)
+    for name, series in run.metrics.items():
+        for step, value in zip(series.steps, series.values, strict=True):
+            metrics[step][name] = value
+    rollouts: dict[int, list[TraceRecord]] = defaultdict(list)
     for record in records:
-        by_step[record.step].append(record)
-    metrics = {}
-    for line in (run / "metrics.jsonl").read_text().splitlines():
-        found = json.loads(line)
-        metrics[found["step"]] = found["metrics"]
+        if record.split == "train" and record.step in metrics:
+            rollouts[record.step].append(record)
+    if not rollouts:
+        raise ValueError(f"{run.path}: no step with metrics and training records")
+    tokenizer = build_tokenizer()
     return [
-        Step(rollouts, metrics[step], [len(tokenizer(record.response)["input_ids"]) + 1 for record in rollouts])
-        for step, rollouts in sorted(by_step.items())
-        if step in metrics
+        Step(found, metrics[step], [len(tokenizer(record.response)["input_ids"]) + 1 for record in found])
+        for step, found in sorted(rollouts.items())
     ]
 
 
@@ -150,25 +151,41 @@ def effect(steps: Sequence[Step], constraints: Sequence[str], choice: Choice) ->
         correlation=_mean(_correlation(a, b) for a, b in zip(ours, theirs, strict=True)),
         other_sign=float(np.mean((other_N * default_N < 0)[clear_N])),
         size=size,
-        right_minus_wrong=float(np.mean(gaps)) / size if gaps else None,
+        right_minus_wrong=float(np.mean(gaps)) / size if gaps and size else None,
+    )
+
+
+def largest_move(steps: Sequence[Step], constraints: Sequence[str]) -> float:
+    """The most that a multiplier moved in a step."""
+    return max(
+        abs(step.metrics[f"fgrpo/{name}/{AFTER}"] - step.metrics[f"fgrpo/{name}/{BEFORE}"])
+        for step in steps
+        for name in constraints
     )
 
 
 def main(run: Annotated[Path, typer.Argument(help="run directory of a miniature, arm=fgrpo")]) -> None:
     """Print a Markdown table: one line for each choice."""
     try:
-        constraints = list(OmegaConf.load(run / "config.yaml").fgrpo.constraint_keys)
-        steps = read_steps(run)
+        found = read_run(run)
+        constraints = found.config.get("fgrpo.constraint_keys")
+        if not isinstance(constraints, list) or not constraints:
+            raise ValueError(f"{run}: fgrpo.constraint_keys={constraints}: name a run with constraints (arm=fgrpo)")
+        steps = read_steps(found)
         for step in steps:
             check_replay(step, constraints)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     typer.echo("| choice | correlation | other sign % | size | right minus wrong |\n|---|---:|---:|---:|---:|")
     for choice in tqdm(CHOICES, unit="choice", leave=False, disable=None):
-        found = effect(steps, constraints, choice)
-        numbers = (found.correlation, 100 * found.other_sign, found.size, found.right_minus_wrong)
+        does = effect(steps, constraints, choice)
+        numbers = (does.correlation, 100 * does.other_sign, does.size, does.right_minus_wrong)
         typer.echo(f"| {choice.about} | {' | '.join('–' if x is None else f'{x:.3f}' for x in numbers)} |")
+    n_rollouts = sum(len(step.records) for step in steps)
+    typer.echo(
+        f"\n{n_rollouts} rollouts; no multiplier moved by more than {largest_move(steps, constraints):.4f} in a step"
+    )
 
 
 def _signal(step: Step, name: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -123,7 +123,8 @@ def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
 def _run(run: Run, call: Call) -> int:
     """Train, evaluate, intervene. Returns the exit code of what failed, 0 when nothing did."""
     before, started = run.note, time.monotonic()
-    spent = before.get("seconds", 0.0) if before.get("overrides") == run.overrides else 0.0
+    # A run that goes on to more steps goes on from its last checkpoint; the number of steps is the last override.
+    spent = before.get("seconds", 0.0) if before.get("overrides", [])[:-1] == run.overrides[:-1] else 0.0
     run.folder.mkdir(parents=True, exist_ok=True)
     code = _first_failure([_command("easyr1_fgrpo.train", run), _command("easyr1_fgrpo.summary", run)], call)
     if not code:

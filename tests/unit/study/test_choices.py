@@ -91,11 +91,13 @@ def test_the_command_reads_a_run(tmp_path):
     app.command()(choices.main)
     refused = CliRunner().invoke(app, [str(tmp_path)])
     assert refused.exit_code == 1
-    assert "0 training records" in refused.output
+    assert "no traces" in refused.output
     with TraceWriter(tmp_path, "train", 0) as writer:
         for record in records():
             writer.write(record)
     done = CliRunner().invoke(app, [str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "| as configured by default | 1.000 | 0.000 |" in done.output
-    assert done.output.count("\n") == 2 + len(CHOICES)
+    assert "5 rollouts; no multiplier moved by more than 1.0000 in a step" in done.output
+    (tmp_path / "config.yaml").write_text("fgrpo: {constraint_keys: []}\n")
+    assert "name a run with constraints" in CliRunner().invoke(app, [str(tmp_path)]).output

@@ -122,7 +122,11 @@ def test_other_steps_are_another_run(tmp_path):
     quick = Run(ARMS["fgrpo"], 0, tmp_path, steps=60)
     run_all([quick], Caller())
     assert quick.finished
-    assert not Run(ARMS["fgrpo"], 0, tmp_path, steps=200).finished
+    longer = Run(ARMS["fgrpo"], 0, tmp_path, steps=200)
+    assert not longer.finished
+    (quick.folder / NOTE).write_text(json.dumps(quick.note | {"seconds": 1000.0}))
+    run_all([longer], Caller())
+    assert longer.note["seconds"] >= 1000.0, "the checkpoint that it went on from took its time, too"
 
 
 def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
