@@ -223,13 +223,13 @@ def test_killed_in_the_middle_and_started_again(finished, world, tmp_path):
         assert journals
         with journals[0].open("ab") as journal:
             journal.write(b'{"address": "0+')  # torn
-        script.delay_s, world.asked[:], first_calls = 0.0, [], server.calls
+        script.delay_s, world.asked[:] = 0.0, []
         result = CliRunner().invoke(APP, arguments(world, out, server))
     assert result.exit_code == 0, result.output
     assert files(out, "trees", "sft", "unfinished") == files(finished[0], "trees", "sft", "unfinished")
     assert not done & {index for index, _ in world.asked}
-    # Only the calls under way were asked again.
-    assert finished[2] <= first_calls + len(world.asked) <= finished[2] + 4
+    # Only the calls under way were asked again: counted by the server alone, which may look at one after the kill.
+    assert finished[2] <= server.calls <= finished[2] + 4
 
 
 def test_the_budget_stops_it_and_the_same_command_goes_on(finished, world, tmp_path):
