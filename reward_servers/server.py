@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
 
+from easyr1_fgrpo.judges.asking import ask
 from easyr1_fgrpo.judges.local import load_judge
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Verdict
 
 MAX_CONCURRENT_ASKS = 256
-"""Questions a server works on at once; further ones wait in Ray's queue."""
+"""Calls a server works on at once, each with a rollout's questions of one kind; further ones wait in Ray's queue."""
 
 
 class JudgeServer:
@@ -32,9 +34,10 @@ class JudgeServer:
         os.chdir(directory)
         self.judge = load_judge(target, options)
 
-    async def ask(self, request: JudgeRequest) -> Verdict:
-        """Judge one request."""
-        return await self.judge.ask(request)
+    async def ask(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
+        """Judge requests of one kind and of one rollout, in their order; see `easyr1_fgrpo.judges.asking.ask`."""
+        time_left_s = min(request.time_left_s for request in requests)
+        return await ask(self.judge, requests, asyncio.get_running_loop().time() + time_left_s)
 
     @ray.method(concurrency_group="health", max_task_retries=0)  # type: ignore[untyped-decorator]
     async def health(self) -> int:
@@ -47,7 +50,7 @@ class JudgeServer:
 
 
 JudgeServerActor: Any = ray.remote(
-    # A killed server comes back and answers what it was asked; a question that kills it twice is given up.
+    # A killed server comes back and answers what it was asked; a call that kills it twice is given up.
     max_restarts=-1,
     max_task_retries=1,
     max_concurrency=MAX_CONCURRENT_ASKS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Verdict
@@ -46,9 +47,11 @@ async def server_urls(server: str, namespace: str) -> list[str]:
 class ServedJudge:
     """Asks the judge server `judge-<server>` of a namespace.
 
-    A server that is restarting is waited for, as long as the caller waits; one that is gone gives a verdict without
-    label, and is looked up again at the next question.
+    A rollout's questions travel in one call, so its pictures do so once. A server that is restarting is waited for, as
+    long as the caller waits; one that is gone gives verdicts without label, and is looked up again at the next call.
     """
+
+    per_rollout = True
 
     def __init__(self, server: str, namespace: str) -> None:
         self.name = server
@@ -57,27 +60,30 @@ class ServedJudge:
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request."""
+        (verdict,) = await self.ask_all([request])
+        return verdict
+
+    async def ask_all(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
+        """Judge several requests of one kind, in their order; the server's judge gets them as it wants them."""
         import ray
 
         if not ray.is_initialized():
             # Without this, Ray would start a cluster of its own at the first call.
-            return self._failed(Failure.UNREACHABLE, "this process is not connected to Ray")
+            return self._failed(requests, "this process is not connected to Ray")
         try:
             actor = self._actor = self._actor or await _look_up(self.name, self.namespace)
-            verdict = await _answer(actor.ask.remote(request))
+            verdicts: list[Verdict] = await _answer(actor.ask.remote(list(requests)))
         except ray.exceptions.RayTaskError as error:
-            cause = f"the judge raised {type(error.cause).__name__}: {error.cause}"
-            return self._failed(Failure.UNREACHABLE, cause)
+            return self._failed(requests, f"it raised {type(error.cause).__name__}: {error.cause}")
         except (LookupError, ray.exceptions.RayError) as error:
             self._actor = None
-            return self._failed(Failure.UNREACHABLE, str(error) or type(error).__name__)
-        if not isinstance(verdict, Verdict):
-            return self._failed(Failure.INVALID, f"answered with {type(verdict).__name__}, which is no Verdict")
-        return verdict
+            return self._failed(requests, str(error) or type(error).__name__)
+        return verdicts
 
-    def _failed(self, failure: Failure, cause: str) -> Verdict:
+    def _failed(self, requests: Sequence[JudgeRequest], cause: str) -> list[Verdict]:
         where = f"judge server {actor_name(self.name)!r} in namespace {self.namespace!r}"
-        return Verdict(None, judge=self.name, failure=failure, cause=" ".join(f"{where}: {cause}".split()))
+        cause = " ".join(f"{where}: {cause}".split())
+        return [Verdict(None, judge=self.name, failure=Failure.UNREACHABLE, cause=cause)] * len(requests)
 
 
 async def _answer(reference: Any) -> Any:

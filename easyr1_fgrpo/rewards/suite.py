@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from easyr1_fgrpo.config.schema import RewardSettings
+from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE, ask
 from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Label, Question, Verdict
 from easyr1_fgrpo.rewards.accuracy import answer_matches
-from easyr1_fgrpo.rewards.asking import JUDGES_SHARE_OF_DEADLINE, ask
 from easyr1_fgrpo.rewards.response import ParsedResponse, parse_response
 from easyr1_fgrpo.rewards.rollout import RolloutScore, Sample, SentenceVerdict
 from easyr1_fgrpo.rewards.sentences import Sentence, split_sentences

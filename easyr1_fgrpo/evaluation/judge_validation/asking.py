@@ -9,9 +9,9 @@ from itertools import groupby
 from tqdm import tqdm
 
 from easyr1_fgrpo.evaluation.judge_validation.questions import Case, Images
+from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE, per_rollout
+from easyr1_fgrpo.judges.asking import ask as ask_judge
 from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question, Verdict
-from easyr1_fgrpo.rewards.asking import JUDGES_SHARE_OF_DEADLINE, per_rollout
-from easyr1_fgrpo.rewards.asking import ask as ask_judge
 
 UNDER_WAY = 256
 """Calls waiting for their judge at a time."""

@@ -10,10 +10,10 @@ from easyr1_fgrpo.evaluation.judge_validation.asking import UNDER_WAY
 from easyr1_fgrpo.evaluation.judge_validation.questions import Images, questions_of, read_records
 from easyr1_fgrpo.evaluation.judge_validation.report import NO_VERDICT, Report
 from easyr1_fgrpo.evaluation.judge_validation.run import Options, validate
+from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE
 from easyr1_fgrpo.judges.protocol import Failure, Label, Question
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.rewards.asking import JUDGES_SHARE_OF_DEADLINE
 from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, TraceWriter, VerdictRecord
 
 from .judge_traces import (

@@ -7,7 +7,7 @@ import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from easyr1_fgrpo.judges import served
-from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Verdict
+from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, RolloutJudge, Verdict
 from easyr1_fgrpo.judges.served import ServedJudge
 
 REQUEST = JudgeRequest(Question.GROUNDING, question="?", claim="The circle is red.")
@@ -15,21 +15,21 @@ CORRECT = Verdict(Label.CORRECT, judge="oracle")
 
 
 class Actor:
-    """Stands for an actor handle: `actor.ask.remote(request)` is awaitable; an exception in `answer` is raised."""
+    """Stands for an actor handle: `actor.ask.remote(requests)` is awaitable; an exception in `answer` is raised."""
 
     def __init__(self, answer, seconds: float = 0.0) -> None:
         self.answer = answer
         self.seconds = seconds
         self.ask = self
 
-    def remote(self, request: JudgeRequest) -> asyncio.Future:
-        return asyncio.ensure_future(self._answer())
+    def remote(self, requests: list[JudgeRequest]) -> asyncio.Future:
+        return asyncio.ensure_future(self._answer(requests))
 
-    async def _answer(self):
+    async def _answer(self, requests):
         await asyncio.sleep(self.seconds)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return [self.answer] * len(requests)
 
 
 @pytest.fixture
@@ -98,13 +98,18 @@ async def test_a_judge_that_raises_keeps_its_actor(names):
     for _ in range(2):
         verdict = await asked.ask(REQUEST)
         assert verdict.failure is Failure.UNREACHABLE
-        assert "the judge raised ValueError: bad picture" in verdict.cause
+        assert "it raised ValueError: bad picture" in verdict.cause
     assert names["lookups"] == 1
 
 
-async def test_an_answer_that_is_no_verdict_is_invalid(names):
-    names[key()] = Actor("CORRECT")
-    assert (await judge().ask(REQUEST)).failure is Failure.INVALID
+async def test_a_rollouts_questions_travel_in_one_call_and_fail_together(names):
+    names[key()] = Actor(CORRECT)
+    asked = judge()
+    assert isinstance(asked, RolloutJudge)
+    assert asked.per_rollout
+    assert await asked.ask_all([REQUEST] * 3) == [CORRECT] * 3
+    names[key()].answer = ActorDiedError()
+    assert [verdict.failure for verdict in await asked.ask_all([REQUEST] * 3)] == [Failure.UNREACHABLE] * 3
 
 
 async def test_a_slow_lookup_leaves_the_event_loop_free(names):
