@@ -21,11 +21,12 @@ ARROWS = {
     "easyr1_fgrpo.rows": set(),
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.judges.protocol": set(),
+    "easyr1_fgrpo.judges.asking": {"judges.protocol"},
     "easyr1_fgrpo.rewards.signal": set(),
     "easyr1_fgrpo.config": set(),
     "easyr1_fgrpo.judges": {"config.schema", "config.judges"},
     # first floor
-    "easyr1_fgrpo.rewards": {"judges.protocol", "config.schema"},
+    "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "config.schema"},
     "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "config.schema"},
     # second floor
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "config.schema"},
