@@ -31,6 +31,8 @@ export RAY_ADDRESS="$ip:$port"
 # Only who has the token may use this cluster. srun hands it on in the environment, not on a command line.
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
+# Judges never end by themselves, so Ray need not wait for them (30 s) when it is ended.
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
 
 # `ray stop` would end every Ray on a node, other jobs' too: each step is ended by its own process.
 steps=()

@@ -13,7 +13,8 @@ start_ray() {
   # A token of this run's own; left alone, Ray would write one into the user's home.
   RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
-  RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --port="$port" \
+  # Judges never end by themselves, so Ray need not wait for them (30 s) when it is ended.
+  RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --port="$port" \
     "$@" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
   RAY_HEAD_PID=$!
   trap stop_ray EXIT

@@ -7,10 +7,11 @@ import io
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
+from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 
 from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.generation.processor import load_processor
-from easyr1_fgrpo.verl_plugin.dataset import BudgetedDataset, BudgetedTraces, within_budget
+from easyr1_fgrpo.verl_plugin.dataset import CHECK_EVERY, BudgetedDataset, BudgetedTraces, within_budget
 from easyr1_fgrpo.verl_plugin.reward_manager import read_images
 
 BUDGET = OmegaConf.create({"min_pixels": 56 * 56, "max_pixels": 84 * 84, "coordinates": "pixels"})
@@ -55,6 +56,23 @@ def test_the_warm_start_sees_the_same_image(files, checkpoint):
     messages = dataset._build_messages(dataset.dataframe.iloc[0].to_dict())
     (image,) = [part["image"] for message in messages for part in message["content"] if part["type"] == "image"]
     assert image.size == (112, 56)
+
+
+def test_a_template_that_does_not_fit_is_found_though_few_traces_are_rendered_twice(files, checkpoint, monkeypatch):
+    processor = load_processor(str(checkpoint))
+    config = OmegaConf.create({"image_budget": BUDGET, "pad_mode": "no_padding", "max_length": 256})
+    dataset = BudgetedTraces(str(files / "sft_train.parquet"), processor.tokenizer, config, processor=processor)
+    checked = []
+    monkeypatch.setattr(MultiTurnSFTDataset, "sanity_check", lambda self, *conversation: checked.append(self.n_read))
+    for _ in range(2 * CHECK_EVERY + 1):
+        dataset[0]
+    assert checked == [0, CHECK_EVERY, 2 * CHECK_EVERY]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(processor, "chat_template", processor.chat_template + "{{ messages | length }}")
+    fresh = BudgetedTraces(str(files / "sft_train.parquet"), processor.tokenizer, config, processor=processor)
+    with pytest.raises(AssertionError, match="apply_chat_template"):
+        fresh[0]
 
 
 def test_rows_are_not_changed_in_place():

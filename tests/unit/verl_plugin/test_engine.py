@@ -1,9 +1,12 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
+from tensordict import NonTensorStack, TensorDict
 from torch import nn
 from verl.workers.engine import FSDPEngineWithLMHead
 
+from easyr1_fgrpo.verl_plugin import engine as engine_module
 from easyr1_fgrpo.verl_plugin.engine import FrozenVisionEngine
 
 
@@ -68,3 +71,13 @@ def test_a_model_without_a_tower_is_refused(build, model):
 def test_an_unknown_wish_is_refused(build, tiny_model):
     with pytest.raises(ValueError, match="is true, false or keep_projector, got 'projector'"):
         build(tiny_model, freeze_vision_tower="projector")
+
+
+def test_on_the_cpu_a_batch_stays_where_it_is(monkeypatch):
+    seen = []
+    monkeypatch.setattr(FSDPEngineWithLMHead, "forward_step", lambda self, batch, loss, forward: seen.append(batch))
+    monkeypatch.setattr(engine_module, "get_device_name", lambda: "cpu")
+    batch = TensorDict({"ids": torch.arange(3), "pictures": NonTensorStack("a", "b", "c")}, batch_size=[3])
+    object.__new__(FrozenVisionEngine).forward_step(batch, None, True)
+    (handed_on,) = seen
+    assert handed_on.to(torch.device("cpu")) is batch
