@@ -167,7 +167,6 @@ class AskEndpoint:
         slot = await self._places.take()
         outcome, cause = Outcome.UNKNOWN, ""
         try:
-            self._chat.connect(slot.endpoint.url)
             body = {
                 "model": self._sampling.model,
                 "messages": messages,

@@ -100,8 +100,7 @@ class Teacher:
             TeacherFailed: when the API key is missing.
         """
         try:
-            for url in self._config.base_urls:
-                self._chat.connect(url)
+            self._chat.connect()
         except CallFailed as error:
             raise TeacherFailed(str(error)) from None
 

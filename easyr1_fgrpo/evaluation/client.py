@@ -116,7 +116,6 @@ class ModelClient:
         slot = await self._endpoints.take(call.avoid)
         outcome, cause = Outcome.UNKNOWN, ""
         try:
-            self._chat.connect(slot.endpoint.url)
             reply = await self._chat.complete(slot.endpoint.url, body, self._deadline_s)
             outcome = Outcome.ALIVE
         except CallFailed as error:

@@ -232,7 +232,6 @@ class OpenAICompatibleJudge:
         case.last, url = slot.endpoint, slot.endpoint.url
         outcome, cause = Outcome.UNKNOWN, ""
         try:
-            self._chat.connect(url)
             # Not before there is a place: many may wait, and the images of each take megabytes.
             async with asyncio.timeout_at(case.ends):
                 content = await self._content(case)
