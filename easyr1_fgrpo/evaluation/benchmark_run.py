@@ -85,6 +85,7 @@ async def run_items(task: Task, scoring: Scoring, out: Path, concurrency: int) -
         ValueError, OSError: when the benchmark cannot be read.
     """
     path = out / "traces" / f"{task.model}-{task.benchmark}.jsonl"
+    begun = path.exists()
     finished = finished_outcomes(path)
     used: set[str] = set()
     rows = _Rows(task)
@@ -120,7 +121,8 @@ async def run_items(task: Task, scoring: Scoring, out: Path, concurrency: int) -
                     workers.create_task(work())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-    keep_only(path, used)
+    if begun:
+        keep_only(path, used)
     rows.tally.rejects.sort(key=lambda reject: (reject.stage, reject.row))  # they come in no order of their own
     return rows.tally
 

@@ -37,7 +37,7 @@ async def ask(judge: Judge, requests: Sequence[JudgeRequest], deadline: float) -
 
 def per_rollout(judge: Judge) -> TypeGuard[RolloutJudge]:
     """Whether a judge wants all claims of a rollout in one call."""
-    return isinstance(judge, RolloutJudge) and judge.per_rollout
+    return bool(getattr(judge, "per_rollout", False))
 
 
 async def _in_list(verdict: Awaitable[Verdict]) -> list[Verdict]:
