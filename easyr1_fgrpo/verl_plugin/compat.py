@@ -150,6 +150,17 @@ class _UnpinnedOffload:
         return self.policy(pin_memory=False)
 
 
+def _mend_placeholder_count(module: ModuleType) -> None:
+    original = module.ProcessorMixin._check_special_mm_tokens
+
+    def check(self: Any, text: list[str], text_inputs: Any, modalities: list[str]) -> None:
+        ids = text_inputs["input_ids"]
+        original(self, text, {"input_ids": ids.tolist() if hasattr(ids, "tolist") else ids}, modalities)
+
+    check.__wrapped__ = original  # type: ignore[attr-defined]
+    module.ProcessorMixin._check_special_mm_tokens = check
+
+
 PATCHES: tuple[Patch, ...] = (
     Patch(
         name="micro-batches without images",
@@ -197,6 +208,15 @@ PATCHES: tuple[Patch, ...] = (
         cpu_only=True,
         needed=lambda module: torchvision_missing(),
         apply=lambda module: drop_video_processor(module.ProcessorMixin),
+    ),
+    Patch(
+        name="counting placeholders",
+        module="transformers.processing_utils",
+        why="transformers makes a tensor of every token to count placeholders: milliseconds, three times a rollout",
+        until="transformers counts them in a list or at once",
+        cpu_only=True,
+        needed=_source_holds("list(ids).count(token_id)", "ProcessorMixin", "_check_special_mm_tokens"),
+        apply=_mend_placeholder_count,
     ),
 )
 

@@ -51,6 +51,10 @@ def mended_elsewhere():
         ("batches of equal length", SimpleNamespace(maybe_fix_3d_position_ids=mended_elsewhere)),
         ("process group backend", SimpleNamespace(initialize_global_process_group_ray=mended_elsewhere)),
         ("reference model offload", SimpleNamespace(FSDPEngine=SimpleNamespace(_build_fsdp_module=mended_elsewhere))),
+        (
+            "counting placeholders",
+            SimpleNamespace(ProcessorMixin=SimpleNamespace(_check_special_mm_tokens=mended_elsewhere)),
+        ),
     ],
 )
 def test_a_patch_leaves_a_mended_module_alone(name, module):
@@ -174,6 +178,27 @@ def test_processors_are_built_without_their_video_half(checkpoint):
     unpatched = mended.__wrapped__
     assert "video_processor" in unpatched(type(processor))
     assert "video_processor" not in mended(type(processor))
+
+
+# ---------------------------------------------------------------------- counting placeholders
+
+
+def test_placeholders_are_counted_in_lists_and_as_strictly(checkpoint):
+    seen = []
+    mended = ProcessorMixin._check_special_mm_tokens
+    unpatched = mended.__wrapped__
+    processor = AutoProcessor.from_pretrained(checkpoint)
+    ids = torch.tensor([[processor.image_token_id, 1, processor.image_token_id]])
+    for check in (mended, unpatched):
+        check(processor, [processor.image_token * 2], {"input_ids": ids}, ["image"])
+        with pytest.raises(ValueError, match="Mismatch in `image` token count"):
+            check(processor, [processor.image_token], {"input_ids": ids}, ["image"])
+
+    original = SimpleNamespace(_check_special_mm_tokens=lambda self, text, inputs, kinds: seen.append(inputs))
+    compat._mend_placeholder_count(SimpleNamespace(ProcessorMixin=original))
+    original._check_special_mm_tokens(None, [], {"input_ids": ids}, [])
+    original._check_special_mm_tokens(None, [], {"input_ids": [[5]]}, [])
+    assert seen == [{"input_ids": ids.tolist()}, {"input_ids": [[5]]}]
 
 
 @pytest.mark.skipif(not torchvision_missing(), reason="torchvision is installed")
