@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import wrapt
@@ -161,6 +161,17 @@ def _mend_placeholder_count(module: ModuleType) -> None:
     module.ProcessorMixin._check_special_mm_tokens = check
 
 
+def _mend_agent_loop_building(module: Any) -> None:
+    hydra = module.hydra
+
+    def instantiate(config: Any, **given: Any) -> Any:
+        if set(config) != {"_target_"}:
+            return hydra.utils.instantiate(config=config, **given)
+        return hydra.utils.get_object(config["_target_"])(**given)
+
+    module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate), __wrapped__=hydra)
+
+
 PATCHES: tuple[Patch, ...] = (
     Patch(
         name="micro-batches without images",
@@ -217,6 +228,15 @@ PATCHES: tuple[Patch, ...] = (
         cpu_only=True,
         needed=_source_holds("list(ids).count(token_id)", "ProcessorMixin", "_check_special_mm_tokens"),
         apply=_mend_placeholder_count,
+    ),
+    Patch(
+        name="building agent loops",
+        module="verl.experimental.agent_loop.agent_loop",
+        why="for every rollout hydra copies and merges what its agent loop is given: some 8 ms, a tenth of a step",
+        until="verl builds agent loops without hydra, or once",
+        cpu_only=True,
+        needed=_source_holds("agent_loop = hydra.utils.instantiate(", "AgentLoopWorker", "_run_agent_loop"),
+        apply=_mend_agent_loop_building,
     ),
 )
 

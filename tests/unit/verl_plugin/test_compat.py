@@ -55,6 +55,10 @@ def mended_elsewhere():
             "counting placeholders",
             SimpleNamespace(ProcessorMixin=SimpleNamespace(_check_special_mm_tokens=mended_elsewhere)),
         ),
+        (
+            "building agent loops",
+            SimpleNamespace(AgentLoopWorker=SimpleNamespace(_run_agent_loop=mended_elsewhere)),
+        ),
     ],
 )
 def test_a_patch_leaves_a_mended_module_alone(name, module):
@@ -199,6 +203,21 @@ def test_placeholders_are_counted_in_lists_and_as_strictly(checkpoint):
     original._check_special_mm_tokens(None, [], {"input_ids": ids}, [])
     original._check_special_mm_tokens(None, [], {"input_ids": [[5]]}, [])
     assert seen == [{"input_ids": ids.tolist()}, {"input_ids": [[5]]}]
+
+
+# ---------------------------------------------------------------------- building agent loops
+
+
+def test_an_agent_loop_is_built_as_hydra_builds_it():
+    from verl.experimental.agent_loop import agent_loop
+
+    plain = agent_loop._agent_loop_registry["single_turn_agent"]
+    assert set(plain) == {"_target_"}
+    named, more = {"_target_": "types.SimpleNamespace"}, {"_target_": "types.SimpleNamespace", "b": 2}
+    kept = object()
+    for instantiate in (agent_loop.hydra.utils.instantiate, agent_loop.hydra.__wrapped__.utils.instantiate):
+        assert instantiate(config=named, a=kept) == SimpleNamespace(a=kept)
+        assert instantiate(config=more, a=1) == SimpleNamespace(a=1, b=2)
 
 
 @pytest.mark.skipif(not torchvision_missing(), reason="torchvision is installed")
