@@ -121,7 +121,7 @@ async def run_items(task: Task, scoring: Scoring, out: Path, concurrency: int) -
                     workers.create_task(work())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-    if begun:
+    if begun:  # a new file holds this run's records alone
         keep_only(path, used)
     rows.tally.rejects.sort(key=lambda reject: (reject.stage, reject.row))  # they come in no order of their own
     return rows.tally

@@ -58,7 +58,7 @@ def test_the_warm_start_sees_the_same_image(files, checkpoint):
     assert image.size == (112, 56)
 
 
-def test_a_template_that_does_not_fit_is_found_though_few_traces_are_rendered_twice(files, checkpoint, monkeypatch):
+def test_a_template_that_does_not_fit_is_found_though_few_are_rendered_twice_on_the_cpu(files, checkpoint, monkeypatch):
     processor = load_processor(str(checkpoint))
     config = OmegaConf.create({"image_budget": BUDGET, "pad_mode": "no_padding", "max_length": 256})
     dataset = BudgetedTraces(str(files / "sft_train.parquet"), processor.tokenizer, config, processor=processor)
@@ -67,6 +67,9 @@ def test_a_template_that_does_not_fit_is_found_though_few_traces_are_rendered_tw
     for _ in range(2 * CHECK_EVERY + 1):
         dataset[0]
     assert checked == [0, CHECK_EVERY, 2 * CHECK_EVERY]
+    monkeypatch.setenv("VERL_PLATFORM", "")
+    dataset[0], dataset[0]
+    assert checked[3:] == [2 * CHECK_EVERY + 1, 2 * CHECK_EVERY + 2]
 
     monkeypatch.undo()
     monkeypatch.setattr(processor, "chat_template", processor.chat_template + "{{ messages | length }}")
