@@ -11,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -159,8 +159,10 @@ class TraceRecord(_Record):
         return self.split, self.step, self.index, self.session
 
     @classmethod
-    def from_score(cls, sample: Sample, score: RolloutScore, *, response: str, step: int, session: int) -> TraceRecord:
-        """The record of a scored rollout."""
+    def from_score(
+        cls, sample: Sample, score: RolloutScore, *, images: tuple[str, ...], response: str, step: int, session: int
+    ) -> TraceRecord:
+        """The record of a scored rollout; `images` are the hashes of the sample's, as `save_images` gives them."""
         return cls(
             split=sample.split,
             step=step,
@@ -169,7 +171,7 @@ class TraceRecord(_Record):
             question=sample.question,
             choices=sample.choices,
             ground_truth=sample.ground_truth,
-            images=tuple(image_sha256(image) for image in sample.images),
+            images=images,
             reference_boxes=sample.boxes,
             response=response,
             truncated=score.truncated,
@@ -196,7 +198,7 @@ class TraceRecord(_Record):
 
 
 class TraceWriter:
-    """Appends records to `<run_dir>/traces/<split>-<worker>.jsonl` and keeps their images.
+    """Appends records to `<run_dir>/traces/<split>-<worker>.jsonl`; their images are saved before them.
 
     Each record is one write and one flush. A line torn by a crash is closed when the file is opened again, so it costs
     one record and no more. One process writes to a file.
@@ -204,7 +206,6 @@ class TraceWriter:
 
     def __init__(self, run_dir: str | Path, split: str, worker: str | int = 0) -> None:
         self.path = Path(run_dir) / "traces" / f"{split}-{worker}.jsonl"
-        self.image_dir = Path(run_dir) / "images"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a+b")
         if self._file.tell() > 0:
@@ -212,10 +213,8 @@ class TraceWriter:
             if self._file.read(1) != b"\n":
                 self._file.write(b"\n")
 
-    def write(self, record: TraceRecord, images: Sequence[Image] = ()) -> None:
-        """Append one record; its images are saved before it, so that a record never points to a missing file."""
-        for image in images:
-            save_image(image, self.image_dir)
+    def write(self, record: TraceRecord) -> None:
+        """Append one record."""
         stamped = record.model_copy(update={"written_at": time.time()})
         self._file.write(stamped.model_dump_json(ensure_ascii=True).encode("ascii") + b"\n")
         self._file.flush()
@@ -263,13 +262,17 @@ def image_sha256(image: Image) -> str:
     return hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()).hexdigest()
 
 
-def save_image(image: Image, directory: Path) -> str:
-    """Save an image as `<sha256>.png` unless it is there, atomically; returns its hash."""
+def save_images(images: Iterable[Image], run_dir: str | Path) -> tuple[str, ...]:
+    """Save images as `<run_dir>/images/<sha256>.png` where they are not there yet, atomically; returns their hashes."""
+    return tuple(_save(image, Path(run_dir) / "images") for image in images)
+
+
+def _save(image: Image, folder: Path) -> str:
     digest = image_sha256(image)
-    path = directory / f"{digest}.png"
+    path = folder / f"{digest}.png"
     if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        part = directory / f".{digest}.{uuid.uuid4().hex}.part"
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{digest}.{uuid.uuid4().hex}.part"
         try:
             image.convert("RGB").save(part, format="PNG")
             os.replace(part, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -104,7 +103,8 @@ class AnswerLog:
                 self._places[key] = place
             place += len(line)
         if place and not line.endswith(b"\n"):
-            self._file.write(b"\n")
+            place += self._file.write(b"\n")
+        self._end = place
 
     def get(self, key: str) -> Answer | None:
         """The answer kept under a key."""
@@ -116,8 +116,8 @@ class AnswerLog:
 
     def put(self, key: str, answer: Answer) -> None:
         """Keep an answer."""
-        self._places[key] = self._file.seek(0, os.SEEK_END)
-        self._file.write(json.dumps({"key": key, **asdict(answer)}).encode() + b"\n")
+        self._places[key] = self._end
+        self._end += self._file.write(json.dumps({"key": key, **asdict(answer)}).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:

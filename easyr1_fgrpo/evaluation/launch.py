@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import httpx2
+import aiohttp
 
 from easyr1_fgrpo.evaluation.checkpoints import CheckpointError
 from easyr1_fgrpo.evaluation.client import Address
@@ -72,11 +72,12 @@ def _end_with_parent() -> None:
 
 async def _until_healthy(process: subprocess.Popen[bytes], port: int, folder: Path, log: Path) -> None:
     deadline = time.monotonic() + START_DEADLINE_S
-    async with httpx2.AsyncClient(timeout=5.0) as client:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5.0)) as session:
         while True:
-            with suppress(httpx2.HTTPError):
-                if (await client.get(f"http://127.0.0.1:{port}/health")).status_code == 200:
-                    return
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with session.get(f"http://127.0.0.1:{port}/health") as response:
+                    if response.status == 200:
+                        return
             if process.poll() is not None or time.monotonic() > deadline:
                 lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
                 said = " | ".join(line.strip() for line in lines if line.strip())

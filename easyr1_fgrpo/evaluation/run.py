@@ -24,7 +24,7 @@ from easyr1_fgrpo.generation.sampling import Sampling
 from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Sample, score_rollout
 from easyr1_fgrpo.rows import Row, count_rows, read_rows
-from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,9 @@ async def _answer(
             samples, prompts = zip(*asked, strict=True)
             completions = generator.complete(prompts)
             rollouts = zip(samples, completions, strict=True)
-            scored = await asyncio.gather(*(_score(generator, judges, *rollout) for rollout in rollouts))
-            for sample, (record, item) in zip(samples, scored, strict=True):
-                writer.write(record, sample.images)
+            scored = await asyncio.gather(*(_score(generator, judges, out, *rollout) for rollout in rollouts))
+            for record, item in scored:
+                writer.write(record)
                 items.append(item)
             bar.update(len(asked))
     return tuple(items)
@@ -193,7 +193,7 @@ def _ask(generator: Generator, row: Row, inputs: Inputs) -> tuple[Sample, Prompt
 
 
 async def _score(
-    generator: Generator, judges: Mapping[Question, Judge], sample: Sample, completion: Completion
+    generator: Generator, judges: Mapping[Question, Judge], out: Path, sample: Sample, completion: Completion
 ) -> tuple[TraceRecord, Outcome]:
     response = generator.decode(completion)
     score = await score_rollout(
@@ -203,5 +203,6 @@ async def _score(
         RewardSettings(judge_scope="all"),
         truncated=completion.stop_reason == "length",
     )
-    record = TraceRecord.from_score(sample, score, response=response, step=0, session=0)
+    images = save_images(sample.images, out)
+    record = TraceRecord.from_score(sample, score, images=images, response=response, step=0, session=0)
     return record, Outcome.from_record(record, tokens=len(completion.ids))

@@ -70,7 +70,8 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
     scorer = None
     if scoring.scorer is not None:
         scorer = await scoring.scorer.score(sample.question_with_choices, item.answer, parsed.answer or answer.text)
-    record = TraceRecord.from_score(sample, rollout, response=answer.text, step=0, session=0)
+    images = tuple(picture.sha256 for picture in pictures)
+    record = TraceRecord.from_score(sample, rollout, images=images, response=answer.text, step=0, session=0)
     evaluation = EvaluationRecord(
         key=subject.key,
         model=subject.model,

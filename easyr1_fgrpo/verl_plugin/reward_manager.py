@@ -21,7 +21,7 @@ from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.factory import build_judges
 from easyr1_fgrpo.rewards import Reason, Sample, failed_numbers, score_rollout
 from easyr1_fgrpo.rewards.own_signal import load_signal, with_own_signals
-from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
 from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS, sentence_tokens
 
 logger = logging.getLogger(__name__)
@@ -62,9 +62,7 @@ class FaithfulRewardManager(RewardManagerBase):
             and response_ids[-1] != self.tokenizer.eos_token_id
         )
         text = self.tokenizer.decode(response_ids, skip_special_tokens=True)
-        images = await asyncio.to_thread(
-            read_images, list(fields["raw_prompt"]), image_patch_size=self.config.data.image_patch_size
-        )
+        images, saved = await asyncio.to_thread(self._read_and_save_images, list(fields["raw_prompt"]))
         sample = read_sample(fields, images)
         # Rewards and judges read pixels; the trace record keeps what the policy wrote beside them.
         thousandths = self.settings.images.coordinates == "thousand" and images
@@ -72,16 +70,19 @@ class FaithfulRewardManager(RewardManagerBase):
         reward = self.settings.reward if sample.split == "train" else self.settings.reward.for_validation()
         score = await score_rollout(sample, scored, self.judges, reward, truncated=truncated)
         score = with_own_signals(score, sample, self.own_signals)
-        record = TraceRecord.from_score(
-            sample, score, response=text, step=int(fields["global_steps"]), session=int(fields["session_id"])
-        )
-        self.writers["train" if sample.split == "train" else "val"].write(record, images)
+        step, session = int(fields["global_steps"]), int(fields["session_id"])
+        record = TraceRecord.from_score(sample, score, images=saved, response=text, step=step, session=session)
+        self.writers["train" if sample.split == "train" else "val"].write(record)
         numbers: dict[str, Any] = {**score.to_numbers()}
         if self.settings.reward.level == "sentence" and sample.split == "train":
             numbers[SENTENCE_TOKENS] = await asyncio.to_thread(
                 sentence_tokens, self.tokenizer, response_ids, text, score
             )
         return numbers
+
+    def _read_and_save_images(self, messages: list[dict[str, Any]]) -> tuple[tuple[Image, ...], tuple[str, ...]]:
+        images = read_images(messages, image_patch_size=self.config.data.image_patch_size)
+        return images, save_images(images, self.settings.run_dir)
 
 
 def read_images(messages: list[dict[str, Any]], *, image_patch_size: int) -> tuple[Image, ...]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.judges.protocol import Failure, Label, Question, Verdict
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter, image_sha256, read_traces, save_image
+from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter, image_sha256, read_traces, save_images
 
 PICTURE = Image.new("RGB", (8, 4), "red")
 SAMPLE = Sample("Left or right?", ("left", "right"), "left", (PICTURE,), ((1.0, 1.0, 3.0, 3.0),), index=5)
@@ -31,7 +31,8 @@ class EchoJudge:
 def record_of(response=RESPONSE, step=2, session=1, sample=SAMPLE):
     judges = dict.fromkeys(Question, EchoJudge())
     score = asyncio.run(score_rollout(sample, response, judges, RewardSettings(judge_scope="all")))
-    return TraceRecord.from_score(sample, score, response=response, step=step, session=session)
+    images = (image_sha256(PICTURE),)
+    return TraceRecord.from_score(sample, score, images=images, response=response, step=step, session=session)
 
 
 def unstamped(record):
@@ -57,12 +58,11 @@ def test_write_and_read(tmp_path):
     records = [record_of(session=i) for i in range(3)]
     with TraceWriter(tmp_path, "train", 4) as writer:
         for record in records:
-            writer.write(record, [PICTURE])
+            writer.write(record)
     assert writer.path == tmp_path / "traces" / "train-4.jsonl"
     read, n_bad = read_traces([writer.path])
     assert ([unstamped(record) for record in read], n_bad) == (records, 0)
     assert all(record.written_at > 0 for record in read)
-    assert [path.name for path in (tmp_path / "images").iterdir()] == [f"{image_sha256(PICTURE)}.png"]
 
 
 def test_each_record_is_on_disk_at_once(tmp_path):
@@ -177,10 +177,10 @@ def test_the_image_hash_is_of_size_and_pixels():
 
 
 def test_an_image_is_saved_once_and_whole(tmp_path):
-    digest = save_image(PICTURE, tmp_path / "images")
+    (digest,) = save_images([PICTURE], tmp_path)
     path = tmp_path / "images" / f"{digest}.png"
     first = path.stat().st_mtime_ns
-    assert save_image(PICTURE.copy(), tmp_path / "images") == digest
+    assert save_images([PICTURE.copy(), PICTURE], tmp_path) == (digest, digest)
     assert path.stat().st_mtime_ns == first
     assert list(path.parent.iterdir()) == [path]
     with Image.open(path) as saved:
@@ -194,5 +194,5 @@ def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", torn)
     with pytest.raises(OSError, match="disk full"):
-        save_image(PICTURE, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        save_images([PICTURE], tmp_path)
+    assert list((tmp_path / "images").iterdir()) == []

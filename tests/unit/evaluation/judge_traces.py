@@ -15,7 +15,7 @@ from easyr1_fgrpo.miniature.scene import RELATIONS
 from easyr1_fgrpo.miniature.teacher import noisy_response
 from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import TraceRecord, TraceWriter
+from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
 
 TRUE = {Question.CONSISTENCY: Label.YES, Question.GROUNDING: Label.CORRECT}
 
@@ -87,8 +87,8 @@ async def _write(folder, examples, pictures, responses, scenes):
             question = f"Is red {choices[0]} or {choices[1]} of blue?"
             sample = Sample(question, choices, str(example.answer), (picture,), index=index, split="test")
             score = await score_rollout(sample, response, oracle, RewardSettings(judge_scope="all"))
-            record = TraceRecord.from_score(sample, score, response=response, step=1, session=0)
-            writer.write(record, sample.images)
+            images = save_images(sample.images, folder)
+            writer.write(TraceRecord.from_score(sample, score, images=images, response=response, step=1, session=0))
 
 
 class WrongAtTimes(OracleJudge):

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from urllib.request import urlopen
 
-import httpx2
 import pytest
 
 from easyr1_fgrpo.evaluation.checkpoints import CheckpointError
@@ -40,8 +40,9 @@ def vllm(tmp_path, monkeypatch):
 
 def answers(url):
     try:
-        return httpx2.get(url.replace("/v1", "/health"), timeout=2.0).status_code == 200
-    except httpx2.HTTPError:
+        with urlopen(url.replace("/v1", "/health"), timeout=2.0) as response:
+            return response.status == 200
+    except OSError:
         return False
 
 

@@ -18,7 +18,7 @@ from easyr1_fgrpo.evaluation.metrics import measure
 from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord, TraceWriter
+from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord, TraceWriter, image_sha256, save_images
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
 
 THRESHOLDS = {"consistency": 0.95, "spatial_grounding": 0.65, "semantic_grounding": 0.95}
@@ -206,7 +206,8 @@ def rollout(split, index, arm, seed=0, step=0, session=0):
     )
     judges = dict.fromkeys(Question, SceneJudge(scene))
     score = asyncio.run(score_rollout(sample, text, judges, RewardSettings(judge_scope="all")))
-    return TraceRecord.from_score(sample, score, response=text, step=step, session=session), picture
+    images = (image_sha256(picture),)
+    return TraceRecord.from_score(sample, score, images=images, response=text, step=step, session=session), picture
 
 
 def write_rollouts(folder, split, arm, seed, places, session=0):
@@ -214,7 +215,8 @@ def write_rollouts(folder, split, arm, seed, places, session=0):
     with TraceWriter(folder, split) as writer:
         for step, index in places:
             record, picture = rollout(split, index, arm, seed, step, session)
-            writer.write(record, [picture])
+            save_images([picture], folder)
+            writer.write(record)
 
 
 def write_evaluation(out, label, mode, arm, seed=0, questions=16):
@@ -224,7 +226,8 @@ def write_evaluation(out, label, mode, arm, seed=0, questions=16):
         for index in range(questions):
             record, picture = rollout("test", index, arm, seed, session=0 if mode is Mode.GREEDY else 1)
             record = record.model_copy(update={"session": 0})
-            writer.write(record, [picture])
+            save_images([picture], out)
+            writer.write(record)
             items.append(Outcome.from_record(record, tokens=36))
     inputs = Inputs(
         checkpoint_sha256="0", data_sha256="1", mode=mode, samples=questions, seed=0, max_new_tokens=96,
@@ -249,7 +252,8 @@ def write_benchmarks(out, models, benchmarks=("cv_bench", "mindcube"), questions
                         key=f"{model}-{index}", model=model, style="ours", benchmark=benchmark, item=f"q{index}"
                     )
                     record = record.model_copy(update={"evaluation": asked})
-                    writer.write(record, [picture])
+                    save_images([picture], out)
+                    writer.write(record)
                     items.append(Outcome.from_record(record, tokens=36))
             results.append(benchmark_result(model, benchmark, items))
     BenchmarkEvaluation(settings={"judges": {}}, results=tuple(results)).save(out)

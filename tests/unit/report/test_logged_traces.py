@@ -4,7 +4,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from verl.utils.tracking import Tracking, ValidationGenerationsLogger
 
-from easyr1_fgrpo.traces import TraceWriter
+from easyr1_fgrpo.traces import TraceWriter, save_images
 from easyr1_fgrpo.verl_plugin.logged_traces import NAME, log_traces, validation_traces
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile, read_metrics
 
@@ -19,7 +19,8 @@ def run_dir(tmp_path):
             for step in (0, 4):
                 for index in range(worker, 12, 2):
                     record, picture = rollout("val", index, "fgrpo", step=step)
-                    writer.write(record, [picture])
+                    save_images([picture], tmp_path)
+                    writer.write(record)
     return tmp_path
 
 

@@ -146,8 +146,8 @@ def test_torn_traces_and_another_schema(tmp_path):
     folder = bare(tmp_path / "run", (1, {"a": 1.0}))
     with TraceWriter(folder, "train") as writer:
         for index in range(2):
-            record, picture = rollout("train", index, "fgrpo", step=1)
-            writer.write(record, [picture])
+            record, _ = rollout("train", index, "fgrpo", step=1)
+            writer.write(record)
     lines = writer.path.read_text().splitlines()
     newer = json.dumps(json.loads(lines[0]) | {"mood": "good"})
     writer.path.write_text("\n".join([lines[0][:100], newer, lines[1], lines[1][:-1]]))
@@ -163,8 +163,8 @@ def test_the_last_record_of_a_key_wins_over_files(tmp_path):
     folder = bare(tmp_path / "run", (1, {"a": 1.0}))
     for worker, session in enumerate((0, 1, 0)):
         with TraceWriter(folder, "train", worker) as writer:
-            record, picture = rollout("train", 5, "fgrpo", seed=worker, step=1, session=session)
-            writer.write(record.model_copy(update={"question": f"by {worker}"}), [picture])
+            record, _ = rollout("train", 5, "fgrpo", seed=worker, step=1, session=session)
+            writer.write(record.model_copy(update={"question": f"by {worker}"}))
     records, _ = read_records(read_run(folder))
     assert sorted(record.question for record in records) == ["by 1", "by 2"]
 
