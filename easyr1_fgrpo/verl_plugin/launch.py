@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFollower
+from easyr1_fgrpo.verl_plugin.waiting import Waiting
 
 TENSORBOARD_DIR = "TENSORBOARD_DIR"
 _ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
@@ -121,8 +122,9 @@ def _logged(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> Iterator[None]:
-    """A progress bar on the terminal, fed by the lines this run appends to metrics.jsonl."""
+    """A progress bar on the terminal, fed by the lines this run appends to metrics.jsonl, and what step 1 waits for."""
     stop = threading.Event()
+    waiting = Waiting()
     follower = MetricsFollower(run_dir / "metrics.jsonl")
 
     def follow() -> None:
@@ -134,6 +136,8 @@ def _progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> 
                     bar.update(step - bar.n)
                 if ended:
                     return
+                if bar.n == done and (line := waiting.news()):
+                    bar.write(line, file=terminal)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
