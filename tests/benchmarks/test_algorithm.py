@@ -4,7 +4,6 @@ import statistics
 import time
 
 import numpy as np
-import pytest
 import torch
 from verl.trainer.ppo.core_algos import compute_gdpo_outcome_advantage
 
@@ -12,15 +11,6 @@ from easyr1_fgrpo.algorithm import Constraint, DualAscent, constrained_advantage
 
 NAMES = ("consistency", "spatial_grounding", "semantic_grounding")
 GROUP = 5
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    # On a machine that others use too, two threads wait for each other and the times say little.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Batch:

@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-import torch
 from model_endpoint import Model, scripted
 
 from easyr1_fgrpo.evaluation.benchmark_results import Evaluation
@@ -41,12 +40,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def checkpoints(world: World) -> dict[str, Path]:
     folders = {name: world.folder.parent / name for name in KINDS}
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     for name, kind in KINDS.items():
         folders[name].mkdir()
         memorise(world, world.responses(kind), folders[name], steps=120)
-    torch.set_num_threads(before)
     return folders
 
 

@@ -24,14 +24,6 @@ MULTIPLIERS = {"consistency": 0.7654, "spatial_grounding": 0.0, "semantic_ground
 QUESTION = [{"role": "user", "content": "<image>Is red left or right of blue?"}]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def model():
     """Rounded to bfloat16, in which verl's merger writes."""

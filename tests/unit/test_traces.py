@@ -136,7 +136,7 @@ def test_lone_surrogates_become_replacement_characters(tmp_path):
     assert record.trace[record.sentences[0].start : record.sentences[0].end] == "The \ufffd cup."
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(st.characters(exclude_categories=[])), junk=st.binary(max_size=80))
 def test_any_response_is_one_ascii_line(tmp_path_factory, text, junk):
     response = f"<think>{text}</think><answer>{junk.decode(errors='replace')}</answer>"

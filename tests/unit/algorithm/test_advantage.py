@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from verl.utils.torch_functional import masked_whiten
 
@@ -44,7 +44,6 @@ MASK_MODES, WHITENS = ("exclude", "zero_fill"), ("token", "rollout", "none")
 
 
 @given(batches(), MULTIPLIERS, st.sampled_from(MASK_MODES), st.sampled_from(WHITENS))
-@settings(deadline=None)
 def test_equals_the_slow_loop(batch, multipliers, mask_mode, whiten):
     result = constrained_advantage(**tensors(batch), multipliers=multipliers, mask_mode=mask_mode, whiten=whiten)
     expected = slow_advantage(batch, multipliers, mask_mode, whiten)
@@ -60,7 +59,6 @@ def test_equals_the_slow_loop(batch, multipliers, mask_mode, whiten):
 
 
 @given(batches(), MULTIPLIERS, st.sampled_from(MASK_MODES), st.sampled_from(WHITENS), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_rollouts_does_not_matter(batch, multipliers, mask_mode, whiten, random):
     options = {"multipliers": multipliers, "mask_mode": mask_mode, "whiten": whiten}
     order = list(range(len(batch["task"])))
@@ -75,7 +73,6 @@ def test_the_order_of_rollouts_does_not_matter(batch, multipliers, mask_mode, wh
 
 
 @given(batches(), MULTIPLIERS, st.sampled_from(MASK_MODES), st.sampled_from(WHITENS), st.sampled_from([NAN, 1.0, -9e9]))
-@settings(deadline=None)
 def test_rows_that_are_no_rollout_change_nothing(batch, multipliers, mask_mode, whiten, junk):
     options = {"multipliers": multipliers, "mask_mode": mask_mode, "whiten": whiten}
     alone = constrained_advantage(**tensors(batch), **options)

@@ -75,7 +75,6 @@ def test_multiplicative_leaves_0_and_stays_above_its_floor():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0, 1), st.floats(0, CAP), st.floats(0, 0.99))
-@settings(deadline=None)
 def test_pid_with_i_only_and_nupi_without_p_are_dual_ascent_exactly(run, threshold, start, smoothing):
     constraint = Constraint("x", threshold, start)
     ascent = BUILD["dual_ascent"](constraint)
@@ -97,7 +96,7 @@ steps_of_a_run = st.lists(
 
 @every_controller
 @given(run=steps_of_a_run, threshold=st.floats(0, 1), start=st.floats(0, CAP), saved_after=st.integers(0, 14))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_bounded_finite_and_resumed_at_any_step(name, run, threshold, start, saved_after):
     straight, stopped, resumed = (BUILD[name](Constraint("x", threshold, start)) for _ in range(3))
     resumed.step(scored(0.0))  # whatever happened before loading is forgotten

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from easyr1_fgrpo.algorithm import Constraint, DualAscent, FixedMultipliers, MultiplierController
@@ -113,7 +113,6 @@ scores_of_a_run = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=4), mi
 
 
 @given(scores_of_a_run, st.data())
-@settings(deadline=None)
 def test_a_resumed_run_equals_the_uninterrupted_one(run, data):
     saved_after = data.draw(st.integers(0, len(run) - 1))
     straight, stopped = (dual(lr=0.7, max_multiplier=1.5, saturation_patience=2) for _ in range(2))

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from easyr1_fgrpo.algorithm import JudgedSentences, constrained_advantage, sentence_advantage
@@ -95,7 +95,6 @@ def tensors(batch):
 
 
 @given(batches())
-@settings(deadline=None)
 def test_equals_the_slow_loop(batch):
     groups_B, mask_B, _, tokens_BT = tensors(batch)
     found = sentence_advantage(judged(*batch["sentences"]), groups_B, mask_B, tokens_BT)
@@ -107,7 +106,6 @@ def test_equals_the_slow_loop(batch):
 
 
 @given(batches())
-@settings(deadline=None)
 def test_the_sentences_of_a_group_sum_to_zero(batch):
     # one token a sentence, so that the sum over tokens is the sum over sentences
     sentences = [(row, start, start + 1, value) for row, start, _, value in batch["sentences"]]
@@ -118,7 +116,6 @@ def test_the_sentences_of_a_group_sum_to_zero(batch):
 
 
 @given(batches(), st.sampled_from([0.0, 1.0, 2.7]), st.sampled_from(["token", "none"]))
-@settings(deadline=None)
 def test_the_constrained_advantage_adds_it_token_by_token(batch, multiplier, whiten):
     groups_B, mask_B, valid_B, tokens_BT = tensors(batch)
     size = len(groups_B)

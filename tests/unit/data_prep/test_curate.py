@@ -36,7 +36,7 @@ def test_many_rows_of_the_same_question_still_give_as_many_as_wanted():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 40), st.data())
 def test_rows_are_different_and_repeatable(size, data):
     wanted = data.draw(st.integers(1, size))

@@ -120,7 +120,7 @@ def test_a_group_larger_than_what_is_missing_stays_behind():
         assert split_off(pictures, 2, seed) == {3, 4}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 9).map(lambda n: bytes([n])), min_size=1, max_size=3), max_size=20), st.data())
 def test_split_off_shares_nothing_and_takes_no_more_than_wanted(pictures, data):
     wanted = data.draw(st.integers(0, 20))

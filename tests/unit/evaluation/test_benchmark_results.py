@@ -95,7 +95,7 @@ def test_mcnemar_is_exact():
     assert mcnemar([(1.0, 1.0), (0.0, 0.0)]) == 1.0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
 def test_mcnemar_is_the_binomial_sum(pairs):
     first = sum(a and not b for a, b in pairs)

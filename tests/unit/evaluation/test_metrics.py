@@ -134,7 +134,7 @@ def test_an_evaluation_of_nothing_measures_nothing():
 outcomes = st.tuples(st.booleans(), st.sampled_from([None, *(Label.YES, Label.NO, Label.UNCERTAIN)]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(outcomes, min_size=1, max_size=30))
 def test_the_rate_lies_within_its_bounds(drawn):
     items = [item(parsable=parsable, consistency=label if parsable else None) for parsable, label in drawn]

@@ -1,5 +1,4 @@
 import pytest
-import torch
 from PIL import Image
 
 from easyr1_fgrpo.generation.generator import Generator, Prompt
@@ -13,14 +12,6 @@ QUESTIONS = (
     "Is red above or below blue?",
     "The red circle is nearer than the blue square.",
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def test_top_p_draws_only_the_nucleus_but_all_of_it():
     assert set(draws(LOGITS_V, 300, top_p=0.8).tolist()) == {0, 1, 3}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.floats(-8, 8), min_size=2, max_size=9),
     st.integers(1, 9),

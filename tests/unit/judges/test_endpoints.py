@@ -207,7 +207,7 @@ def holds(task):
 actions = st.lists(st.sampled_from(["take", "cancel", *Outcome]), max_size=60)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(actions, st.integers(1, 3), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_places_are_neither_lost_nor_invented(plan, limit, n_urls, random):
     async def run():

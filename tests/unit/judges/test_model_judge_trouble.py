@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("no_back_off")
 TROUBLE = ["429", "500", "503", "400", "drop", "half", "broken", "empty", "text", "wrong", "null", "hang"]
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shares=st.dictionaries(st.sampled_from(TROUBLE), st.floats(0.01, 0.15), max_size=6),
     seed=st.integers(0, 2**32),

@@ -22,14 +22,6 @@ from easyr1_fgrpo.miniature.worlds import one_step
 from easyr1_fgrpo.rewards.response import parse_response
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def model():
     return build_model(build_tokenizer(), seed=0)

@@ -96,7 +96,7 @@ def test_not_trivial(sentence):
     assert not is_trivial(sentence)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(any_text, tag_soup))
 def test_offsets_cover_every_visible_character(trace):
     sentences = split_sentences(trace)

@@ -313,7 +313,7 @@ def test_ten_thousand_boxes(tag, best):
     assert result.to_numbers()["response_boxes"] == 10_000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     responses,
     st.sampled_from(["weighted", "additive", "multiplicative"]),

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -79,7 +79,6 @@ texts = st.text(st.sampled_from("The red. Is it? 🚗図é\n!<>/"), max_size=60)
 
 
 @given(trace=texts, cuts=st.lists(st.integers(1, 5), min_size=1), labels=st.lists(st.sampled_from(Label), min_size=1))
-@settings(deadline=None)
 def test_every_token_that_holds_a_character_of_a_sentence_is_its_own_or_the_one_befores(bpe, trace, cuts, labels):
     text = f"<think>{trace}</think><answer>left</answer>"
     ids, place = [], 0
