@@ -1,0 +1,87 @@
+# VGR in its published format; every known defect of the release has a test here.
+
+import pytest
+from prepared import info, prepare, reasons
+from source_files import (
+    picture,
+    vgr_record,
+    write_llava_images,
+    write_vgr,
+)
+
+
+def vgr_row(tmp_path, record, image="gqa/images/1.jpg", size=(100, 50)):
+    llava = write_llava_images(tmp_path / "llava", {image: picture(1, *size)}, archives=1)
+    return prepare("vgr", write_vgr(tmp_path / "vgr", [record]), tmp_path / "out", llava)
+
+
+@pytest.mark.parametrize(
+    ("trace", "boxes"),
+    [
+        ("<SOT>[0.1, 0.2, 0.5, 0.6]<EOT><image>", [[10, 10, 50, 30]]),
+        ("<sot> [0.1, 0.2, 0.5, 0.6] <eot> <image>", [[10, 10, 50, 30]]),
+        ("<image> stray <SOT>[0.1, 0.2, 0.5, 0.6]<EOT> <image> <image>", [[10, 10, 50, 30]]),
+        ("<SOT> orphan <SOT>[0.1, 0.2, 0.5, 0.6]<EOT><image> and <EOT>", [[10, 10, 50, 30]]),
+        ("only an orphan <SOT>[0.1, 0.2, 0.5, 0.6] here", []),
+        ("<SOT>[[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1]]<EOT><image>", [[10, 10, 50, 30], [0, 0, 100, 50]]),
+        ("<SOT>[0.1,0.2,0.5,0.6]<EOT><image> again <SOT>[0.1, 0.2, 0.5, 0.6]<EOT><image>", [[10, 10, 50, 30]]),
+        ("<SOT>[0.9, 0.8, 0.5, 0.6]<EOT><image>", [[50, 30, 90, 40]]),  # no x, y, width, height: 0.9 + 0.5 > 1
+        ("<SOT>[-0.01, 0.2, 1.015, 0.6]<EOT><image>", [[0, 10, 100, 30]]),
+    ],
+)
+def test_vgr_boxes(tmp_path, trace, boxes):
+    told = f"<think> {trace} </think>\nFinal answer: <image> Right."
+    (row,), _ = vgr_row(tmp_path, vgr_record("gqa/images/1.jpg", "On which side?", "", trace=told))
+    assert info(row, "boxes") == [pytest.approx(box) for box in boxes]
+    assert row["prompt"][1]["content"] == "<image>On which side?"
+    assert row["reward_model"]["ground_truth"] == "Right"
+    assert len(row["images"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        ("<SOT>[0.1, 0.2, 0.5]<EOT> Final answer: cat", "malformed box"),
+        ("<SOT>[0.1, 0.2, 0.5, NaN]<EOT> Final answer: cat", "malformed box"),
+        ("<SOT>the left one<EOT> Final answer: a cat", "malformed box"),
+        ("<SOT>[0.5, 0.4, 0.1, 0.2]<EOT> Final answer: cat", "box cannot be used"),  # corners, or x, y, width, height
+        ("<SOT>[0.1, 0.2, 0.1, 0.6]<EOT> Final answer: cat", "box cannot be used"),
+        ("<SOT>[0.1, 0.2, 1.3, 0.6]<EOT> Final answer: cat", "box cannot be used"),
+        ("<think> nothing said </think>", "no answer"),
+        ("Final answer: .", "no answer"),
+        ("Final answer: B", "a letter without options"),
+        ("Final answer: a long sentence that nobody will ever repeat", "answer too long"),
+    ],
+)
+def test_vgr_rows_that_cannot_be_used(tmp_path, trace, reason):
+    _, (reject,) = vgr_row(tmp_path, vgr_record("gqa/images/1.jpg", "What?", "", trace=trace))
+    assert reject["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    "kind", ["ai2d/abc_images/311.png", "chartqa/1.png", "dvqa/1.png", "docvqa/1.png", "new/1.png"]
+)
+def test_vgr_charts_and_documents_are_dropped(tmp_path, kind):
+    _, (reject,) = vgr_row(tmp_path, vgr_record(kind, "What?", "cat"))
+    assert (reject["reason"], reject["detail"]) == ("chart, document or other sub-source", kind.split("/")[0])
+
+
+def test_vgr_options_in_the_question_become_choices(tmp_path):
+    record = vgr_record("coco/train2017/1.jpg", "What is it?\nA. a cat\nB. a dog", "B")
+    record["conversations"][0]["value"] = (
+        "<image>\nWhat is it?\nA. a cat\nB. a dog\nAnswer with the option's letter from the given choices directly."
+    )
+    (row,), _ = vgr_row(tmp_path, record, "coco/train2017/1.jpg")
+    assert (info(row, "question"), info(row, "choices")) == ("What is it?", ["a cat", "a dog"])
+    assert (row["reward_model"]["ground_truth"], info(row, "dataset")) == ("a dog", "coco")
+
+
+def test_vgr_pictures_may_be_unpacked_already_and_may_be_missing(tmp_path):
+    place = tmp_path / "llava" / "coco" / "train2017"
+    place.mkdir(parents=True)
+    (place / "1.jpg").write_bytes(picture(1))
+    records = [vgr_record(f"coco/train2017/{name}", "What?", "cat") for name in ("1.jpg", "2.jpg", "../../../x.jpg")]
+    rows, rejects = prepare("vgr", write_vgr(tmp_path / "vgr", records), tmp_path / "out", tmp_path / "llava")
+    assert len(rows) == 1
+    assert reasons(rejects) == ["missing image", "image path leaves the folder"]
+    assert not (tmp_path / "out" / "unpacked").exists()
