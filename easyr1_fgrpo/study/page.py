@@ -141,7 +141,8 @@ def _missing(runs: Sequence[Run]) -> list[str]:
 def _facts(done: Sequence[Run]) -> str:
     return "\n".join(
         [
-            f"- {len(done)} runs in {results.duration(done) / 3600:.1f} hours, evaluation included, without stages",
+            f"- {len(done)} runs; their RL steps took {results.duration(done) / 3600:.1f} hours, without start-up, "
+            "evaluation and stages",
             f"- commit {', '.join(results.commits(done))}",
             f"- {_machine()}",
         ]

@@ -11,10 +11,12 @@ from scipy.stats import t
 from easyr1_fgrpo.evaluation.metrics import measure
 from easyr1_fgrpo.evaluation.results import Estimate, Mode, Result
 from easyr1_fgrpo.miniature.worlds import WORLDS
+from easyr1_fgrpo.report.run_files import read_run
 from easyr1_fgrpo.study.runs import INTERVENTION, Run
 from easyr1_fgrpo.traces import read_traces
 
 BEFORE, AFTER = "before_RL", "after_RL"
+STEP_SECONDS = "timing_s/step"
 MEASURES = ("accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
 
 Measured = Callable[[Run, Mode, str], dict[str, Estimate]]
@@ -84,13 +86,24 @@ def over_seeds(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def duration(runs: Iterable[Run]) -> float:
-    """Seconds that runs took together; attempts that were killed are not in it."""
-    return float(sum(run.note["seconds"] for run in runs))
+    """Seconds of all RL steps of runs, as verl timed each; a step that was repeated after a kill counts once.
+
+    Raises:
+        ValueError: when a run has no such times.
+    """
+    return sum(_seconds(run) for run in runs)
 
 
 def commits(runs: Iterable[Run]) -> list[str]:
     """The commits that runs were finished at."""
     return sorted({run.note["commit"] for run in runs})
+
+
+def _seconds(run: Run) -> float:
+    steps = read_run(run.folder).metrics.get(STEP_SECONDS)
+    if steps is None:
+        raise ValueError(f"{run.folder}: metrics.jsonl holds no {STEP_SECONDS}")
+    return sum(steps.values)
 
 
 def _differences(pairs: Iterable[tuple[float | None, float | None]]) -> list[float]:

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -74,7 +73,7 @@ class Run:
 
     @property
     def note(self) -> dict[str, Any]:
-        """What is known of it: overrides, commit, seconds, and whether it is finished."""
+        """What is known of it: overrides, commit, and whether it is finished."""
         path = self.folder / NOTE
         return dict(json.loads(path.read_text())) if path.exists() else {}
 
@@ -122,9 +121,6 @@ def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
 
 def _run(run: Run, call: Call) -> int:
     """Train, evaluate, intervene. Returns the exit code of what failed, 0 when nothing did."""
-    before, started = run.note, time.monotonic()
-    # A run that goes on to more steps goes on from its last checkpoint; the number of steps is the last override.
-    spent = before.get("seconds", 0.0) if before.get("overrides", [])[:-1] == run.overrides[:-1] else 0.0
     run.folder.mkdir(parents=True, exist_ok=True)
     code = _first_failure([_command("easyr1_fgrpo.train", run), _command("easyr1_fgrpo.summary", run)], call)
     if not code:
@@ -132,7 +128,6 @@ def _run(run: Run, call: Call) -> int:
     note = {
         "overrides": run.overrides,
         "finished": code == 0,
-        "seconds": round(spent + time.monotonic() - started, 1),
         "commit": commit(),
     }
     part = run.folder / f".{NOTE}.part"

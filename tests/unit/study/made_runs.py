@@ -8,6 +8,7 @@ from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.miniature.worlds.two_step import QUESTIONS
 from easyr1_fgrpo.study.runs import INTERVENTION, NOTE
 from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter
+from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
 
 SIZE = 20
 KINDS = list(QUESTIONS)
@@ -68,14 +69,16 @@ def write_result(run, when, mode, items):
             )
 
 
-def finish(run, accurate, inconsistent, *, followed=10, warm=(8, 2), seconds=60.0):
+def finish(run, accurate, inconsistent, *, followed=10, warm=(8, 2)):
     """A finished run whose responses, sampled and greedy, have these counts."""
     for mode in Mode:
         write_result(run, "before_RL", mode, outcomes(*warm))
         write_result(run, "after_RL", mode, outcomes(accurate, inconsistent))
+    for step in (1, 2):
+        MetricsFile(run.folder / "metrics.jsonl").write(step, {"timing_s/step": 2700.0})
     (run.folder / "config.yaml").write_text(f"arm: {run.arm.name}\nseed: {run.seed}\n")
     numbers = {"questions": 10, "right": 0, "probability": 0.5}
     found = {"before_RL": numbers | {"followed": 10}, "after_RL": numbers | {"followed": followed}}
     (run.folder / INTERVENTION).write_text(json.dumps(found))
-    note = {"overrides": run.overrides, "finished": True, "seconds": seconds, "commit": "abc"}
+    note = {"overrides": run.overrides, "finished": True, "commit": "abc"}
     (run.folder / NOTE).write_text(json.dumps(note))

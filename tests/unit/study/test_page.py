@@ -83,7 +83,7 @@ def test_the_tables(runs):
     assert "![front](miniature/front.svg)" in text
     assert "- `fgrpo`, seed 2: not finished" in text
     assert "1 of 5 runs are in no table" in text
-    assert "4 runs in 0.1 hours" in text
+    assert "4 runs; their RL steps took 6.0 hours" in text
     assert "commit abc" in text
     assert "Made by `bash study.sh`." in text
     assert " ".join(["grpo_t", *runs[0].overrides]) in text

@@ -5,7 +5,7 @@ import pytest
 
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.study.arms import ARMS, MAIN
-from easyr1_fgrpo.study.runs import NOTE, Run, run_all
+from easyr1_fgrpo.study.runs import Run, run_all
 
 
 class Caller:
@@ -108,25 +108,15 @@ def test_a_killed_run_is_made_again(tmp_path):
     assert caller.of("train")
 
 
-def test_seconds_of_attempts_add_up(tmp_path):
-    (run,) = runs(tmp_path, ("fgrpo", 0))
-    run_all([run], Caller({("summary", "fgrpo/s0"): 1}))
-    path = run.folder / NOTE
-    path.write_text(json.dumps(run.note | {"seconds": 100.0}))
-    run_all([run], Caller())
-    assert 100.0 <= run.note["seconds"] < 160.0
-    assert run.note["commit"]
-
-
 def test_other_steps_are_another_run(tmp_path):
     quick = Run(ARMS["fgrpo"], 0, tmp_path, steps=60)
     run_all([quick], Caller())
     assert quick.finished
     longer = Run(ARMS["fgrpo"], 0, tmp_path, steps=200)
     assert not longer.finished
-    (quick.folder / NOTE).write_text(json.dumps(quick.note | {"seconds": 1000.0}))
     run_all([longer], Caller())
-    assert longer.note["seconds"] >= 1000.0, "the checkpoint that it went on from took its time, too"
+    assert longer.finished
+    assert longer.note["commit"]
 
 
 def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
