@@ -1,4 +1,4 @@
-"""A word about a cluster that cannot place what is asked of it, where verl waits in silence."""
+"""A word about a cluster that has no room for a run, where verl waits in silence."""
 
 import time
 
@@ -41,20 +41,20 @@ def test_without_a_cluster_there_is_nothing_to_wait_for():
     assert Waiting(0.0).news() is None
 
 
-def test_what_cannot_be_placed_is_told_once(cluster):
+def test_what_is_lacking_is_told_once(cluster):
     waiting = Waiting(PATIENCE_S)
     quiet(waiting)
     asked = time.monotonic()
-    group = ray.util.placement_group([{"CPU": 3.0}])
+    group = ray.util.placement_group([{"CPU": 1.0}, {"CPU": 2.0}])
     assert until_told(waiting) == (
-        "waiting: the Ray cluster cannot place 1 x CPU=3 (free: CPU=2, GPU=0); "
+        "waiting: the Ray cluster has CPU=2 free, and CPU=3 asked of it; "
         "end another run on it, add a node, or ask for less"
     )
     assert time.monotonic() - asked >= PATIENCE_S
     quiet(waiting)
 
     worker = ray.remote(lambda: None).options(num_gpus=1).remote()
-    assert "1 x CPU=1, GPU=1; 1 x CPU=3 (free" in until_told(waiting)
+    assert "has CPU=2, GPU=0 free, and CPU=4, GPU=1 asked" in until_told(waiting)
     ray.cancel(worker, force=True)
     ray.util.remove_placement_group(group)
     quiet(waiting)
