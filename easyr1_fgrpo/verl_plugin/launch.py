@@ -122,7 +122,7 @@ def _logged(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> Iterator[None]:
-    """A progress bar on the terminal, fed by the lines this run appends to metrics.jsonl, and what step 1 waits for."""
+    """A progress bar on the terminal, fed by metrics.jsonl; before the first step, what the cluster lacks for it."""
     stop = threading.Event()
     waiting = Waiting()
     follower = MetricsFollower(run_dir / "metrics.jsonl")
