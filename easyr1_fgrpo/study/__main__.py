@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.report.figures import Format, write_figures
-from easyr1_fgrpo.report.run_files import read_run
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
+from easyr1_fgrpo.study.figures import draw
 from easyr1_fgrpo.study.page import page
+from easyr1_fgrpo.study.records import Record, record_of
 from easyr1_fgrpo.study.runs import Run, run_all, run_command
 
 PAGE = Path("recipes/results/miniature.md")
@@ -46,8 +45,12 @@ def main(
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
     out = out or (root / "quick.md" if quick else PAGE)
+    beside = out.with_suffix("")
     try:
-        text = page(together, _typed(), _figures(together, out))
+        found = [_record(run, beside) for run in together]
+        records = [record for record in found if record is not None]
+        missing = [run for run, record in zip(together, found, strict=True) if record is None]
+        text = page(records, missing, _typed(), [os.path.relpath(path, out.parent) for path in draw(records, beside)])
     except (OSError, ValueError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -58,13 +61,15 @@ def main(
         raise typer.Exit(1)
 
 
-def _figures(runs: Sequence[Run], out: Path) -> list[str]:
-    """Draw the paper's figures of the paper's arms; their paths relative to the page."""
-    shown = [read_run(run.folder) for run in runs if run.finished and run.arm.overrides == (f"arm={run.arm.name}",)]
-    written, problems = write_figures(shown, out.with_suffix(""), [Format.SVG]) if shown else ([], [])
-    for line in problems:
-        typer.echo(line, err=True)
-    return [os.path.relpath(figure, out.parent) for figure in written]
+def _record(run: Run, folder: Path) -> Record | None:
+    """The record of a run, which goes into the folder; of a run that is not finished here, the one that is there."""
+    path = Record.path(folder, run)
+    if run.finished:
+        record = record_of(run)
+        record.save(path)
+        return record
+    kept = Record.load(path) if path.exists() else None
+    return kept if kept and kept.is_of(run) else None
 
 
 def _arms(names: str) -> list[Arm]:

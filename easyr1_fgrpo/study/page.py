@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from easyr1_fgrpo.evaluation.results import Estimate, Mode
-from easyr1_fgrpo.study import results
-from easyr1_fgrpo.study.results import BEFORE, MEASURES, measured_on_held_out, minus, row
+from easyr1_fgrpo.study.arms import ARMS
+from easyr1_fgrpo.study.records import BEFORE, Record
+from easyr1_fgrpo.study.results import MEASURES, followed, minus, row, row_held_out
 from easyr1_fgrpo.study.runs import Run
 
 _HEADS = {
@@ -21,23 +20,22 @@ _HEADS = {
 _REFERENCE = "grpo_t"
 
 
-def page(runs: Sequence[Run], command: str, figures: Sequence[str]) -> str:
+def page(records: Sequence[Record], missing: Sequence[Run], command: str, figures: Sequence[str]) -> str:
     """The whole page.
 
     Args:
-        runs: those that were asked for; unfinished ones are listed as missing.
+        records: of the runs that were asked for.
+        missing: those that are not finished.
         command: what was typed to make it.
         figures: paths of figures, relative to the page.
 
     Raises:
-        ValueError: when no run is finished, or a result is damaged.
-        OSError: when a result is missing.
+        ValueError: when no run is finished.
     """
-    done = [run for run in runs if run.finished]
-    if not done:
+    if not records:
         raise ValueError("no run of the study is finished: there is nothing to write")
-    arms = _by_arm([run for run in done if not run.arm.held_out])
-    held_out = _by_arm([run for run in done if run.arm.held_out])
+    arms = _by_arm([record for record in records if not ARMS[record.arm].held_out])
+    held_out = _by_arm([record for record in records if ARMS[record.arm].held_out])
     parts = [
         "# The paper's finding in miniature",
         f"Made by `{command}`. Two-step questions about pictures of coloured shapes, a Qwen2.5-VL of half a million\n"
@@ -50,18 +48,18 @@ def page(runs: Sequence[Run], command: str, figures: Sequence[str]) -> str:
         *_differences(arms),
         *_held_out(held_out),
         *_intervention([*arms.values(), *held_out.values()]),
-        *_missing(runs),
+        *_missing(missing, len(records) + len(missing)),
         "## How it was made",
-        _facts(done),
-        "\n".join(["```text", *(" ".join([run.arm.name, *run.overrides]) for run in done), "```"]),
+        _facts(records),
+        "\n".join(["```text", *(" ".join([record.arm, *record.overrides]) for record in records), "```"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _by_arm(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    arms: dict[str, list[Run]] = {}
-    for run in runs:
-        arms.setdefault(run.arm.name, []).append(run)
+def _by_arm(records: Sequence[Record]) -> dict[str, list[Record]]:
+    arms: dict[str, list[Record]] = {}
+    for record in records:
+        arms.setdefault(record.arm, []).append(record)
     return arms
 
 
@@ -69,22 +67,24 @@ def _figures(figures: Sequence[str]) -> list[str]:
     return [f"![{Path(figure).stem.replace('_', ' ')}]({figure})" for figure in figures]
 
 
-def _arms(arms: Mapping[str, list[Run]], mode: Mode) -> list[str]:
+def _arms(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
     if not arms:
         return []
-    seeds = {run.seed: run for together in arms.values() for run in together}  # before RL, all arms are one checkpoint
+    seeds = {
+        record.seed: record for together in arms.values() for record in together
+    }  # before RL, all arms are one checkpoint
     lines = [_line("warm start", "", row(list(seeds.values()), mode, BEFORE))]
     lines += [_line(f"`{name}`", _steps(together), row(together, mode)) for name, together in arms.items()]
     return [f"## Arms, {mode}", _table(["arm", "steps", *_HEADS.values(), "seeds"], lines), *_legend(arms, mode)]
 
 
-def _legend(arms: Mapping[str, list[Run]], mode: Mode) -> list[str]:
+def _legend(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
     if mode is not Mode.SAMPLED:
         return []
-    return ["\n".join(f"- `{name}`: {together[0].arm.about}." for name, together in arms.items())]
+    return ["\n".join(f"- `{name}`: {ARMS[name].about}." for name in arms)]
 
 
-def _differences(arms: Mapping[str, list[Run]]) -> list[str]:
+def _differences(arms: Mapping[str, list[Record]]) -> list[str]:
     reference = arms.get(_REFERENCE, [])
     others = {name: together for name, together in arms.items() if name != _REFERENCE}
     if not reference or not others:
@@ -98,17 +98,15 @@ def _differences(arms: Mapping[str, list[Run]]) -> list[str]:
     return [f"## Minus `{_REFERENCE}` of the same seed", _table(["arm", "responses", *heads, "seeds"], lines)]
 
 
-def _held_out(arms: Mapping[str, list[Run]]) -> list[str]:
+def _held_out(arms: Mapping[str, list[Record]]) -> list[str]:
     if not arms:
         return []
-    seeds = {run.seed: run for together in arms.values() for run in together}
+    seeds = {record.seed: record for together in arms.values() for record in together}
     lines = []
     for mode in (Mode.SAMPLED, Mode.GREEDY):
-        lines.append(_line("warm start", mode, row(list(seeds.values()), mode, BEFORE, measured_on_held_out)))
-        lines += [
-            _line(f"`{name}`", mode, row(together, mode, of=measured_on_held_out)) for name, together in arms.items()
-        ]
-    left_out = "; ".join(f"seed {seed}: {run.held_out}" for seed, run in sorted(seeds.items()))
+        lines.append(_line("warm start", mode, row_held_out(list(seeds.values()), mode, BEFORE)))
+        lines += [_line(f"`{name}`", mode, row_held_out(together, mode)) for name, together in arms.items()]
+    left_out = "; ".join(f"seed {seed}: {record.held_out}" for seed, record in sorted(seeds.items()))
     return [
         "## A question type that RL never saw",
         f"Only the test questions of the type that was left out ({left_out}); the warm start had seen all types.",
@@ -116,12 +114,12 @@ def _held_out(arms: Mapping[str, list[Run]]) -> list[str]:
     ]
 
 
-def _intervention(arms: Sequence[list[Run]]) -> list[str]:
-    seeds = {run.seed: run for together in arms for run in together}
-    lines = [["warm start", _value(found := results.followed(list(seeds.values()), BEFORE)), str(found.n)]]
+def _intervention(arms: Sequence[list[Record]]) -> list[str]:
+    seeds = {record.seed: record for together in arms for record in together}
+    lines = [["warm start", _value(found := followed(list(seeds.values()), BEFORE)), str(found.n)]]
     for together in arms:
-        found = results.followed(together)
-        lines.append([f"`{together[0].arm.name}`", _value(found), str(found.n)])
+        found = followed(together)
+        lines.append([f"`{together[0].arm}`", _value(found), str(found.n)])
     return [
         "## Does the answer follow the trace?",
         "A true trace is forced upon the model with its last relation and its conclusion flipped; the model answers "
@@ -130,36 +128,27 @@ def _intervention(arms: Sequence[list[Run]]) -> list[str]:
     ]
 
 
-def _missing(runs: Sequence[Run]) -> list[str]:
-    missing = [run for run in runs if not run.finished]
-    if not missing:
+def _missing(runs: Sequence[Run], total: int) -> list[str]:
+    if not runs:
         return []
-    lines = "\n".join(f"- `{run.arm.name}`, seed {run.seed}: not finished" for run in missing)
-    return [f"## Missing\n\n{len(missing)} of {len(runs)} runs are in no table:", lines]
+    lines = "\n".join(f"- `{run.arm.name}`, seed {run.seed}: not finished" for run in runs)
+    return [f"## Missing\n\n{len(runs)} of {total} runs are in no table:", lines]
 
 
-def _facts(done: Sequence[Run]) -> str:
+def _facts(records: Sequence[Record]) -> str:
+    hours = sum(record.seconds for record in records) / 3600
     return "\n".join(
         [
-            f"- {len(done)} runs; their RL steps took {results.duration(done) / 3600:.1f} hours, without start-up, "
-            "evaluation and stages",
-            f"- commit {', '.join(results.commits(done))}",
-            f"- {_machine()}",
+            f"- {len(records)} runs; their RL steps took {hours:.1f} hours, without start-up, evaluation and stages",
+            f"- commit {', '.join(sorted({record.commit for record in records}))}",
+            *(f"- {machine}" for machine in sorted({record.machine for record in records})),
+            "- the numbers of each run, and its curves: the JSON files beside the figures",
         ]
     )
 
 
-def _machine() -> str:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = named[0] if named else cpu
-    return f"{os.cpu_count()} CPU cores ({cpu}), Python {platform.python_version()}"
-
-
-def _steps(runs: Sequence[Run]) -> str:
-    return " and ".join(str(steps) for steps in sorted({run.steps for run in runs}))
+def _steps(records: Sequence[Record]) -> str:
+    return " and ".join(str(steps) for steps in sorted({record.steps for record in records}))
 
 
 def _line(name: str, second: str, values: Mapping[str, Estimate]) -> list[str]:

@@ -25,6 +25,7 @@ from easyr1_fgrpo.summary import last_checkpoint
 GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=cpu")
 NOTE = "study.json"
 INTERVENTION = "intervention.json"
+_RUN_DIR = "fgrpo.run_dir="
 
 Call = Callable[[Sequence[str]], int]
 """Runs a command, returns its exit code."""
@@ -66,10 +67,15 @@ class Run:
             *self.arm.overrides,
             f"seed={self.seed}",
             f"stages.held_out={self.held_out}",
-            f"fgrpo.run_dir={self.folder}",
+            f"{_RUN_DIR}{self.folder}",
             f"trainer.experiment_name={self.arm.name}",
             f"trainer.total_training_steps={self.steps}",
         ]
+
+    @property
+    def choices(self) -> list[str]:
+        """Those of its overrides that make its result, wherever it is run."""
+        return [override for override in self.overrides if not override.startswith(_RUN_DIR)]
 
     @property
     def note(self) -> dict[str, Any]:

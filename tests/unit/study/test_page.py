@@ -5,7 +5,8 @@ from easyr1_fgrpo.evaluation.results import Estimate, Mode
 from easyr1_fgrpo.study import __main__ as command
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.page import page
-from easyr1_fgrpo.study.results import followed, measured_on_held_out, minus, over_seeds, row
+from easyr1_fgrpo.study.records import record_of
+from easyr1_fgrpo.study.results import followed, minus, over_seeds, row, row_held_out
 from easyr1_fgrpo.study.runs import Run
 
 from .made_runs import finish
@@ -24,8 +25,12 @@ def runs(tmp_path):
         made(tmp_path, "grpo_t", 1, 16, 10, followed=8),
         made(tmp_path, "fgrpo", 0, 17, 1),
         made(tmp_path, "fgrpo", 1, 18, 0),
-        Run(ARMS["fgrpo"], 2, tmp_path, steps=200),
     ]
+
+
+@pytest.fixture
+def records(runs):
+    return [record_of(run) for run in runs]
 
 
 def cells(text, section, *first):
@@ -35,8 +40,8 @@ def cells(text, section, *first):
     return line[len(first) :]
 
 
-def test_means_and_intervals_over_seeds(runs):
-    found = row(runs[:2], Mode.SAMPLED)
+def test_means_and_intervals_over_seeds(records):
+    found = row(records[:2], Mode.SAMPLED)
     # 14/20 and 16/20: mean .75, standard deviation .0707, error .05, Student's t with one degree 12.706: +- .635
     assert found["accuracy"].value == pytest.approx(0.75)
     assert found["accuracy"].low == pytest.approx(0.75 - 12.7062 * 0.05, abs=1e-4)
@@ -45,8 +50,8 @@ def test_means_and_intervals_over_seeds(runs):
     assert found["spatial_grounding"] == Estimate(value=None, low=None, high=None, n=0)  # no boxes: never a 0
 
 
-def test_one_seed_keeps_the_interval_of_its_questions(runs):
-    found = row(runs[:1], Mode.GREEDY)["accuracy"]
+def test_one_seed_keeps_the_interval_of_its_questions(records):
+    found = row(records[:1], Mode.GREEDY)["accuracy"]
     assert found.value == 0.7
     assert (found.low, found.high) == (pytest.approx(0.4810, abs=1e-3), pytest.approx(0.8545, abs=1e-3))  # Wilson
     assert found.n == 1
@@ -60,16 +65,17 @@ def test_a_seed_without_a_value_is_not_a_zero():
     assert over_seeds([known, known]) == Estimate(value=0.5, low=None, high=None, n=2)
 
 
-def test_differences_are_paired_by_seed(runs):
-    found = minus(runs[2:4], runs[:2], Mode.SAMPLED)["accuracy"]
+def test_differences_are_paired_by_seed(records):
+    found = minus(records[2:], records[:2], Mode.SAMPLED)["accuracy"]
     # 17 - 14 and 18 - 16 of 20: .15 and .10
     assert found.value == pytest.approx(0.125)
     assert found.low == pytest.approx(0.125 - 12.7062 * 0.025, abs=1e-4)
-    assert minus(runs[3:4], runs[:1], Mode.SAMPLED)["accuracy"].n == 0
+    assert minus(records[3:], records[:1], Mode.SAMPLED)["accuracy"].n == 0
 
 
-def test_the_tables(runs):
-    text = page(runs, "bash study.sh", ["miniature/front.svg"])
+def test_the_tables(records, tmp_path):
+    missing = Run(ARMS["fgrpo"], 2, tmp_path, steps=200)
+    text = page(records, [missing], "bash study.sh", ["miniature/front.svg"])
     accuracy, inconsistency, semantic, spatial, seeds = cells(text, "Arms, sampled", "`grpo_t`", "200")
     assert accuracy == "75.0 (11.5 to 100.0)"
     assert inconsistency == "45.0 (0.0 to 100.0)"
@@ -86,40 +92,27 @@ def test_the_tables(runs):
     assert "4 runs; their RL steps took 6.0 hours" in text
     assert "commit abc" in text
     assert "Made by `bash study.sh`." in text
-    assert " ".join(["grpo_t", *runs[0].overrides]) in text
+    assert " ".join(["grpo_t", *records[0].overrides]) in text
 
 
 def test_the_held_out_type_alone(tmp_path):
     run = made(tmp_path, "fgrpo_held_out", 0, 12, 5)
     assert run.held_out == "farther_vertical"
+    record = record_of(run)
     # Every fourth question, 3, 7, 11, 15, 19: those below 12 are right, those from 15 on contradict themselves.
-    found = measured_on_held_out(run, Mode.GREEDY, "after_RL")
+    found = record.measured_held_out["after_RL"][Mode.GREEDY]
     assert (found["accuracy"].value, found["accuracy"].n) == (0.6, 5)
     assert found["inconsistency"].value == 0.4
-    text = page([run], "c", [])
+    assert row_held_out([record], Mode.GREEDY)["accuracy"].value == 0.6
+    text = page([record], [], "c", [])
     assert cells(text, "A question type that RL never saw", "`fgrpo_held_out`", "greedy")[0].startswith("60.0 (")
     assert "seed 0: farther_vertical" in text
     assert "## Arms" not in text
 
 
-def test_a_damaged_result_is_named(runs):
-    path = runs[0].folder / "evaluation" / "after_RL-sampled.json"
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"after_RL-sampled\.json is no evaluation result"):
-        page(runs, "c", [])
-
-
-def test_damaged_traces_are_named(tmp_path):
-    run = made(tmp_path, "fgrpo_held_out", 0, 12, 5)
-    with (run.folder / "evaluation/traces/after_RL-greedy.jsonl").open("a") as file:
-        file.write("{\n")
-    with pytest.raises(ValueError, match=r"after_RL-greedy\.jsonl: 1 damaged lines"):
-        measured_on_held_out(run, Mode.GREEDY, "after_RL")
-
-
-def test_followed_is_a_share_over_seeds(runs):
-    assert followed(runs[:2]).value == pytest.approx(0.7)
-    assert followed(runs[:2], "before_RL") == Estimate(value=1.0, low=None, high=None, n=2)
+def test_followed_is_a_share_over_seeds(records):
+    assert followed(records[:2]).value == pytest.approx(0.7)
+    assert followed(records[:2], "before_RL") == Estimate(value=1.0, low=None, high=None, n=2)
 
 
 def invoke(*arguments):
@@ -136,6 +129,27 @@ def test_page_only_writes_what_is_finished(runs, tmp_path):
     assert "![figure 4 front](miniature/figure_4_front.svg)" in text
     assert "grpo_t" in (tmp_path / "out" / "miniature" / "figure_4_front.svg").read_text()
     assert "## Missing" not in text
+
+
+def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
+    asked = ["--arms", "grpo_t,fgrpo", "--seeds", "0", "--page-only", "--page", tmp_path / "out" / "miniature.md"]
+    assert invoke("--root", tmp_path, *asked).exit_code == 0
+    here = (tmp_path / "out" / "miniature.md").read_bytes()
+    figure = tmp_path / "out" / "miniature" / "figure_4_front.svg"
+    drawn = figure.read_bytes()
+    assert invoke("--root", tmp_path / "nothing_was_run_here", *asked).exit_code == 0
+    assert (tmp_path / "out" / "miniature.md").read_bytes() == here
+    assert figure.read_bytes() == drawn
+    assert "no run of the study is finished" in invoke("--root", tmp_path / "nothing", "--steps", 60, *asked).output
+
+
+def test_a_run_made_again_replaces_its_record(runs, tmp_path):
+    asked = ["--arms", "fgrpo", "--seeds", "0", "--page-only", "--page", tmp_path / "out" / "miniature.md"]
+    assert invoke("--root", tmp_path, *asked).exit_code == 0
+    made(tmp_path / "again", "fgrpo", 0, 20, 0)
+    assert invoke("--root", tmp_path / "again", *asked).exit_code == 0
+    text = (tmp_path / "out" / "miniature.md").read_text()
+    assert cells(text, "Arms, sampled", "`fgrpo`", "200")[0].startswith("100.0 (")
 
 
 def test_runs_of_another_length_are_not_taken_for_these(runs, tmp_path):

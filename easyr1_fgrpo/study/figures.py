@@ -1,0 +1,59 @@
+"""The paper's figures from the records of runs: the report draws them, as it draws those of a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from easyr1_fgrpo.evaluation.results import Estimate
+from easyr1_fgrpo.report import run_files
+from easyr1_fgrpo.report.figures import Format, write_figures
+from easyr1_fgrpo.study.arms import ARMS
+from easyr1_fgrpo.study.records import Record
+
+
+def draw(records: Sequence[Record], folder: Path) -> list[Path]:
+    """Draw Figures 3, 4 and 8 of the paper's own arms, and say what they lack.
+
+    Returns:
+        The files.
+    """
+    shown = [_as_run(record, folder) for record in records if ARMS[record.arm].overrides == (f"arm={record.arm}",)]
+    written, problems = write_figures(shown, folder, [Format.SVG]) if shown else ([], [])
+    for line in problems:
+        typer.echo(line, err=True)
+    return written
+
+
+def _as_run(record: Record, folder: Path) -> run_files.Run:
+    """What the report would have read from the run's directory, as far as the record goes."""
+    evaluations = tuple(
+        run_files.Evaluation(when, run_files.HELD_OUT, mode, {name: _estimate(x) for name, x in found.items()}, folder)
+        for when, modes in record.measured.items()
+        for mode, found in modes.items()
+    )
+    return run_files.Run(
+        path=folder / f"{record.arm}-s{record.seed}",
+        name=f"s{record.seed}",
+        arm=record.arm,
+        seed=record.seed,
+        config={"trainer.experiment_name": record.arm},
+        total_steps=record.steps,
+        last_step=max(record.training_steps, default=None),
+        finished=True,
+        metrics={name: _series(record.training_steps, column) for name, column in record.training.items()},
+        evaluations=evaluations,
+        trace_files=(),
+        problems=(),
+    )
+
+
+def _series(steps: Sequence[int], column: Sequence[float | None]) -> run_files.Series:
+    known = {step: value for step, value in zip(steps, column, strict=True) if value is not None}
+    return run_files.Series(tuple(known), tuple(known.values()))
+
+
+def _estimate(found: Estimate) -> run_files.Estimate:
+    return run_files.Estimate(found.value, found.low, found.high, found.n)

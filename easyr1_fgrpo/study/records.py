@@ -1,0 +1,177 @@
+"""A finished run in numbers: all that the page and its figures need, small enough to be kept beside the page.
+
+So a study may be made in several sittings and on several machines; each record says where its run was made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from easyr1_fgrpo.evaluation.metrics import measure
+from easyr1_fgrpo.evaluation.results import Estimate, Mode, Result
+from easyr1_fgrpo.miniature.worlds import WORLDS
+from easyr1_fgrpo.report.run_files import Series, read_run
+from easyr1_fgrpo.study.runs import INTERVENTION, Run
+from easyr1_fgrpo.traces import read_traces
+
+BEFORE, AFTER = "before_RL", "after_RL"
+STEP_SECONDS = "timing_s/step"
+KEPT = re.compile(r"fgrpo/(rollouts/scored|dual/lambda_max|(?!judges/|rollouts/)\S+/(?!absent/)[^/]+)")
+"""Training metrics that the figures draw."""
+
+DIGITS = 5
+"""Significant ones of a training metric."""
+
+Measured = dict[str, dict[Mode, dict[str, Estimate]]]
+"""Every measure of the checkpoint before and after RL, greedy and sampled."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Followed(_Frozen):
+    """Questions with a flipped trace forced upon the model, and how many answers follow it."""
+
+    questions: int = Field(gt=0)
+    followed: int = Field(ge=0)
+    right: int = Field(ge=0)
+    probability: float
+
+
+class Record(_Frozen):
+    """One arm with one seed, finished.
+
+    Attributes:
+        arm, seed, steps, held_out: which run, see `Run`.
+        overrides: what made its result, Hydra overrides.
+        commit, machine: where it was made.
+        seconds: of its RL steps, as verl timed each; a step that was repeated after a kill counts once.
+        measured: over all test questions.
+        measured_held_out: over the questions of the type that RL did not see; None where it saw all.
+        followed: before and after RL.
+        training_steps: steps with training metrics, ascending.
+        training: metrics by name, one value for each of these steps; None where it was not measured.
+    """
+
+    arm: str
+    seed: int
+    steps: int
+    held_out: str
+    overrides: tuple[str, ...]
+    commit: str
+    machine: str
+    seconds: float
+    measured: Measured
+    measured_held_out: Measured | None
+    followed: dict[str, Followed]
+    training_steps: tuple[int, ...]
+    training: dict[str, tuple[float | None, ...]]
+
+    @staticmethod
+    def path(folder: Path, run: Run) -> Path:
+        """Where the record of a run lies."""
+        return folder / f"{run.arm.name}-s{run.seed}.json"
+
+    def is_of(self, run: Run) -> bool:
+        """Whether it came out of this very run, wherever that was made."""
+        return self.overrides == tuple(run.choices)
+
+    def save(self, path: Path) -> None:
+        """Write the record, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(self.model_dump_json() + "\n", encoding="utf-8")
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Record:
+        """Read a record.
+
+        Raises:
+            ValueError: when the file is no record.
+            OSError: when it cannot be read.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{path} is no record of a run: {error.error_count()} fields do not fit") from error
+
+
+def record_of(run: Run) -> Record:
+    """The record of a finished run, from what it left in its folder.
+
+    Raises:
+        ValueError, OSError: when a file of it is missing or damaged.
+    """
+    metrics = read_run(run.folder).metrics
+    if STEP_SECONDS not in metrics:
+        raise ValueError(f"{run.folder}: metrics.jsonl holds no {STEP_SECONDS}")
+    kept = {name: series for name, series in metrics.items() if KEPT.fullmatch(name)}
+    steps = sorted({step for series in kept.values() for step in series.steps})
+    return Record(
+        arm=run.arm.name,
+        seed=run.seed,
+        steps=run.steps,
+        held_out=run.held_out,
+        overrides=tuple(run.choices),
+        commit=run.note["commit"],
+        machine=_machine(),
+        seconds=sum(metrics[STEP_SECONDS].values),
+        measured=_measured(run, _over_all),
+        measured_held_out=_measured(run, _over_held_out) if run.arm.held_out else None,
+        followed=_followed(run.folder / INTERVENTION),
+        training_steps=tuple(steps),
+        training={name: _column(series, steps) for name, series in kept.items()},
+    )
+
+
+def _measured(run: Run, measures: Callable[[Run, Mode, str], Mapping[str, Estimate]]) -> Measured:
+    return {when: {mode: dict(measures(run, mode, when)) for mode in Mode} for when in (BEFORE, AFTER)}
+
+
+def _over_all(run: Run, mode: Mode, when: str) -> Mapping[str, Estimate]:
+    return _result(run, mode, when).metrics
+
+
+def _over_held_out(run: Run, mode: Mode, when: str) -> Mapping[str, Estimate]:
+    traces = run.folder / "evaluation" / "traces" / f"{when}-{mode}.jsonl"
+    records, n_bad = read_traces([traces])
+    if n_bad:
+        raise ValueError(f"{traces}: {n_bad} damaged lines")
+    question = WORLDS["two_step"].QUESTIONS[run.held_out]
+    asked = {(record.split, record.index) for record in records if record.question == question}
+    result = _result(run, mode, when)
+    return measure([item for item in result.items if (item.split, item.index) in asked], result.inputs.seed)
+
+
+def _result(run: Run, mode: Mode, when: str) -> Result:
+    return Result.load(Result.path(run.folder / "evaluation", when, mode))
+
+
+def _followed(path: Path) -> dict[str, Followed]:
+    try:
+        return {when: Followed.model_validate(found) for when, found in json.loads(path.read_text()).items()}
+    except ValueError as error:
+        raise ValueError(f"{path} is no result of the intervention: {str(error).splitlines()[0]}") from error
+
+
+def _column(series: Series, steps: list[int]) -> tuple[float | None, ...]:
+    known = {step: float(f"{value:.{DIGITS}g}") for step, value in zip(series.steps, series.values, strict=True)}
+    return tuple(known.get(step) for step in steps)
+
+
+def _machine() -> str:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        named = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = named[0] if named else cpu
+    return f"{os.cpu_count()} CPU cores ({cpu}), Python {platform.python_version()}"
