@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ from easyr1_fgrpo.traces import TraceRecord, TraceWriter
 
 AWAY = (Failure.UNREACHABLE, Failure.DEADLINE)
 """Failures that say nothing about the question."""
+
+READ_AT_ONCE = 16
+"""Rows of a benchmark."""
 
 Respond = Callable[[Item, Sequence[Picture]], Awaitable[Answer]]
 """Gives the model's answer to an item."""
@@ -149,22 +154,29 @@ def _pictures(item: Item, style: Style, folder: Path) -> list[Picture]:
 
 
 class _Rows:
-    """The source's rows, one at a time to whoever asks; they are read in a thread."""
+    """The source's rows, one at a time to whoever asks; they are read in a thread, some at once."""
 
     def __init__(self, task: Task) -> None:
         self.tally = Tally()
         self._task = task
         self._lock = asyncio.Lock()
+        self._read: deque[Item | Reject] = deque()
         self._ids: set[str] = set()
 
     async def next(self) -> tuple[int, Item] | None:
         """The next item and its number; None when there are no more."""
         async with self._lock:
-            while (row := await asyncio.to_thread(next, self._task.source, None)) is not None:
+            while self._read or await self._read_more():
+                row = self._read.popleft()
                 if isinstance(row, Item):
                     return self._count(row), row
                 self.reject(row.row, "load", row.reason)
         return None
+
+    async def _read_more(self) -> bool:
+        """Whether there were any; a thread costs as much as a row, so it reads some."""
+        self._read.extend(await asyncio.to_thread(list, islice(self._task.source, READ_AT_ONCE)))
+        return bool(self._read)
 
     def reject(self, row: str, stage: str, reason: str) -> None:
         task = self._task

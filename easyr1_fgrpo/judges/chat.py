@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -87,6 +89,7 @@ class ChatClient:
         self._api_key_env = api_key_env
         self._api_key = ""
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}
 
     def connect(self) -> aiohttp.ClientSession:
         """Get ready to call.
@@ -109,7 +112,6 @@ class ChatClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=None),
-                trust_env=True,  # proxies
             )
         return self._session
 
@@ -124,7 +126,9 @@ class ChatClient:
         Raises:
             CallFailed: whenever there is no valid response.
         """
-        post = self.connect().post(f"{url.rstrip('/')}/chat/completions", data=body, allow_redirects=False)
+        post = self.connect().post(
+            f"{url.rstrip('/')}/chat/completions", data=body, allow_redirects=False, proxy=self._proxy(url)
+        )
         try:
             async with asyncio.timeout(limit_s), post as response:
                 content = await response.read()
@@ -162,6 +166,16 @@ class ChatClient:
     def without_key(self, text: str) -> str:
         """The text with the API key taken out, wherever a server echoed it."""
         return text.replace(self._api_key, "***") if self._api_key else text
+
+    def _proxy(self, url: str) -> str | None:
+        """The proxy that the environment names for a server (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), looked up once.
+
+        Left to aiohttp (`trust_env`), each call would read it again, and ~/.netrc, which has no say where a key goes.
+        """
+        if url not in self._proxies:
+            parts = urlsplit(url)
+            self._proxies[url] = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+        return self._proxies[url]
 
     def _key(self) -> str:
         """The API key; what stands for it where none is wanted."""
