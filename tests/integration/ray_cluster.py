@@ -49,16 +49,17 @@ def ray_cluster(folder: Path) -> Iterator[Cluster]:
     ]
     worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", "--num-cpus=4", "--num-gpus=1"]
     with ExitStack() as stack:
-        stack.enter_context(_node(head, environment, folder / "head.log"))
+        stack.enter_context(ray_node(head, environment, folder / "head.log"))
         _wait(["ray", "health-check", "--address", f"127.0.0.1:{ports['gcs']}"], environment)
-        stack.enter_context(_node(worker, environment, folder / "worker.log"))
+        stack.enter_context(ray_node(worker, environment, folder / "worker.log"))
         jobs = f"http://127.0.0.1:{ports['dashboard']}"
         _wait(["ray", "job", "list", "--address", jobs], environment)
         yield Cluster(f"127.0.0.1:{ports['gcs']}", jobs, environment)
 
 
 @contextmanager
-def _node(options: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+def ray_node(options: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    """Start one node by `ray start`; end exactly this process."""
     without_address = {key: value for key, value in environment.items() if key != "RAY_ADDRESS"}
     with log.open("wb") as output:
         process = subprocess.Popen(

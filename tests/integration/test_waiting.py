@@ -1,11 +1,14 @@
 """A word about a cluster that has no room for a run, where verl waits in silence."""
 
+import os
 import time
 
 import pytest
 import ray
 
 from easyr1_fgrpo.verl_plugin.waiting import Waiting
+
+from .ray_cluster import ray_node
 
 pytestmark = pytest.mark.integration
 
@@ -58,3 +61,24 @@ def test_what_is_lacking_is_told_once(cluster):
     ray.cancel(worker, force=True)
     ray.util.remove_placement_group(group)
     quiet(waiting)
+
+
+def test_what_no_single_node_has_is_told(cluster, tmp_path):
+    """Two nodes of two CPUs: three in all are there, three on one are not."""
+    head = ray.get_runtime_context().gcs_address
+    with ray_node([f"--address={head}", "--num-cpus=2"], dict(os.environ), tmp_path / "node.log"):
+        deadline = time.monotonic() + DEADLINE_S
+        while ray.cluster_resources()["CPU"] < 4.0:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        waiting = Waiting(PATIENCE_S)
+        spread = ray.util.placement_group([{"CPU": 1.0}] * 3, strategy="PACK")
+        ray.get(spread.ready(), timeout=DEADLINE_S)
+        quiet(waiting)
+        ray.util.remove_placement_group(spread)
+        ray.util.placement_group([{"CPU": 1.0}] * 3, strategy="STRICT_PACK")
+        assert until_told(waiting) == (
+            "waiting: CPU=3 asked of one node of the Ray cluster, where no node has more than CPU=2 free; "
+            "end another run on it, add a larger node, or ask for less on each (trainer.n_gpus_per_node)"
+        )
+        quiet(waiting)
