@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass
 
-import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
@@ -19,6 +17,9 @@ ATTEMPTS = 4
 
 PATIENCE_S = 300.0
 """Seconds without a sign of life from any URL after which a model counts as gone."""
+
+SHOWN = 20
+"""Names of models in a message."""
 
 BACK_OFF = wait_random_exponential(multiplier=0.25, max=8.0)
 """Seconds before a repetition, on top of what the server asks for: random up to 0.25, 0.5, 1, ... 8."""
@@ -73,7 +74,7 @@ class ModelClient:
         wanted, where = self.address.served, self.address.urls[0]
         if wanted:
             if names and wanted not in names:
-                raise ModelGone(f"{where} does not serve {wanted!r}, it serves {', '.join(names)}")
+                raise ModelGone(f"{where} does not serve {wanted!r}, it serves {_some(names)}")
             return wanted
         if len(names) != 1:
             what = f"serves {len(names)} models" if names else "does not list its models"
@@ -135,35 +136,16 @@ class ModelClient:
         while True:
             for url in self.address.urls:
                 try:
-                    return await self._list(url)
-                except openai.APIStatusError as error:
-                    if error.status_code in (404, 405):
+                    return await self._chat.models(url, self._deadline_s)
+                except CallFailed as error:
+                    if error.status in (404, 405):
                         return []
-                    cause = f"{url} answered {error.status_code}"
-                    if error.status_code in (401, 403):
-                        raise self._gone(f"{cause}; check the API key (key=NAME_OF_VARIABLE)") from None
-                except openai.APIConnectionError as error:
-                    cause = f"{url} is not there ({error.__cause__ or error})"
+                    if not error.again:
+                        raise self._gone(str(error)) from None
+                    cause = str(error)
             if time.monotonic() - started > self._patience_s:
                 raise self._gone(cause)
             await asyncio.sleep(1.0)
-
-    async def _list(self, url: str) -> list[str]:
-        client = openai.AsyncOpenAI(
-            api_key=self._key(),
-            base_url=url,
-            max_retries=0,
-            timeout=self._deadline_s,
-            http_client=openai.DefaultAioHttpClient(),
-        )
-        async with client:
-            return [model.id async for model in client.models.list()]
-
-    def _key(self) -> str:
-        name = self.address.api_key_env
-        if name and not os.environ.get(name, "").strip():
-            raise self._gone(f"the environment variable {name} is not set here: export the API key")
-        return os.environ[name].strip() if name else "none"
 
     async def _urls(self) -> tuple[str, ...]:
         return self.address.urls
@@ -180,6 +162,12 @@ class _Call:
     started: float
     failures: int = 0
     avoid: Endpoint | None = None
+
+
+def _some(names: list[str]) -> str:
+    """A list that foreign names and their number keep within bounds."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(repr(name[:100]) for name in names[:SHOWN]) + more
 
 
 def _passing(error: BaseException) -> bool:

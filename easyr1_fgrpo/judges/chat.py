@@ -44,6 +44,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         retry_after_s: how long the server asked us to wait, seconds.
         text: what the server sent instead of a reply, bounded.
         sent: whether the request reached the network at all.
+        status: of HTTP, where the server refused; else 0.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         retry_after_s: float = 0.0,
         text: str = "",
         sent: bool = True,
+        status: int = 0,
     ) -> None:
         super().__init__(cause)
         self.failure = failure
@@ -64,6 +66,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         self.retry_after_s = retry_after_s
         self.text = text
         self.sent = sent
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -126,27 +129,23 @@ class ChatClient:
         Raises:
             CallFailed: whenever there is no valid response.
         """
-        post = self.connect().post(
-            f"{url.rstrip('/')}/chat/completions", data=body, allow_redirects=False, proxy=self._proxy(url)
-        )
-        try:
-            async with asyncio.timeout(limit_s), post as response:
-                content = await response.read()
-        except TimeoutError:
-            raise CallFailed(f"{url} gave no answer within {limit_s:.3g} s", failure=Failure.DEADLINE) from None
-        except aiohttp.ClientError as error:
-            root = list(_causes(error))[-1]
-            sent = not isinstance(error, aiohttp.ClientConnectorError)
-            what = "broke the connection" if sent else "is not there"
-            raise CallFailed(f"{url} {what} ({self.one_line(f'{type(root).__name__}: {root}')})", sent=sent) from None
-        text = content.decode("utf-8", "replace")
-        if not 200 <= response.status < 300:
-            raise self._refusal(url, response.status, text, response.headers.get("Retry-After", ""))
+        content = await self._call("POST", url, "/chat/completions", limit_s, body)
         try:
             return _read(content)
         except (ValueError, RecursionError) as error:
-            cause = f"{url} answered with no chat completion ({self.one_line(str(error))})"
-            raise CallFailed(cause, text=self.kept(text)) from None
+            raise self._unreadable(url, "chat completion", content, error) from None
+
+    async def models(self, url: str, limit_s: float) -> list[str]:
+        """The names of the models that a server says it serves; arguments as of `complete`.
+
+        Raises:
+            CallFailed: whenever there is no valid response; with status 404 or 405 where a server has no such list.
+        """
+        content = await self._call("GET", url, "/models", limit_s)
+        try:
+            return [str(model["id"]) for model in json.loads(content)["data"]]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise self._unreadable(url, "list of models", content, error) from None
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -177,6 +176,26 @@ class ChatClient:
             self._proxies[url] = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
         return self._proxies[url]
 
+    async def _call(self, method: str, url: str, path: str, limit_s: float, body: bytes | None = None) -> bytes:
+        """The body of a good answer."""
+        call = self.connect().request(
+            method, f"{url.rstrip('/')}{path}", data=body, allow_redirects=False, proxy=self._proxy(url)
+        )
+        try:
+            async with asyncio.timeout(limit_s), call as response:
+                content = await response.read()
+        except TimeoutError:
+            raise CallFailed(f"{url} gave no answer within {limit_s:.3g} s", failure=Failure.DEADLINE) from None
+        except aiohttp.ClientError as error:
+            root = list(_causes(error))[-1]
+            sent = not isinstance(error, aiohttp.ClientConnectorError)
+            what = "broke the connection" if sent else "is not there"
+            raise CallFailed(f"{url} {what} ({self.one_line(f'{type(root).__name__}: {root}')})", sent=sent) from None
+        if not 200 <= response.status < 300:
+            text = content.decode("utf-8", "replace")
+            raise self._refusal(url, response.status, text, response.headers.get("Retry-After", ""))
+        return content
+
     def _key(self) -> str:
         """The API key; what stands for it where none is wanted."""
         if self._api_key_env and not self._api_key:
@@ -190,11 +209,17 @@ class ChatClient:
                 )
         return self._api_key or "none"
 
+    def _unreadable(self, url: str, what: str, content: bytes, error: Exception) -> CallFailed:
+        cause = f"{url} answered with no {what} ({self.one_line(str(error))})"
+        return CallFailed(cause, text=self.kept(content.decode("utf-8", "replace")))
+
     def _refusal(self, url: str, status: int, text: str, retry_after: str) -> CallFailed:
         cause = f"{url} answered {status}: {self.one_line(text) or 'nothing more'}"
         if status in (401, 403):
             cause += (
-                f"; check the API key in {self._api_key_env}" if self._api_key_env else "; name a key by api_key_env"
+                f"; check the API key in {self._api_key_env}"
+                if self._api_key_env
+                else "; name the variable with an API key (api_key_env of a judge, key= of a model)"
             )
         return CallFailed(
             cause,
@@ -202,6 +227,7 @@ class ChatClient:
             again=status >= 500 or status in PASSING,
             retry_after_s=_retry_after_s(retry_after) if status in (429, 503) else 0.0,
             text=self.kept(text),
+            status=status,
         )
 
 
