@@ -219,7 +219,7 @@ class ChatClient:
             cause += (
                 f"; check the API key in {self._api_key_env}"
                 if self._api_key_env
-                else "; name the variable with an API key (api_key_env of a judge, key= of a model)"
+                else "; name a key by api_key_env, of a model by key="
             )
         return CallFailed(
             cause,

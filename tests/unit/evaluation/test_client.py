@@ -149,7 +149,7 @@ async def test_the_key_comes_from_the_environment_and_is_never_shown(monkeypatch
                 await asked.complete(BODY)
             assert "sesame-42" not in f"{refused.value} {asked.address!r} {asked!r}"
         async with client(model.url, api_key_env="") as asked:
-            with pytest.raises(ModelGone, match=r"answered 401: .*; name the variable with an API key"):
+            with pytest.raises(ModelGone, match=r"answered 401: .*; name a key by api_key_env, of a model by key="):
                 await asked.served_name()
     monkeypatch.delenv("SECRET_KEY")
     async with client(model.url, api_key_env="SECRET_KEY") as asked:
