@@ -1,127 +1,21 @@
-import json
-import math
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import torch
-from omegaconf import OmegaConf
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from easyr1_fgrpo.algorithm import DualAscent, FixedMultipliers, constrained_advantage
-from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.rewards import SIGNALS, Reason
 from easyr1_fgrpo.verl_plugin import trainer as trainer_module
 from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
 from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
 from easyr1_fgrpo.verl_plugin.step_signals import read_step
-from easyr1_fgrpo.verl_plugin.trainer import FaithfulTrainer, RolloutsFailedError, _row_order, build_controller
+from easyr1_fgrpo.verl_plugin.trainer import RolloutsFailedError, _row_order
 
 from .reported import absent, numbers, scored
-
-
-def settings_of(**changes):
-    """`fgrpo.*` with two constraints; dual step 0.1, from 1 applicable rollout on."""
-    return {
-        "run_dir": "runs/test",
-        "constraint_keys": ["consistency", "spatial_grounding"],
-        "constraints": {
-            "consistency": {"threshold": 0.95, "initial_multiplier": 1.0},
-            "spatial_grounding": {"threshold": 0.65, "initial_multiplier": 0.5},
-            "semantic_grounding": {"threshold": 0.95},
-        },
-        "dual": {"lr": 0.1, "lambda_max": 1.5, "min_applicable": 1},
-        "judges": {},
-        **changes,
-    }
-
-
-@pytest.fixture
-def make(tmp_path, monkeypatch):
-    """Builds a trainer whose parent starts nothing."""
-
-    def parent(self, config):
-        self.config = config
-        self.global_steps = 1
-        self.replay_buffer = SimpleNamespace(poll_interval=2.0)
-
-    monkeypatch.setattr(PPOTrainerSync, "__init__", parent)
-
-    def build(rollouts=4, **changes):
-        config = OmegaConf.create(
-            {
-                "fgrpo": settings_of(run_dir=str(tmp_path / "run"), **changes),
-                "data": {"train_batch_size": 1},
-                "actor_rollout_ref": {"rollout": {"n": rollouts}},
-                "trainer": {
-                    "default_local_dir": str(tmp_path / "run" / "checkpoints"),
-                    "resume_mode": "auto",
-                    "v1": {"trainer_mode": "fgrpo"},
-                },
-            }
-        )
-        OmegaConf.set_struct(config, True)
-        return FaithfulTrainer(config)
-
-    return build
-
-
-# ---------------------------------------------------------------------- what is built
-
-
-def test_dual_ascent_from_the_config():
-    controller = build_controller(FgrpoConfig.model_validate(settings_of()))
-    assert isinstance(controller, DualAscent)
-    assert controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
-    ones = (torch.tensor([0.45]), torch.tensor([True]))
-    records = controller.step({"consistency": ones, "spatial_grounding": ones})
-    # 1 + .1 (.95 - .45) = 1.05; .5 + .1 (.65 - .45) = .52
-    assert records["consistency"].multiplier == pytest.approx(1.05)
-    assert records["spatial_grounding"].multiplier == pytest.approx(0.52)
-    for _ in range(20):
-        records = controller.step({"consistency": ones, "spatial_grounding": ones})
-    assert records["consistency"].multiplier == 1.5  # lambda_max
-
-
-def test_fixed_multipliers_from_the_config():
-    controller = build_controller(FgrpoConfig.model_validate(settings_of(dual={"controller": "fixed"})))
-    assert isinstance(controller, FixedMultipliers)
-    assert controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("dual", "moved"),
-    [
-        # violation .95 - .45 = .5: 1 + .1 * .5 is the integral, 2 * .5 the proportional part
-        ({"controller": "pid", "kp": 2.0}, 2.05),
-        ({"controller": "nupi"}, 1.05),
-        ({"controller": "multiplicative", "floor": 0.5}, math.exp(0.1 * 0.5)),
-    ],
-)
-def test_other_controllers_from_the_config(dual, moved):
-    settings = FgrpoConfig.model_validate(settings_of(dual={"lr": 0.1, "min_applicable": 1, **dual}))
-    controller = build_controller(settings)
-    assert controller.state_dict()["controller"] == dual["controller"]
-    score = (torch.tensor([0.45]), torch.tensor([True]))
-    records = controller.step(dict.fromkeys(settings.constraint_keys, score))
-    assert records["consistency"].multiplier == pytest.approx(moved)
-
-
-def test_a_controllers_terms_are_logged(make, step_of):
-    dual = {"controller": "pid", "lr": 0.1, "kp": 2.0, "min_applicable": 1}
-    metrics = step_of(make(dual=dual), GOOD)
-    violation = 0.95 - 2 / 3
-    logged = {name: metrics[f"fgrpo/consistency/{name}"] for name in ("proportional", "integral", "derivative")}
-    assert logged == pytest.approx({"proportional": 2 * violation, "integral": 1 + 0.1 * violation, "derivative": 0.0})
-
-
-def test_no_constraint_no_multiplier():
-    assert build_controller(FgrpoConfig.model_validate(settings_of(constraint_keys=[]))).multipliers == {}
 
 
 def test_verls_trainer_reads_sync_and_polls_quickly(make):
@@ -195,6 +89,14 @@ def step_of(monkeypatch):
         return metrics
 
     return run
+
+
+def test_a_controllers_terms_are_logged(make, step_of):
+    dual = {"controller": "pid", "lr": 0.1, "kp": 2.0, "min_applicable": 1}
+    metrics = step_of(make(dual=dual), GOOD)
+    violation = 0.95 - 2 / 3
+    logged = {name: metrics[f"fgrpo/consistency/{name}"] for name in ("proportional", "integral", "derivative")}
+    assert logged == pytest.approx({"proportional": 2 * violation, "integral": 1 + 0.1 * violation, "derivative": 0.0})
 
 
 def test_advantages_use_the_multipliers_from_before_the_dual_step(make, step_of):
@@ -340,76 +242,3 @@ def test_validation_means_are_over_what_was_measured(make, monkeypatch):
         "fgrpo/val/consistency/mean": 0.5,
         **unmeasured,
     }
-
-
-# ---------------------------------------------------------------------- checkpoints
-
-
-@pytest.fixture
-def checkpoints(monkeypatch):
-    """verl's part of a checkpoint: the mark of the latest one, written last."""
-
-    def mark(trainer):
-        return Path(trainer.config.trainer.default_local_dir) / "latest"
-
-    def save(self):
-        folder = mark(self).with_name(f"global_step_{self.global_steps}")
-        assert (folder / "fgrpo.json").exists(), "the mark must cover the multipliers"
-        mark(self).write_text(str(self.global_steps))
-
-    def load(self):
-        self.global_steps = int(mark(self).read_text()) if mark(self).exists() else 0
-
-    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save)
-    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", load)
-
-
-def move(trainer):
-    score = (torch.tensor([1 / 3]), torch.tensor([True]))
-    trainer.controller.step(dict.fromkeys(trainer.settings.constraint_keys, score))
-
-
-def test_multipliers_go_round_to_the_last_digit(make, checkpoints):
-    saved = make()
-    move(saved)
-    saved.global_steps = 20
-    saved._save_checkpoint()
-    move(saved)  # after the checkpoint: lost
-    resumed = make()
-    resumed._load_checkpoint()
-    fresh = make()
-    move(fresh)
-    assert resumed.global_steps == 20
-    assert resumed.controller.state_dict() == fresh.controller.state_dict()
-    assert resumed.controller.multipliers != saved.controller.multipliers
-    folder = Path(resumed.config.trainer.default_local_dir) / "global_step_20"
-    assert [path.name for path in folder.iterdir()] == ["fgrpo.json"]
-
-
-def test_a_first_start_keeps_the_initial_multipliers(make, checkpoints):
-    trainer = make()
-    trainer._load_checkpoint()
-    assert trainer.controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
-
-
-def test_resume_from_a_path(make, checkpoints, monkeypatch, tmp_path):
-    other = tmp_path / "elsewhere" / "global_step_3"
-    other.mkdir(parents=True)
-    trainer = make()
-    move(trainer)
-    (other / "fgrpo.json").write_text(json.dumps(trainer.controller.state_dict()))
-    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 3))
-    resumed = make()
-    OmegaConf.set_struct(resumed.config, False)
-    resumed.config.trainer.resume_mode = "resume_path"
-    resumed.config.trainer.resume_from_path = str(other)
-    resumed._load_checkpoint()
-    assert resumed.controller.multipliers == trainer.controller.multipliers
-
-
-def test_a_checkpoint_of_another_trainer_is_refused(make, checkpoints, monkeypatch):
-    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 5))
-    with pytest.raises(
-        FileNotFoundError, match=r"global_step_5/fgrpo.json is missing: this checkpoint was not written"
-    ):
-        make()._load_checkpoint()

@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+
+@pytest.fixture
+def checkpoints(monkeypatch):
+    """verl's part of a checkpoint: the mark of the latest one, written last."""
+
+    def mark(trainer):
+        return Path(trainer.config.trainer.default_local_dir) / "latest"
+
+    def save(self):
+        folder = mark(self).with_name(f"global_step_{self.global_steps}")
+        assert (folder / "fgrpo.json").exists(), "the mark must cover the multipliers"
+        mark(self).write_text(str(self.global_steps))
+
+    def load(self):
+        self.global_steps = int(mark(self).read_text()) if mark(self).exists() else 0
+
+    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save)
+    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", load)
+
+
+def move(trainer):
+    score = (torch.tensor([1 / 3]), torch.tensor([True]))
+    trainer.controller.step(dict.fromkeys(trainer.settings.constraint_keys, score))
+
+
+def test_multipliers_go_round_to_the_last_digit(make, checkpoints):
+    saved = make()
+    move(saved)
+    saved.global_steps = 20
+    saved._save_checkpoint()
+    move(saved)  # after the checkpoint: lost
+    resumed = make()
+    resumed._load_checkpoint()
+    fresh = make()
+    move(fresh)
+    assert resumed.global_steps == 20
+    assert resumed.controller.state_dict() == fresh.controller.state_dict()
+    assert resumed.controller.multipliers != saved.controller.multipliers
+    folder = Path(resumed.config.trainer.default_local_dir) / "global_step_20"
+    assert [path.name for path in folder.iterdir()] == ["fgrpo.json"]
+
+
+def test_a_first_start_keeps_the_initial_multipliers(make, checkpoints):
+    trainer = make()
+    trainer._load_checkpoint()
+    assert trainer.controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
+
+
+def test_resume_from_a_path(make, checkpoints, monkeypatch, tmp_path):
+    other = tmp_path / "elsewhere" / "global_step_3"
+    other.mkdir(parents=True)
+    trainer = make()
+    move(trainer)
+    (other / "fgrpo.json").write_text(json.dumps(trainer.controller.state_dict()))
+    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 3))
+    resumed = make()
+    OmegaConf.set_struct(resumed.config, False)
+    resumed.config.trainer.resume_mode = "resume_path"
+    resumed.config.trainer.resume_from_path = str(other)
+    resumed._load_checkpoint()
+    assert resumed.controller.multipliers == trainer.controller.multipliers
+
+
+def test_a_checkpoint_of_another_trainer_is_refused(make, checkpoints, monkeypatch):
+    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 5))
+    with pytest.raises(
+        FileNotFoundError, match=r"global_step_5/fgrpo.json is missing: this checkpoint was not written"
+    ):
+        make()._load_checkpoint()
