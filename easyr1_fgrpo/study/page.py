@@ -64,7 +64,8 @@ def _by_arm(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _figures(figures: Sequence[str]) -> list[str]:
-    return [f"![{Path(figure).stem.replace('_', ' ')}]({figure})" for figure in figures]
+    shown = [f"![{Path(figure).stem.replace('_', ' ')}]({figure})" for figure in figures]
+    return ["The paper's own arms:", *shown] if shown else []
 
 
 def _arms(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
