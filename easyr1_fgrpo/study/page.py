@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from easyr1_fgrpo.evaluation.results import Estimate, Mode
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import BEFORE, Record
 from easyr1_fgrpo.study.results import MEASURES, followed, minus, row, row_held_out
 from easyr1_fgrpo.study.runs import Run
+from easyr1_fgrpo.study.violations import IN_A_ROW, Violations, constraints, violations
 
 _HEADS = {
     "accuracy": "accuracy %",
@@ -48,6 +50,7 @@ def page(records: Sequence[Record], missing: Sequence[Run], command: str, figure
         *_differences(arms),
         *_held_out(held_out),
         *_intervention([*arms.values(), *held_out.values()]),
+        *_violations([*arms.values(), *held_out.values()]),
         *_missing(missing, len(records) + len(missing)),
         "## How it was made",
         _facts(records),
@@ -127,6 +130,38 @@ def _intervention(arms: Sequence[list[Record]]) -> list[str]:
         "greedily. 100 % reads its own reasoning, less answers past it.",
         _table(["arm", "answer follows %", "seeds"], lines),
     ]
+
+
+def _violations(arms: Sequence[list[Record]]) -> list[str]:
+    lines = [
+        [
+            f"`{together[0].arm}`",
+            constraint.replace("_", " "),
+            *_kept([violations(each, constraint) for each in together]),
+        ]
+        for together in arms
+        for constraint in constraints(together[0])
+    ]
+    if not lines:
+        return []
+    heads = ["arm", "constraint", "feasible from step", "sum of violations", "highest multiplier", "last", "seeds"]
+    return [
+        "## How the constraints were kept",
+        f"Feasible: the first of {IN_A_ROW} measured steps in a row at or above the threshold. Violations are summed "
+        "over all steps; means over seeds.",
+        _table(heads, lines),
+    ]
+
+
+def _kept(runs: Sequence[Violations]) -> list[str]:
+    reached = [run.feasible_from for run in runs if run.feasible_from is not None]
+    never = len(runs) - len(reached)
+    first = [f"{fmean(reached):.0f}"] if reached else []
+    first += [f"never in {never}"] if never else []
+    numbers = [
+        f"{fmean(values):.2f}" for values in zip(*((run.area, run.highest, run.last) for run in runs), strict=True)
+    ]
+    return [", ".join(first), *numbers, str(len(runs))]
 
 
 def _missing(runs: Sequence[Run], total: int) -> list[str]:
