@@ -30,7 +30,9 @@ def main(
     steps: Annotated[int | None, typer.Option(min=1, help="of RL, for every arm; else each arm's own")] = None,
     root: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs/miniature_study"),
     out: Annotated[Path | None, typer.Option("--page", help="Markdown file; with --quick ROOT/quick.md")] = None,
-    page_only: Annotated[bool, typer.Option("--page-only", help="run nothing")] = False,
+    page_only: Annotated[
+        bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
+    ] = False,
 ) -> None:
     """Run the arms with every seed, keep what is finished, and write the page."""
     chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
@@ -47,7 +49,7 @@ def main(
     out = out or (root / "quick.md" if quick else PAGE)
     beside = out.with_suffix("")
     try:
-        found = [_record(run, beside) for run in together]
+        found = [_record(run, beside, also_made_elsewhere=page_only) for run in together]
         records = [record for record in found if record is not None]
         missing = [run for run, record in zip(together, found, strict=True) if record is None]
         text = page(records, missing, _typed(), [os.path.relpath(path, out.parent) for path in draw(records, beside)])
@@ -61,14 +63,17 @@ def main(
         raise typer.Exit(1)
 
 
-def _record(run: Run, folder: Path) -> Record | None:
-    """The record of a run, which goes into the folder; of a run that is not finished here, the one that is there."""
+def _record(run: Run, folder: Path, *, also_made_elsewhere: bool) -> Record | None:
+    """The record of a run, which goes into the folder; of one that is not finished here, the one there, where wanted.
+
+    A run that has just failed has no record, whatever another machine made of it.
+    """
     path = Record.path(folder, run)
     if run.finished:
         record = record_of(run)
         record.save(path)
         return record
-    kept = Record.load(path) if path.exists() else None
+    kept = Record.load(path) if also_made_elsewhere and path.exists() else None
     return kept if kept and kept.is_of(run) else None
 
 

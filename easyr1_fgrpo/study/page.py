@@ -74,9 +74,8 @@ def _figures(figures: Sequence[str]) -> list[str]:
 def _arms(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
     if not arms:
         return []
-    seeds = {
-        record.seed: record for together in arms.values() for record in together
-    }  # before RL, all arms are one checkpoint
+    # Before RL, all arms of a seed are one checkpoint.
+    seeds = {record.seed: record for together in arms.values() for record in together}
     lines = [_line("warm start", "", row(list(seeds.values()), mode, BEFORE))]
     lines += [_line(f"`{name}`", _steps(together), row(together, mode)) for name, together in arms.items()]
     return [f"## Arms, {mode}", _table(["arm", "steps", *_HEADS.values(), "seeds"], lines), *_legend(arms, mode)]

@@ -143,6 +143,16 @@ def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
     assert "no run of the study is finished" in invoke("--root", tmp_path / "nothing", "--steps", 60, *asked).output
 
 
+def test_a_run_that_fails_is_not_replaced_by_one_made_elsewhere(runs, tmp_path, monkeypatch):
+    asked = ["--arms", "fgrpo", "--seeds", "0", "--page", tmp_path / "out" / "miniature.md"]
+    assert invoke("--root", tmp_path, *asked, "--page-only").exit_code == 0
+    monkeypatch.setattr(command, "run_all", lambda runs, call: ["fgrpo: ended with exit code 7"])
+    failed = invoke("--root", tmp_path / "elsewhere", *asked)
+    assert failed.exit_code == 1
+    assert "ended with exit code 7" in failed.output
+    assert "no run of the study is finished" in failed.output
+
+
 def test_a_run_made_again_replaces_its_record(runs, tmp_path):
     asked = ["--arms", "fgrpo", "--seeds", "0", "--page-only", "--page", tmp_path / "out" / "miniature.md"]
     assert invoke("--root", tmp_path, *asked).exit_code == 0
