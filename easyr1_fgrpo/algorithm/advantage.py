@@ -29,8 +29,8 @@ class ConstrainedAdvantage:
     Attributes:
         advantages: (B, T) float32, one value per rollout over its response tokens, with credit by sentence one per
             token; 0 elsewhere and on invalid rows.
-        uncredited_B: (B,) float32, the advantage of a rollout's tokens outside of judged sentences; of all its tokens
-            when no signal is credited by sentence. 0 on invalid rows and on those without a response token.
+        whole_B: (B,) float32, the advantage of a rollout as a whole: of its tokens outside of judged sentences, and of
+            all of them when no signal is credited by sentence. 0 on invalid rows and without a response token.
         shares: mean |lambda_k z_k| over the sum of these means, in [0, 1] (the task's lambda is 1); None when every
             one of them is 0. Whitening hides these weights.
         zero_variance: share of groups in which a signal has no gradient, over the groups with `min_group_valid`
@@ -39,7 +39,7 @@ class ConstrainedAdvantage:
     """
 
     advantages: Tensor
-    uncredited_B: Tensor
+    whole_B: Tensor
     shares: dict[str, float | None]
     zero_variance: dict[str, float | None]
     normalized: dict[str, Tensor]
@@ -72,8 +72,8 @@ def constrained_advantage(
         response_mask_BT: (B, T), non-zero on response tokens.
         valid_B: (B,) boolean, False for a row that is no rollout (failed, padding): it enters no statistic and its
             advantage is exactly 0. All rows are rollouts when None.
-        sentences: signals that are credited by sentence, see `sentence_advantage`: their scores are not read, but where
-            they apply is. Only with mask_mode "exclude", and not whitened over rollouts.
+        sentences: the judged sentences of signals that are credited by sentence, see `sentence_advantage`; the scores
+            of such a signal go to the other tokens. Only with mask_mode "exclude", and not whitened over rollouts.
         mask_mode: how a valid row without score enters its group. "exclude": not at all, and it gets 0.
             "zero_fill" (an ablation): as a member with score 0.0, which rewards applicability itself.
         whiten: statistics over "token" (every response token, as verl's `masked_whiten`), over "rollout" (each valid
@@ -103,7 +103,7 @@ def constrained_advantage(
     for name, mask_B in masks.items():
         check_mask(f"the mask of {name}", mask_B, len(task_B))
 
-    scores = {TASK: task_B, **{name: signals[name] for name in signals if name not in sentences}}
+    scores = {TASK: task_B, **signals}
     applicable = {TASK: valid_B, **{name: valid_B & masks[name] for name in signals}}
     weights = {TASK: 1.0, **multipliers}
     x_KB = torch.stack([applicable_values(name, scores[name], applicable[name]) for name in scores])
@@ -111,46 +111,41 @@ def constrained_advantage(
     member_KB = valid_B.expand_as(applicable_KB) if mask_mode == "zero_fill" else applicable_KB
     z_KB = normalize_signals(x_KB, groups_B, member_KB, min_group_valid=min_group_valid, min_std=min_std, eps=eps)
     zero_variance_K = zero_variance_fractions(x_KB, groups_B, applicable_KB, min_group_valid=min_group_valid)
-    credits = {
-        name: sentence_advantage(
+    normalized = dict(zip(scores, z_KB, strict=True))
+    zero_variance = dict(zip(scores, zero_variance_K, strict=True))
+    weighted_KB = z_KB * z_KB.new_tensor([weights[name] for name in scores])[:, None]
+    sizes = dict(zip(scores, weighted_KB.abs(), strict=True))
+    response_BT = response_mask_BT.bool()
+    whole_B = weighted_KB.sum(0)
+    advantage_BT = whole_B[:, None].expand(response_BT.shape)
+    for name, judged in sentences.items():
+        found = sentence_advantage(
             judged,
             groups_B,
             applicable[name],
+            normalized[name],
             response_mask_BT,
             min_group_valid=min_group_valid,
             min_std=min_std,
             eps=eps,
         )
-        for name, judged in sentences.items()
-    }
-
-    response_BT = response_mask_BT.bool()
-    weighted_KB = z_KB * z_KB.new_tensor([weights[name] for name in scores])[:, None]
-    uncredited_B = weighted_KB.sum(0)
-    advantage_BT = uncredited_B[:, None]
-    for name, found in credits.items():
-        advantage_BT = advantage_BT + weights[name] * found.credit_BT
-    if whiten != "none":
-        if credits:
-            scale = _whitening(advantage_BT, (response_BT & valid_B[:, None]).long())
-        else:
-            scale = _whitening(uncredited_B, response_BT.sum(1) * valid_B if whiten == "token" else valid_B.long())
-        uncredited_B, advantage_BT = scale(uncredited_B), scale(advantage_BT)
-
-    sizes = dict(zip(scores, weighted_KB.abs(), strict=True))
-    normalized = dict(zip(scores, z_KB, strict=True))
-    zero_variance = dict(zip(scores, zero_variance_K, strict=True))
-    for name, found in credits.items():
+        advantage_BT = advantage_BT + weights[name] * (found.credit_BT - normalized[name][:, None])
         sizes[name] = _token_mean(weights[name] * found.credit_BT.abs(), response_BT)
         normalized[name] = _token_mean(found.credit_BT, response_BT)
         zero_variance[name] = found.zero_variance
-    names = [TASK, *signals]
+
+    if whiten != "none":
+        if sentences:
+            scale = _whitening(advantage_BT, (response_BT & valid_B[:, None]).long())
+        else:
+            scale = _whitening(whole_B, response_BT.sum(1) * valid_B if whiten == "token" else valid_B.long())
+        whole_B, advantage_BT = scale(whole_B), scale(advantage_BT)
     return ConstrainedAdvantage(
         advantages=torch.where(response_BT & valid_B[:, None], advantage_BT.float(), 0.0),
-        uncredited_B=torch.where(response_BT.any(1) & valid_B, uncredited_B.float(), 0.0),
-        shares=_shares(names, torch.stack([sizes[name] for name in names])[:, valid_B]),
-        zero_variance={name: zero_variance[name] for name in names},
-        normalized={name: normalized[name] for name in names},
+        whole_B=torch.where(response_BT.any(1) & valid_B, whole_B.float(), 0.0),
+        shares=_shares(list(scores), torch.stack(list(sizes.values()))[:, valid_B]),
+        zero_variance=zero_variance,
+        normalized=normalized,
     )
 
 

@@ -2,18 +2,21 @@
 
 At the outcome level every token of rollout i gets z(R_S)_i, R_S the mean of the rollout's verdicts. Here the tokens of
 sentence s get z_s = (v_s - m) / d, with m and d the mean and deviation (n-1) of the verdicts v (1 or 0) of all judged
-sentences of the group, whichever rollout they are in; tokens outside of judged sentences get 0.
+sentences of the group, whichever rollout they are in; tokens outside of judged sentences keep the outcome level's.
 
 Why over the sentences of the whole group: within a rollout the mean over its judged sentences is then
 (R_S,i - m) / d, the outcome level's numerator with the group mean weighted by sentences, so rollouts still compare
 with each other; and the sum over a group's judged sentences is 0, so none is pushed for having many. Normalised within
 the rollout instead, a rollout that is wrong throughout would get nothing.
 
+Why tokens outside are credited: one of them is the answer. Grounding applies to right answers only, so z(R_S) on the
+answer's tokens says "not this answer after that trace": among right answers it is those that contradict their trace
+whose conclusion is false. With nothing there, answers learnt to be right past their traces (recipes/open_choices.md).
+
 Limits. d is the deviation of single verdicts, larger than that of rollout means (by the root of the sentences per
-rollout if verdicts are independent), and only the judged share of the tokens is credited, so at the same multiplier the
-signal weighs less than at the outcome level; `shares` shows by how much. A sentence is not credited with what later
-sentences make of it, nor with leading to the answer. Long sentences weigh more, as long responses do, since the loss is
-a mean over tokens.
+rollout if verdicts are independent), so at the same multiplier the signal weighs less than at the outcome level;
+`shares` shows by how much. A sentence is not credited with what later sentences make of it. Long sentences weigh more,
+as long responses do, since the loss is a mean over tokens.
 """
 
 from __future__ import annotations
@@ -48,7 +51,8 @@ class SentenceAdvantage:
     """What sentences are credited with.
 
     Attributes:
-        credit_BT: (B, T) float64, z of the sentence that a response token is in, and 0 outside.
+        credit_BT: (B, T) float64, z of the sentence that a response token is in, outside of sentences that of the
+            whole response; 0 where there is no response.
         zero_variance: share of groups whose judged sentences are all alike; None without a counted group.
     """
 
@@ -60,6 +64,7 @@ def sentence_advantage(
     sentences: JudgedSentences,
     groups_B: Tensor,
     mask_B: Tensor,
+    whole_B: Tensor,
     response_mask_BT: Tensor,
     *,
     min_group_valid: int = 2,
@@ -72,13 +77,14 @@ def sentence_advantage(
         sentences: the verdicts and where they are.
         groups_B: (B,) integers, the same for the rollouts of one prompt.
         mask_B: (B,) boolean, the rollouts the signal applies to; sentences of others enter nothing.
+        whole_B: (B,) float64, the signal's z at the outcome level, for tokens outside of judged sentences.
         response_mask_BT: (B, T), non-zero on response tokens.
         min_group_valid: the fewest judged sentences a group is normalised with, at least 2.
         min_std: floor of the deviation of a group's verdicts.
         eps: added to that deviation, above 0.
 
     Returns:
-        The credit of every token and the share of groups without any.
+        The credit of every token and the share of groups whose sentences tell nothing apart.
 
     Raises:
         ValueError: for sentences that lie outside of the batch or share a token, or as `group_normalize`.
@@ -87,8 +93,10 @@ def sentence_advantage(
     owner_BT = _owners(sentences, response_mask_BT.shape)
     of_sentence = groups_B[rows_S], mask_B[rows_S]
     z_S = group_normalize(values_S, *of_sentence, min_group_valid=min_group_valid, min_std=min_std, eps=eps)
+    own_BT = torch.cat([z_S.new_zeros(1), z_S])[owner_BT]
+    credit_BT = torch.where(owner_BT > 0, own_BT, whole_B[:, None])
     return SentenceAdvantage(
-        credit_BT=torch.where(response_mask_BT.bool(), torch.cat([z_S.new_zeros(1), z_S])[owner_BT], 0.0),
+        credit_BT=torch.where(response_mask_BT.bool(), credit_BT, 0.0),
         zero_variance=zero_variance_fraction(values_S, *of_sentence, min_group_valid=min_group_valid),
     )
 

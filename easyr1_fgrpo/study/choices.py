@@ -120,7 +120,7 @@ def advantages(step: Step, constraints: Sequence[str], choice: Choice) -> tuple[
         valid_B=valid_B,
         **choice.options,
     )
-    return found.uncredited_B.double().numpy(), found.shares
+    return found.whole_B.double().numpy(), found.shares
 
 
 def check_replay(step: Step, constraints: Sequence[str]) -> None:

@@ -90,6 +90,6 @@ def compute_constrained_advantage(
     # A session with several outputs is judged on its last one, and all of them carry that one's advantage; judged
     # sentences are the last one's own.
     is_owner_B = step.owner_B == torch.arange(len(step.owner_B))
-    others_BT = torch.where(response_mask.bool(), handover.result.uncredited_B[step.owner_B, None], 0.0)
+    others_BT = torch.where(response_mask.bool(), handover.result.whole_B[step.owner_B, None], 0.0)
     advantages = torch.where(is_owner_B[:, None], handover.result.advantages, others_BT)
     return advantages, advantages

@@ -24,13 +24,15 @@ def judged(*sentences):
 
 
 # Row 0 has a correct and an incorrect sentence, row 1 two correct ones: mean 3/4, deviation sqrt((3/16 + 9/16) / 3) =
-# .5, so z is .5 for a correct and -1.5 for an incorrect one. Token 0, token 3 of row 0 and token 5 are outside.
+# .5, so z is .5 for a correct and -1.5 for an incorrect one. Token 0, token 3 of row 0 and token 5 are outside and get
+# what the rollout as a whole gets.
+WHOLE_B = torch.tensor([-9.0, 9.0], dtype=torch.float64)
 FOUR = judged((0, 1, 3, 1.0), (0, 4, 5, 0.0), (1, 1, 3, 1.0), (1, 3, 5, 1.0))
-CREDIT = [[0.0, 0.5, 0.5, 0.0, -1.5, 0.0], [0.0, 0.5, 0.5, 0.5, 0.5, 0.0]]
+CREDIT = [[-9.0, 0.5, 0.5, -9.0, -1.5, -9.0], [9.0, 0.5, 0.5, 0.5, 0.5, 9.0]]
 
 
 def test_golden():
-    found = sentence_advantage(FOUR, GROUPS_B, ALL_B, MASK_BT)
+    found = sentence_advantage(FOUR, GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
     assert found.credit_BT.tolist() == [pytest.approx(row, abs=1e-5) for row in CREDIT]
     assert found.zero_variance == 0.0
 
@@ -38,22 +40,23 @@ def test_golden():
 def test_what_is_not_of_the_response_or_not_applicable_gets_nothing_and_counts_nowhere():
     mask_BT = MASK_BT.clone()
     mask_BT[0, 4] = 0  # a tool's token, say
-    assert sentence_advantage(FOUR, GROUPS_B, ALL_B, mask_BT).credit_BT[0, 4] == 0.0
+    assert sentence_advantage(FOUR, GROUPS_B, ALL_B, WHOLE_B, mask_BT).credit_BT[0, 4] == 0.0
     # Row 1 does not apply: 1 and 0 are left, mean .5, deviation sqrt(.5)
-    found = sentence_advantage(FOUR, GROUPS_B, torch.tensor([True, False]), MASK_BT)
+    found = sentence_advantage(FOUR, GROUPS_B, torch.tensor([True, False]), 0 * WHOLE_B, MASK_BT)
     z = 0.5 / math.sqrt(0.5)
     assert found.credit_BT[0].tolist() == pytest.approx([0, z, z, 0, -z, 0], abs=1e-5)
     assert not found.credit_BT[1].any()
 
 
-def test_a_group_whose_sentences_are_alike_gets_nothing():
-    found = sentence_advantage(judged((0, 0, 2, 1.0), (1, 0, 2, 1.0)), GROUPS_B, ALL_B, MASK_BT)
-    assert not found.credit_BT.any()
+def test_sentences_of_a_group_that_are_alike_get_nothing():
+    found = sentence_advantage(judged((0, 0, 2, 1.0), (1, 0, 2, 1.0)), GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
+    assert found.credit_BT.tolist() == [[0.0] * 2 + [-9.0] * 4, [0.0] * 2 + [9.0] * 4]
     assert found.zero_variance == 1.0
-    alone = sentence_advantage(judged((0, 0, 2, 1.0)), GROUPS_B, ALL_B, MASK_BT)
-    assert not alone.credit_BT.any()
+    alone = sentence_advantage(judged((0, 0, 2, 1.0)), GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
+    assert alone.credit_BT.tolist() == [[0.0] * 2 + [-9.0] * 4, [9.0] * 6]
     assert alone.zero_variance is None
-    assert not sentence_advantage(judged(), GROUPS_B, ALL_B, MASK_BT).credit_BT.any()
+    without = sentence_advantage(judged(), GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
+    assert without.credit_BT.tolist() == [[-9.0] * 6, [9.0] * 6]
 
 
 @st.composite
@@ -73,11 +76,12 @@ def batches(draw):
         "tokens": rows(st.lists(st.integers(0, 1), min_size=length, max_size=length)),
         "task": rows(st.sampled_from([0.0, 0.5, 1.0])),
         "valid": rows(st.booleans()),
+        "scores": rows(st.sampled_from([0.0, 0.25, 0.5, 1.0])),
     }
 
 
-def slow_credit(batch, mask):
-    credit = [[0.0] * len(tokens) for tokens in batch["tokens"]]
+def slow_credit(batch, mask, whole):
+    credit = [[z * token for token in tokens] for z, tokens in zip(whole, batch["tokens"], strict=True)]
     values = [value for *_, value in batch["sentences"]]
     groups = [batch["groups"][row] for row, *_ in batch["sentences"]]
     kept = [mask[row] for row, *_ in batch["sentences"]]
@@ -97,12 +101,10 @@ def tensors(batch):
 @given(batches())
 def test_equals_the_slow_loop(batch):
     groups_B, mask_B, _, tokens_BT = tensors(batch)
-    found = sentence_advantage(judged(*batch["sentences"]), groups_B, mask_B, tokens_BT)
-    assert found.credit_BT.tolist() == [pytest.approx(row) for row in slow_credit(batch, batch["mask"])]
-    outside_BT = torch.ones_like(found.credit_BT, dtype=torch.bool)
-    for row, start, end, _ in batch["sentences"]:
-        outside_BT[row, start:end] = False
-    assert (found.credit_BT[outside_BT] == 0.0).all()
+    whole = [1.0 + row for row in range(len(groups_B))]
+    whole_B = torch.tensor(whole, dtype=torch.float64)
+    found = sentence_advantage(judged(*batch["sentences"]), groups_B, mask_B, whole_B, tokens_BT)
+    assert found.credit_BT.tolist() == [pytest.approx(row) for row in slow_credit(batch, batch["mask"], whole)]
 
 
 @given(batches())
@@ -110,7 +112,8 @@ def test_the_sentences_of_a_group_sum_to_zero(batch):
     # one token a sentence, so that the sum over tokens is the sum over sentences
     sentences = [(row, start, start + 1, value) for row, start, _, value in batch["sentences"]]
     groups_B, mask_B, _, tokens_BT = tensors(batch)
-    credit_BT = sentence_advantage(judged(*sentences), groups_B, mask_B, torch.ones_like(tokens_BT)).credit_BT
+    all_BT, none_B = torch.ones_like(tokens_BT), torch.zeros(len(groups_B), dtype=torch.float64)
+    credit_BT = sentence_advantage(judged(*sentences), groups_B, mask_B, none_B, all_BT).credit_BT
     for group in (-3, 5):
         assert credit_BT[groups_B == group].sum().item() == pytest.approx(0.0, abs=1e-9)
 
@@ -121,7 +124,7 @@ def test_the_constrained_advantage_adds_it_token_by_token(batch, multiplier, whi
     size = len(groups_B)
     result = constrained_advantage(
         torch.tensor(batch["task"]),
-        {"grounding": torch.full((size,), math.nan), "other": torch.zeros(size)},
+        {"grounding": torch.tensor(batch["scores"]), "other": torch.zeros(size)},
         {"grounding": mask_B, "other": mask_B},
         {"grounding": multiplier, "other": 1.0},
         groups_B,
@@ -131,9 +134,11 @@ def test_the_constrained_advantage_adds_it_token_by_token(batch, multiplier, whi
         whiten=whiten,
     )
     task = slow_normalize(batch["task"], batch["groups"], batch["valid"], 2, 0.0, 1e-6)
-    credit = slow_credit(batch, [m and v for m, v in zip(batch["mask"], batch["valid"], strict=True)])
+    applies = [m and v for m, v in zip(batch["mask"], batch["valid"], strict=True)]
+    whole = slow_normalize(batch["scores"], batch["groups"], applies, 2, 0.0, 1e-6)
+    credit = slow_credit(batch, applies, whole)
     total = [[z + multiplier * c for c in row] for z, row in zip(task, credit, strict=True)]
-    outside = task
+    outside = [z + multiplier * c for z, c in zip(task, whole, strict=True)]
     if whiten == "token":
         population = [
             total[row][token]
@@ -145,21 +150,22 @@ def test_the_constrained_advantage_adds_it_token_by_token(batch, multiplier, whi
         mean = statistics.fmean(population) if enough else 0.0
         scale = 1.0 / math.sqrt(statistics.variance(population) + 1e-8) if enough else 0.0
         total = [[(x - mean) * scale for x in row] for row in total]
-        outside = [(x - mean) * scale for x in task]
+        outside = [(x - mean) * scale for x in outside]
     kept_BT = (tokens_BT.bool() & valid_B[:, None]).tolist()
     expected = [
         [x if keep else 0.0 for x, keep in zip(*rows, strict=True)] for rows in zip(total, kept_BT, strict=True)
     ]
     assert result.advantages.tolist() == [pytest.approx(row, rel=1e-4, abs=1e-4) for row in expected]
-    uncredited = [x if any(keep) else 0.0 for x, keep in zip(outside, kept_BT, strict=True)]
-    assert result.uncredited_B.tolist() == pytest.approx(uncredited, rel=1e-4, abs=1e-4)
+    of_the_whole = [x if any(keep) else 0.0 for x, keep in zip(outside, kept_BT, strict=True)]
+    assert result.whole_B.tolist() == pytest.approx(of_the_whole, rel=1e-4, abs=1e-4)
     assert (
         list(result.shares) == list(result.normalized) == list(result.zero_variance) == ["task", "grounding", "other"]
     )
 
 
 def test_shares_compare_tokens():
-    # task z: sqrt(.5) on both rows. Credit: mean |z| over tokens (.5 + .5 + 1.5) / 6 and 2 / 6, times 3
+    # task z: sqrt(.5) on both rows. Scores are alike, so tokens outside get 0. Credit: mean |z| over tokens
+    # (.5 + .5 + 1.5) / 6 and 2 / 6, times 3
     result = constrained_advantage(
         torch.tensor([1.0, 0.0]),
         {"grounding": torch.zeros(2)},
@@ -187,7 +193,7 @@ def test_shares_compare_tokens():
 )
 def test_impossible_sentences_are_refused(sentence, message):
     with pytest.raises(ValueError, match=message):
-        sentence_advantage(judged((1, 1, 3, 0.0), sentence), GROUPS_B, ALL_B, MASK_BT)
+        sentence_advantage(judged((1, 1, 3, 0.0), sentence), GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
 
 
 @pytest.mark.parametrize("options", [{"mask_mode": "zero_fill"}, {"whiten": "rollout"}])

@@ -105,16 +105,16 @@ def test_at_the_sentence_level_a_sentences_tokens_carry_its_own_verdict():
         "p_1_0": numbers(scored(1.0), **{SENTENCE_TOKENS: [(0, 1, 1.0), (1, 2, 1.0)]}),
         "p_2_0": numbers(scored(0.5)),
     }
-    for row in rows.values():
-        row |= {"semantic_grounding": 0.5, "semantic_grounding_valid": 1.0, "semantic_grounding_reason": 0.0}
+    for row, score in zip(rows.values(), (0.5, 0.5, 1.0, 0.75), strict=True):
+        row |= {"semantic_grounding": score, "semantic_grounding_valid": 1.0, "semantic_grounding_reason": 0.0}
     step = read_step(list(rows), [False] * 4, list(rows.values()), ("semantic_grounding",))
     handover = Handover(step, {"semantic_grounding": 2.0}, AdvantageSettings(whiten="none"), level="sentence")
     advantages = advantages_of(handover, torch.ones(4, 3, dtype=torch.long))
-    # task z .57735, .57735, -1.1547; verdicts 1, 0, 1, 1: z .5 and -1.5
-    expected = [[0.57735] * 3, [1.57735, -2.42265, 0.57735], [1.57735, 1.57735, 0.57735], [-1.1547] * 3]
+    # task z .57735, .57735, -1.1547; verdicts 1, 0, 1, 1: z .5 and -1.5; scores .5, 1, .75: z -1, 1, 0
+    expected = [[-1.42265] * 3, [1.57735, -2.42265, -1.42265], [1.57735, 1.57735, 2.57735], [-1.1547] * 3]
     torch.testing.assert_close(advantages, torch.tensor(expected), rtol=0, atol=1e-4)
     outcome = advantages_of(replace(handover, level="outcome"), torch.ones(4, 3, dtype=torch.long))
-    torch.testing.assert_close(outcome[:, 0], torch.tensor(expected)[:, 2], rtol=0, atol=1e-4)  # R_S is alike
+    torch.testing.assert_close(outcome[:, 0], torch.tensor(expected)[:, 2], rtol=0, atol=1e-4)
 
 
 def test_a_row_with_an_empty_response_mask_gets_nothing_and_breaks_nothing():
