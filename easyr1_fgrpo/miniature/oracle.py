@@ -1,12 +1,15 @@
 """A judge that knows the miniature world: it finds the scene by the picture it is shown and reads the text.
 
-It answers both questions as a perfect model judge would, so training on it shows the method and not a judge's noise.
+It answers both questions as a perfect model judge would, so training on it shows the method and not a judge's noise;
+with an error rate it is wrong as often as a model judge might be.
 """
 
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Verdict
 from easyr1_fgrpo.miniature.language import BOX_SENTENCE, CONCLUSION, RELATION_SENTENCE, VISUAL, said
@@ -18,6 +21,16 @@ from easyr1_fgrpo.rewards.accuracy import normalize_answer
 
 SAME_BOX = 0.5
 """A box bounds its object when their intersection over union is at least this."""
+
+WRONG = MappingProxyType(
+    {
+        Label.YES: Label.NO,
+        Label.NO: Label.YES,
+        Label.CORRECT: Label.INCORRECT,
+        Label.INCORRECT: Label.CORRECT,
+    }
+)
+"""What an error makes of a label; it makes nothing of the others."""
 
 
 class OracleJudge:
@@ -33,20 +46,25 @@ class OracleJudge:
 
     Args:
         scenes: the `scenes.jsonl` that was written with the pictures.
+        error_rate: share of requests that get the opposite label (see `WRONG`), in [0, 1]. It is the request's content
+            that decides, so the same request is always answered alike.
 
     Raises:
-        ValueError: when a line of the file is no scene; it names file and line.
+        ValueError: when a line of the file is no scene, with file and line; for an error rate outside of [0, 1].
     """
 
     name = "oracle"
 
-    def __init__(self, scenes: str | Path) -> None:
+    def __init__(self, scenes: str | Path, error_rate: float = 0.0) -> None:
+        if not 0.0 <= error_rate <= 1.0:
+            raise ValueError(f"error_rate={error_rate}: give a share of requests, between 0 and 1")
         self._scenes = dict(read_scenes(Path(scenes)))
+        self._error_rate = error_rate
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request; any text gets a verdict, an unknown picture gets none."""
         if request.kind is Question.CONSISTENCY:
-            return self._verdict(judge_consistency(request.question, request.context, request.answer))
+            return self._verdict(judge_consistency(request.question, request.context, request.answer), request)
         if len(request.images) != 1:
             return self._failure(f"the oracle judges one picture, got {len(request.images)}")
         picture = fingerprint(request.images[0])
@@ -55,9 +73,11 @@ class OracleJudge:
             return self._failure(
                 f"no scene has the picture {picture}: it was resized, or the scene file is another world's"
             )
-        return self._verdict(judge_grounding(scene, request.context, request.claim))
+        return self._verdict(judge_grounding(scene, request.context, request.claim), request, picture)
 
-    def _verdict(self, label: Label) -> Verdict:
+    def _verdict(self, label: Label, request: JudgeRequest, picture: str = "") -> Verdict:
+        if _draw(request, picture) < self._error_rate:
+            label = WRONG.get(label, label)
         return Verdict(label, judge=self.name, text=label.value)
 
     def _failure(self, cause: str) -> Verdict:
@@ -82,6 +102,12 @@ def judge_grounding(scene: Scene, context: str, claim: str) -> Label:
     if relation := RELATION_SENTENCE.fullmatch(claimed):
         return _label(_relation_true(scene, relation))
     return Label.INCORRECT
+
+
+def _draw(request: JudgeRequest, picture: str) -> float:
+    """A number in [0, 1), even over requests, that comes from the request's content alone."""
+    content = (request.kind, request.question, picture, request.context, request.claim, request.answer)
+    return int.from_bytes(sha256(repr(content).encode()).digest()[:8], "big") / 2**64
 
 
 def _label(true: bool) -> Label:

@@ -37,11 +37,11 @@ def main(
     """Run the arms with every seed, keep what is finished, and write the page."""
     chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
     numbers = [0] if quick else _seeds(seeds)
-    # One seed and one world at a time: its runs share a judge.
+    # One seed, one world and one judge at a time: its runs share the server.
     together = [
         Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps)
         for seed in numbers
-        for arm in sorted(chosen, key=lambda arm: arm.held_out)
+        for arm in sorted(chosen, key=lambda arm: (arm.held_out, arm.judge_errors))
     ]
     failures = [] if page_only else run_all(together, run_command)
     for failure in failures:

@@ -24,6 +24,7 @@ class Arm:
         overrides: what it changes, Hydra overrides.
         steps: of RL.
         held_out: whether a question type is left out of RL, another one for each seed.
+        judge_errors: share of training's judge requests that get the opposite verdict; evaluation's get the true one.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Arm:
     overrides: tuple[str, ...]
     steps: int = STEPS
     held_out: bool = False
+    judge_errors: float = 0.0
 
 
 def _start(value: str) -> tuple[str, ...]:
@@ -53,6 +55,7 @@ _MORE = (
     Arm("fgrpo_held_out", "FGRPO, one question type absent from RL", ("arm=fgrpo",), held_out=True),
     Arm("fgrpo_start_0.1", "FGRPO, multipliers start at 0.1", _start("0.1")),
     Arm("fgrpo_start_5", "FGRPO, multipliers start at 5", _start("5.0")),
+    Arm("fgrpo_judge_errors", "FGRPO, one verdict in ten is wrong in training", ("arm=fgrpo",), judge_errors=0.1),
     Arm("grpo_t_long", f"GRPO-T for {LONG} steps", ("arm=grpo_t",), steps=LONG),
 )
 _CHOICES = (

@@ -1,7 +1,7 @@
 """The runs of a study, one after the other; what is finished is kept.
 
 Runs of a seed share world, backbone and warm start, and one judge server: reward servers belong to the last part of a
-run directory's name, which is the same for all of them.
+run directory's name, which is the same for all of them. Held-out types and a judge's errors make other names.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=
 NOTE = "study.json"
 INTERVENTION = "intervention.json"
 _RUN_DIR = "fgrpo.run_dir="
+_JUDGE_ERRORS = "fgrpo.reward_servers.oracle.options.error_rate="
 
 Call = Callable[[Sequence[str]], int]
 """Runs a command, returns its exit code."""
@@ -57,7 +58,8 @@ class Run:
     def folder(self) -> Path:
         """Its run directory."""
         without = f"-without-{self.held_out}" if self.arm.held_out else ""
-        return self.root / self.arm.name / f"s{self.seed}{without}"
+        errors = f"-judge-errors-{self.arm.judge_errors:g}" if self.arm.judge_errors else ""
+        return self.root / self.arm.name / f"s{self.seed}{without}{errors}"
 
     @property
     def overrides(self) -> list[str]:
@@ -70,7 +72,13 @@ class Run:
             f"{_RUN_DIR}{self.folder}",
             f"trainer.experiment_name={self.arm.name}",
             f"trainer.total_training_steps={self.steps}",
+            *([f"{_JUDGE_ERRORS}{self.arm.judge_errors}"] if self.arm.judge_errors else []),
         ]
+
+    @property
+    def evaluation(self) -> list[str]:
+        """Its overrides for the evaluation, whose judge makes no errors."""
+        return [override for override in self.overrides if not override.startswith(_JUDGE_ERRORS)]
 
     @property
     def choices(self) -> list[str]:
@@ -111,7 +119,8 @@ def run_command(command: Sequence[str]) -> int:
 def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
     """Make the runs of one seed and one world with one judge server."""
     first = next(iter(group.values()))
-    if code := _first_failure([_command("easyr1_fgrpo.stages", first), _command("reward_servers.launch", first)], call):
+    start = [_command(module, first.overrides) for module in ("easyr1_fgrpo.stages", "reward_servers.launch")]
+    if code := _first_failure(start, call):
         return [f"{run.folder}: not started, stages or judge ended with exit code {code}" for run in group.values()]
     failures = []
     try:
@@ -121,14 +130,15 @@ def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
             if code := _run(run, call):
                 failures.append(f"{run.folder}: ended with exit code {code}; see its train.log")
     finally:
-        call(_command("reward_servers.stop", first))
+        call(_command("reward_servers.stop", first.overrides))
     return failures
 
 
 def _run(run: Run, call: Call) -> int:
     """Train, evaluate, intervene. Returns the exit code of what failed, 0 when nothing did."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    code = _first_failure([_command("easyr1_fgrpo.train", run), _command("easyr1_fgrpo.summary", run)], call)
+    measure = _command("easyr1_fgrpo.summary", run.evaluation)
+    code = _first_failure([_command("easyr1_fgrpo.train", run.overrides), measure], call)
     if not code:
         code = call(_intervention(run))
     note = {
@@ -153,8 +163,8 @@ def _first_failure(commands: Iterable[Sequence[str]], call: Call) -> int:
     return next((code for command in commands if (code := call(command))), 0)
 
 
-def _command(module: str, run: Run) -> list[str]:
-    return [sys.executable, "-m", module, *run.overrides]
+def _command(module: str, overrides: Iterable[str]) -> list[str]:
+    return [sys.executable, "-m", module, *overrides]
 
 
 def _intervention(run: Run) -> list[str]:

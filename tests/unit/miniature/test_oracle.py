@@ -201,6 +201,32 @@ def test_an_unknown_picture_is_a_failure_and_no_guess(world):
         assert verdict.cause
 
 
+def test_errors_are_the_opposite_as_often_as_asked_and_the_same_every_time(world):
+    wrong, right = OracleJudge(world[0], error_rate=0.1), OracleJudge(world[0])
+    asked = [
+        {"kind": Question.CONSISTENCY, "question": ASKED, "context": f"{'Well. ' * number}{LEFT}", "answer": answer}
+        for number in range(500)
+        for answer in ("left", "right")
+    ]
+    labels, truths = ([ask(judge, **request).label for request in asked] for judge in (wrong, right))
+    assert set(labels) == {Label.YES, Label.NO}
+    # 1,000 draws at .1: four standard deviations are .038
+    errors = sum(label is not truth for label, truth in zip(labels, truths, strict=True))
+    assert 62 <= errors <= 138
+    assert [ask(OracleJudge(world[0], error_rate=0.1), **request).label for request in asked] == labels
+
+
+def test_a_judge_that_always_errs_says_the_opposite_of_what_has_one(world):
+    path, picture = world
+    judge = OracleJudge(path, error_rate=1.0)
+    for claim, label in ((LEFT, Label.INCORRECT), (RIGHT, Label.CORRECT), ("Hm.", Label.SKIP)):
+        assert ask(judge, kind=Question.GROUNDING, question=ASKED, images=(picture,), claim=claim).label is label
+    assert ask(judge, kind=Question.CONSISTENCY, question=ASKED, answer="left").label is Label.UNCERTAIN
+    assert ask(judge, kind=Question.GROUNDING, question=ASKED, claim=LEFT).label is None
+    with pytest.raises(ValueError, match=r"error_rate=1\.5: give a share of requests"):
+        OracleJudge(path, error_rate=1.5)
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"picture": "a"}', '{"picture": "a", "things": [{"colour": "red"}]}'])
 def test_a_broken_scene_file_is_named(tmp_path, line):
     path = tmp_path / "scenes.jsonl"

@@ -13,12 +13,15 @@ class Caller:
 
     def __init__(self, fails=()):
         self.fails, self.calls, self.interventions = dict(fails), [], []
+        self.error_rates = []
 
     def __call__(self, command):
         module = command[2]
         folder = next((text.partition("=")[2] for text in command if text.startswith("fgrpo.run_dir=")), "")
         if module.endswith("intervention"):
             self.interventions.append(list(command[3:]))
+        rates = [text.partition("error_rate=")[2] for text in command if "error_rate=" in text]
+        self.error_rates += [(module.rpartition(".")[2], *rates)] if rates else []
         self.calls.append((module.rpartition(".")[2], "/".join(Path(folder).parts[-2:])))
         if module == "easyr1_fgrpo.train":
             marker = Path(folder) / "checkpoints" / "latest_checkpointed_iteration.txt"
@@ -52,6 +55,13 @@ def test_one_judge_for_all_runs_of_a_seed(tmp_path):
     assert [folder for _, folder in caller.of("train")] == [
         *("grpo_t/s0", "fgrpo/s0", "fgrpo_held_out/s0-without-farther_vertical", "grpo_t/s1"),
     ]
+
+
+def test_a_judges_errors_are_training_s_only_and_its_own(tmp_path):
+    caller = Caller()
+    run_all(runs(tmp_path, ("fgrpo", 0), ("fgrpo_judge_errors", 0)), caller)
+    assert caller.of("launch") == [("launch", "fgrpo/s0"), ("launch", "fgrpo_judge_errors/s0-judge-errors-0.1")]
+    assert caller.error_rates == [(module, "0.1") for module in ("stages", "launch", "train", "stop")]
 
 
 def test_the_intervention_is_on_both_ends_of_the_run(tmp_path):
@@ -141,7 +151,8 @@ def test_every_kind_of_arm_composes(name):
     assert config.actor_rollout_ref.model.path == "runs/miniature_two_step-s3/warm_start"
     assert settings.run_dir == str(run.folder)
     assert settings.advantage.mask_mode == ("zero_fill" if name in ("fgrpo_zero_fill", "gdpo_style") else "exclude")
-    assert settings.namespace == ("fgrpo-s3" if not ARMS[name].held_out else "fgrpo-s3-without-nearer_horizontal")
+    assert settings.namespace == f"fgrpo-{run.folder.name}"
+    assert settings.reward_servers["oracle"].options["error_rate"] == ARMS[name].judge_errors
 
 
 def test_the_arms_are_those_of_the_paper_and_the_two_masks():
