@@ -26,7 +26,7 @@ GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=
 NOTE = "study.json"
 INTERVENTION = "intervention.json"
 _RUN_DIR = "fgrpo.run_dir="
-_JUDGE_ERRORS = "fgrpo.reward_servers.oracle.options.error_rate="
+_JUDGE_ERRORS = "+fgrpo.reward_servers.oracle.options.error_rate="
 
 Call = Callable[[Sequence[str]], int]
 """Runs a command, returns its exit code."""

@@ -152,7 +152,7 @@ def test_every_kind_of_arm_composes(name):
     assert settings.run_dir == str(run.folder)
     assert settings.advantage.mask_mode == ("zero_fill" if name in ("fgrpo_zero_fill", "gdpo_style") else "exclude")
     assert settings.namespace == f"fgrpo-{run.folder.name}"
-    assert settings.reward_servers["oracle"].options["error_rate"] == ARMS[name].judge_errors
+    assert settings.reward_servers["oracle"].options.get("error_rate", 0.0) == ARMS[name].judge_errors
 
 
 def test_the_arms_are_those_of_the_paper_and_the_two_masks():
