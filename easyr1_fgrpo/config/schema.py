@@ -38,8 +38,8 @@ class RewardSettings(Settings):
         deadline_s: seconds all judge questions of a rollout may take together.
         max_sentences: claims of a rollout that are judged at most, drawn by the rollout's own seed; None for all.
         level: what semantic grounding is credited to: the whole response by its mean ("outcome", the paper), or each
-            judged "sentence" by its own verdict; see `easyr1_fgrpo.algorithm.sentence_advantage`. The batch score and
-            so the multiplier are the same.
+            judged "sentence" by its own verdict and the rest of the response, with the answer, by the mean; see
+            `easyr1_fgrpo.algorithm.sentence_advantage`. The batch score and so the multiplier are the same.
     """
 
     task: Literal["weighted", "additive", "multiplicative"] = "weighted"
