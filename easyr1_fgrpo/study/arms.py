@@ -57,6 +57,7 @@ _MORE = (
     Arm("fgrpo_start_5", "FGRPO, multipliers start at 5", _start("5.0")),
     Arm("fgrpo_judge_errors", "FGRPO, one verdict in ten is wrong in training", ("arm=fgrpo",), judge_errors=0.1),
     Arm("grpo_t_long", f"GRPO-T for {LONG} steps", ("arm=grpo_t",), steps=LONG),
+    Arm("fgrpo_long", f"FGRPO for {LONG} steps", ("arm=fgrpo",), steps=LONG),
 )
 _CHOICES = (
     Arm("fgrpo_whiten_rollout", "FGRPO, whitened over rollouts", ("arm=fgrpo", "fgrpo.advantage.whiten=rollout")),
