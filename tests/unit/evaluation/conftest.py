@@ -2,6 +2,7 @@ import pytest
 
 from easyr1_fgrpo.miniature import build
 
+from .judge_traces import RECORDS, write_run
 from .judges import TextJudge
 
 
@@ -10,6 +11,18 @@ def data(tmp_path_factory):
     world = tmp_path_factory.mktemp("data") / "world"
     build.build(world, seed=0, train=1, val=1, test=12, sft=1, sft_val=1)
     return world / "test.parquet"
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory):
+    """Trace file and scene file of a run with `RECORDS` judged rollouts."""
+    return write_run(tmp_path_factory.mktemp("judge") / "run", RECORDS)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """The same with twelve."""
+    return write_run(tmp_path_factory.mktemp("judge") / "few", 12, seed=5)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -15,7 +16,9 @@ from easyr1_fgrpo.miniature.scene import RELATIONS
 from easyr1_fgrpo.miniature.teacher import noisy_response
 from easyr1_fgrpo.miniature.worlds.one_step import draw_example
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
+from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, TraceWriter, VerdictRecord, save_images
+
+RECORDS = 240
 
 TRUE = {Question.CONSISTENCY: Label.YES, Question.GROUNDING: Label.CORRECT}
 
@@ -89,6 +92,43 @@ async def _write(folder, examples, pictures, responses, scenes):
             score = await score_rollout(sample, response, oracle, RewardSettings(judge_scope="all"))
             images = save_images(sample.images, folder)
             writer.write(TraceRecord.from_score(sample, score, images=images, response=response, step=1, session=0))
+
+
+def verdict(label=None, failure=None):
+    """Of a human."""
+    return VerdictRecord(judge="human", label=label, failure=failure)
+
+
+def record(index, **changes):
+    """A judged rollout of four sentences: true, trivial, unjudged, never asked about."""
+    trace = "The dog is left of it. Let me think. A cat sits. A cow stands."
+    labels = (verdict(Label.CORRECT), None, verdict(failure=Failure.DEADLINE), None)
+    sentences = []
+    for text, given in zip(re.findall(r"[^.]+\.", trace), labels, strict=True):
+        start = trace.index(text.strip())
+        trivial = text.strip().startswith("Let")
+        sentences.append(
+            SentenceRecord(
+                text=text.strip(), start=start, end=start + len(text.strip()), trivial=trivial, verdict=given
+            )
+        )
+    fields = {
+        "split": "val",
+        "step": 0,
+        "index": index,
+        "session": 0,
+        "question": "Where?",
+        "choices": ("left", "right"),
+        "ground_truth": "left",
+        "images": (),
+        "response": "",
+        "trace": trace,
+        "answer": "left",
+        "signals": {},
+        "consistency": verdict(Label.YES),
+        "sentences": tuple(sentences),
+    }
+    return TraceRecord(**(fields | changes))
 
 
 class WrongAtTimes(OracleJudge):

@@ -1,20 +1,15 @@
-import json
-import re
-
 import pytest
-from typer.testing import CliRunner
 
-from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.judge_validation.asking import UNDER_WAY
 from easyr1_fgrpo.evaluation.judge_validation.questions import Images, questions_of, read_records
-from easyr1_fgrpo.evaluation.judge_validation.report import NO_VERDICT, Report
+from easyr1_fgrpo.evaluation.judge_validation.report import NO_VERDICT
 from easyr1_fgrpo.evaluation.judge_validation.run import Options, validate
 from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE
-from easyr1_fgrpo.judges.protocol import Failure, Label, Question
+from easyr1_fgrpo.judges.protocol import Failure, Question
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, TraceWriter, VerdictRecord
+from easyr1_fgrpo.traces import TraceWriter
 
 from .judge_traces import (
     AllAtOnceJudge,
@@ -27,21 +22,11 @@ from .judge_traces import (
     SilentJudge,
     WrongAtTimes,
     both,
-    write_run,
+    record,
+    verdict,
 )
 
-RECORDS = 240
 DEADLINE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("judge") / "run", RECORDS)
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("judge") / "few", 12, seed=5)
 
 
 async def measured(traces, judge, **options):
@@ -168,13 +153,13 @@ async def test_a_judge_that_gives_no_label_is_no_agreement(few, judge, failure, 
 async def test_questions_are_what_training_asked(few):
     records = read_records([few[0]]).records
     images = Images([few[0].parent.parent / "images"])
-    for record in records[:4]:
+    for asked in records[:4]:
         judge = RecordingJudge()
-        picture = images.open(record.images[0])
-        sample = Sample(record.question, record.choices, record.ground_truth, (picture,))
+        picture = images.open(asked.images[0])
+        sample = Sample(asked.question, asked.choices, asked.ground_truth, (picture,))
         settings = RewardSettings(judge_scope="all", deadline_s=DEADLINE_S)
-        await score_rollout(sample, record.response, both(judge), settings)
-        cases = questions_of([record], set(Question), images).cases
+        await score_rollout(sample, asked.response, both(judge), settings)
+        cases = questions_of([asked], set(Question), images).cases
         again = [case.request((picture,), DEADLINE_S * JUDGES_SHARE_OF_DEADLINE) for case in cases]
         assert sorted(map(text_of, again)) == sorted(map(text_of, judge.requests))
 
@@ -219,41 +204,6 @@ async def test_warns_of_one_family(few):
 
 
 # ---------------------------------------------------------------------- records
-
-
-def verdict(label=None, failure=None):
-    return VerdictRecord(judge="human", label=label, failure=failure)
-
-
-def record(index, **changes):
-    trace = "The dog is left of it. Let me think. A cat sits. A cow stands."
-    labels = (verdict(Label.CORRECT), None, verdict(failure=Failure.DEADLINE), None)
-    sentences = []
-    for text, given in zip(re.findall(r"[^.]+\.", trace), labels, strict=True):
-        start = trace.index(text.strip())
-        trivial = text.strip().startswith("Let")
-        sentences.append(
-            SentenceRecord(
-                text=text.strip(), start=start, end=start + len(text.strip()), trivial=trivial, verdict=given
-            )
-        )
-    fields = {
-        "split": "val",
-        "step": 0,
-        "index": index,
-        "session": 0,
-        "question": "Where?",
-        "choices": ("left", "right"),
-        "ground_truth": "left",
-        "images": (),
-        "response": "",
-        "trace": trace,
-        "answer": "left",
-        "signals": {},
-        "consistency": verdict(Label.YES),
-        "sentences": tuple(sentences),
-    }
-    return TraceRecord(**(fields | changes))
 
 
 async def test_what_is_left_out_is_counted_with_its_reason(tmp_path):
@@ -317,92 +267,3 @@ async def test_a_damaged_image_is_left_out_and_one_that_vanishes_is_unjudged(tmp
     assert grounding.left_out["image missing or damaged"] == 4
     assert grounding.failures == {Failure.UNREACHABLE: 4}
     assert "OSError" in grounding.first_cause
-
-
-# ---------------------------------------------------------------------- the command
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, ["judge", "validate", *map(str, arguments)])
-
-
-def local(judge):
-    """Overrides that replace the config's judges by one that is built from here."""
-    chosen = f"{{kind:local,target:'{judge.__module__}:{judge.__name__}'}}"
-    return ["~fgrpo.judges", f"+fgrpo.judges={{consistency:{chosen},grounding:{chosen}}}"]
-
-
-def test_the_oracle_of_the_config_is_built_here(miniature, tmp_path):
-    traces, scenes = miniature
-    out = tmp_path / "report.json"
-    outcome = invoke(
-        traces, "--limit", 60, "--out", out, "--min-kappa", 0.9, f"fgrpo.reward_servers.oracle.options.scenes={scenes}"
-    )
-    assert outcome.exit_code == 0, outcome.output
-    assert "60 of 240 records (180 beyond --limit)" in outcome.stdout
-    assert "catches: box moved" in outcome.stdout
-    assert "warning: grounding: training judge oracle and evaluation judge oracle" in outcome.stderr
-    report = Report.model_validate_json(out.read_bytes())
-    assert json.loads(out.read_text())["records_used"] == 60
-    assert {item.kappa.value for item in report.agreements} == {1.0}
-
-
-def test_a_judge_that_misses_errors_ends_with_3(miniature):
-    outcome = invoke(miniature[0], "--limit", 60, "--no-retest", *local(Approving))
-    assert outcome.exit_code == 3, outcome.output
-    assert re.search(r"misses: box moved \(caught 0 of \d+\)", outcome.stdout)
-    assert "objection: misses: box moved" in outcome.stderr
-
-
-def test_a_kappa_below_the_demand_ends_with_3(few):
-    demand = invoke(few[0], "--no-retest", "--min-kappa", 0.5, *local(Approving))
-    assert demand.exit_code == 3
-    assert "objection: grounding: lower bound of kappa is " in demand.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["absent.jsonl"], "absent.jsonl: no such trace file"),
-        (["judge=oracle"], "no trace file given"),
-        (["traces", "judge=absent"], "absent"),
-        (["traces", "fgrpo.judges.grounding.kind=absent"], "fgrpo.judges.grounding.kind='absent'"),
-        (["traces", "fgrpo.reward_servers.oracle.options.scenes=/nowhere"], "/nowhere"),
-        (["traces", "--images", "/nowhere"], "--images /nowhere: no such folder"),
-        (["traces", "--out", "/nowhere/report.json"], "--out /nowhere/report.json"),
-        (["empty", *local(Approving)], "no trace record in 1 lines"),
-        (["unjudged", *local(Approving)], "no question can be asked about 1 records: 1 without a reference verdict"),
-        (
-            [
-                "traces",
-                "fgrpo.judges.grounding={kind:openai_compatible,model:m,server:s}",
-                "++fgrpo.reward_servers.s={kind:vllm,model:m}",
-            ],
-            "fgrpo.judges.grounding.base_urls=[URL]",
-        ),
-    ],
-)
-def test_bad_input_is_one_line(few, tmp_path, arguments, named):
-    (tmp_path / "empty.jsonl").write_text("{}\n")
-    with TraceWriter(tmp_path, "val") as writer:
-        writer.write(record(0, consistency=None, sentences=()))
-    places = {
-        "traces": few[0],
-        "empty": tmp_path / "empty.jsonl",
-        "unjudged": writer.path,
-    }
-    outcome = invoke(*(str(places.get(argument, argument)) for argument in arguments))
-    assert outcome.exit_code == 1, outcome.output
-    (line,) = outcome.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    assert named in line
-
-
-def test_names_and_causes_are_printed_as_plain_text(tmp_path):
-    hostile = VerdictRecord(judge="[red]\x1b[2J", label=Label.YES)
-    with TraceWriter(tmp_path, "val") as writer:
-        writer.write(record(0, consistency=hostile, sentences=()))
-    outcome = invoke(writer.path, *local(Approving))
-    assert outcome.exit_code == 0, outcome.output
-    assert "[red] [2J (1)" in outcome.stdout
-    assert "\x1b[2J" not in outcome.output
