@@ -147,20 +147,26 @@ def _violations(arms: Sequence[list[Record]]) -> list[str]:
     return [
         "## How the constraints were kept",
         f"Feasible: the first of {IN_A_ROW} measured steps in a row at or above the threshold. Violations are summed "
-        "over all steps; means over seeds.",
+        "over the measured steps; means over seeds.",
         _table(heads, lines),
     ]
 
 
 def _kept(runs: Sequence[Violations]) -> list[str]:
-    reached = [run.feasible_from for run in runs if run.feasible_from is not None]
-    never = len(runs) - len(reached)
-    first = [f"{fmean(reached):.0f}"] if reached else []
-    first += [f"never in {never}"] if never else []
-    numbers = [
-        f"{fmean(values):.2f}" for values in zip(*((run.area, run.highest, run.last) for run in runs), strict=True)
+    return [
+        _mean_or([run.feasible_from for run in runs], ".0f", "never in"),
+        _mean_or([run.area for run in runs], ".2f", "unmeasured in"),
+        *(f"{fmean(values):.2f}" for values in zip(*((run.highest, run.last) for run in runs), strict=True)),
+        str(len(runs)),
     ]
-    return [", ".join(first), *numbers, str(len(runs))]
+
+
+def _mean_or(values: Sequence[float | None], digits: str, without: str) -> str:
+    """The mean of the runs that have a value, and how many have none."""
+    known = [value for value in values if value is not None]
+    parts = [f"{fmean(known):{digits}}"] if known else []
+    parts += [f"{without} {len(values) - len(known)}"] if len(known) < len(values) else []
+    return ", ".join(parts)
 
 
 def _missing(runs: Sequence[Run], total: int) -> list[str]:

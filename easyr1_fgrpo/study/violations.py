@@ -20,13 +20,13 @@ class Violations:
 
     Attributes:
         feasible_from: the first of `IN_A_ROW` measured steps at or above the threshold; None when there are none.
-        area: violations (threshold minus score) summed over the steps that had one.
+        area: violations (threshold minus score) summed over the steps that had one; None when none was measured.
         highest: multiplier.
         last: multiplier.
     """
 
     feasible_from: int | None
-    area: float
+    area: float | None
     highest: float
     last: float
 
@@ -42,7 +42,7 @@ def violations(record: Record, constraint: str) -> Violations:
     multipliers = [value for value in record.training[f"fgrpo/{constraint}/multiplier"] if value is not None]
     return Violations(
         feasible_from=_feasible_from(measured),
-        area=sum(max(violation, 0.0) for _, violation in measured),
+        area=sum(max(violation, 0.0) for _, violation in measured) if measured else None,
         highest=max(multipliers),
         last=multipliers[-1],
     )

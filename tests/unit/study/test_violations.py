@@ -35,7 +35,7 @@ def test_by_hand(tmp_path):
 
 def test_a_constraint_that_was_never_kept(tmp_path):
     assert violations(record(tmp_path, [0.9] * 9, [1.0] * 9), "consistency").feasible_from is None
-    assert violations(record(tmp_path, [None] * 9, [1.0] * 9), "consistency") == Violations(None, 0.0, 1.0, 1.0)
+    assert violations(record(tmp_path, [None] * 9, [1.0] * 9), "consistency") == Violations(None, None, 1.0, 1.0)
 
 
 def test_the_page_means_over_seeds_and_counts_those_that_never_kept_it(tmp_path):
@@ -46,6 +46,8 @@ def test_the_page_means_over_seeds_and_counts_those_that_never_kept_it(tmp_path)
     assert cells(page([always, later], [], "c", []), *head) == ["2", "0.05", "1.25", "1.25", "2"]
     assert cells(page([later, never], [], "c", []), *head)[0] == "2, never in 1"
     assert cells(page([never], [], "c", []), *head)[:2] == ["never in 1", "1.20"]
+    unmeasured = record(tmp_path, [None] * 6, [1.0] * 6, seed=3)
+    assert cells(page([never, unmeasured], [], "c", []), *head)[:2] == ["never in 2", "1.20, unmeasured in 1"]
 
 
 def test_without_constraints_there_is_no_such_table(tmp_path):
