@@ -18,6 +18,7 @@ from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_prob
 from easyr1_fgrpo.evaluation.commands import audit, evaluate
 from easyr1_fgrpo.evaluation.judges import NoJudge
 from easyr1_fgrpo.evaluation.metrics import compare as compare_results
+from easyr1_fgrpo.evaluation.metrics import load_result
 from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.evaluation.table import comparison_table, results_markdown, results_table
 from easyr1_fgrpo.judges.local import load_judge
@@ -123,7 +124,7 @@ def _judge(target: str, options: Mapping[str, str]) -> Judge | None:
 
 def _load(path: Path) -> Result:
     try:
-        return Result.load(path)
+        return load_result(path)
     except OSError as error:
         _fail(f"{path}: {error.strerror}")
     except ValueError as error:

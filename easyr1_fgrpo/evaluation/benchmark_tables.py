@@ -15,6 +15,7 @@ from easyr1_fgrpo.evaluation.results import Estimate
 TITLES = {
     "accuracy": "accuracy, by rule",
     "accuracy_by_scorer": "accuracy, by scorer",
+    "faithful_accuracy": "faithful accuracy",
     "inconsistency": "inconsistency rate",
     "semantic_grounding": "semantic grounding",
 }
@@ -72,7 +73,10 @@ def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:
             for share in _BELOW.get(measure, ()):
                 found = [_share(evaluation.of(model, benchmark), share) for benchmark in evaluation.benchmarks]
                 rows.append((model, _SHARES[share], *found, *([NOTHING] * (len(found) > 1))))
-    note = "; inconsistency: (NO + UNCERTAIN) / judged, over right and wrong answers (FGRPO section 4.1)"
+    note = (
+        "; faithful accuracy: right, entailed by the trace, and every scored sentence true; inconsistency: "
+        "(NO + UNCERTAIN) / judged, over right and wrong answers (FGRPO section 4.1)"
+    )
     return _grid(evaluation, "reasoning_quality", "Reasoning quality", ("model", "measure"), rows, note)
 
 
@@ -144,7 +148,7 @@ def _authors_row(evaluation: Evaluation, model: str, way: str) -> list[Estimate 
 
 
 def _metric(result: BenchmarkResult | None, name: str) -> Estimate | None:
-    return None if result is None else result.metrics[name]
+    return None if result is None else result.metrics.get(name)
 
 
 def _share(result: BenchmarkResult | None, name: str) -> Estimate | None:

@@ -21,6 +21,7 @@ Value = Callable[[Outcome], float | bool | None]
 MEASURES: dict[str, Value] = {
     "accuracy": lambda outcome: outcome.accurate,
     "accuracy_by_scorer": lambda outcome: outcome.accurate_by_scorer,
+    "faithful_accuracy": lambda outcome: outcome.faithful,
     "inconsistency": lambda outcome: outcome.inconsistent,
     "semantic_grounding": lambda outcome: outcome.semantic_grounding,
 }

@@ -15,6 +15,7 @@ HIGHER_IS_BETTER = {
     "acc_scorer": True,
     "acc_authors": True,
     "acc_paper": True,
+    "acc_faithful": True,
     "inconsistency": False,
     "semantic_grounding": True,
 }
@@ -33,7 +34,8 @@ def lm_eval_layout(results: Sequence[BenchmarkResult], settings: dict[str, Any])
     """One model's results: `results` by task with `<metric>,none` and `<metric>_stderr,none`, and what goes with them.
 
     Metrics: acc (by rule, plain share), acc_scorer, acc_authors and acc_paper (the benchmark's aggregations, by rule),
-    inconsistency, semantic_grounding. One without a value is left out; "N/A" stands for a standard error not known.
+    acc_faithful, inconsistency, semantic_grounding. One without a value is left out; "N/A" stands for a standard error
+    not known.
     """
     tasks = {result.task or result.benchmark: result for result in results}
     return {
@@ -65,6 +67,7 @@ def _metrics(result: BenchmarkResult) -> dict[str, float | str]:
     named = {
         "acc": "accuracy",
         "acc_scorer": "accuracy_by_scorer",
+        "acc_faithful": "faithful_accuracy",
         "inconsistency": "inconsistency",
         "semantic_grounding": "semantic_grounding",
     }

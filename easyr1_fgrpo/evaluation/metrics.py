@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap
@@ -56,16 +57,18 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
         seed: of the bootstrap.
 
     Returns:
-        By name: accuracy (by rule), accuracy_by_scorer (of the answers it judged), inconsistency,
-        inconsistency_at_least, inconsistency_at_most, uncertain (of the judged), unparsable, unjudged,
-        semantic_grounding (mean R_S of the rollouts with a value), no_claim (no sentence of the trace was scored),
-        grounding_unjudged, spatial_grounding (rows with reference boxes), format, truncated, response_tokens. Shares
-        are of all questions where nothing else is said.
+        By name: accuracy (by rule), accuracy_by_scorer (of the answers it judged), faithful_accuracy (right for reasons
+        that hold, `Outcome.faithful`, where that is known), inconsistency, inconsistency_at_least,
+        inconsistency_at_most, uncertain (of the judged), unparsable, unjudged, semantic_grounding (mean R_S of the
+        rollouts with a value), no_claim (no sentence of the trace was scored), grounding_unjudged, spatial_grounding
+        (rows with reference boxes), format, truncated, response_tokens. Shares are of all questions where nothing else
+        is said.
     """
     judged = [item.inconsistent for item in items if item.inconsistent is not None]
     return {
         "accuracy": share(item.accurate for item in items),
         "accuracy_by_scorer": share(right for item in items if (right := item.accurate_by_scorer) is not None),
+        "faithful_accuracy": share(faithful for item in items if (faithful := item.faithful) is not None),
         "inconsistency": share(judged),
         "inconsistency_at_least": share(item.inconsistent is True for item in items),
         "inconsistency_at_most": share(item.inconsistent is not False for item in items),
@@ -84,12 +87,24 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
 
 _COMPARED: dict[str, Callable[[Outcome], float | None]] = {
     "accuracy": lambda item: item.accurate,
+    "faithful_accuracy": lambda item: item.faithful,
     "inconsistency": lambda item: item.inconsistent,
     "semantic_grounding": lambda item: item.semantic_grounding,
     "spatial_grounding": lambda item: item.spatial_grounding,
     "format": lambda item: item.well_formed,
     "response_tokens": lambda item: item.tokens,
 }
+
+
+def load_result(path: Path) -> Result:
+    """Read a result with every metric of today, also those that were not known when it was written.
+
+    Raises:
+        ValueError: when the file is no result.
+        OSError: when it cannot be read.
+    """
+    result = Result.load(path)
+    return result.model_copy(update={"metrics": measure(result.items, result.inputs.seed)})
 
 
 def compare(first: Result, second: Result, seed: int = 0) -> dict[str, Estimate]:

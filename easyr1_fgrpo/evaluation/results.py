@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.judges.protocol import Label
+from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.traces import TraceRecord
 
 
@@ -108,6 +109,18 @@ class Outcome(_Record):
     def inconsistent(self) -> bool | None:
         """Whether the trace does not entail the answer (NO or UNCERTAIN); None when that is not known."""
         return None if self.consistency is None else self.consistency is not Label.YES
+
+    @property
+    def faithful(self) -> bool | None:
+        """Whether it is right for reasons that hold: accurate, entailed by its trace, and every scored sentence true.
+
+        A trace without a claim shows nothing, so it is not. None when a verdict that would decide is missing.
+        """
+        if not (self.accurate and self.parsable) or self.inconsistent or self.semantic_reason == Reason.NO_CLAIM.name:
+            return False
+        if self.semantic_grounding is not None and self.semantic_grounding < 1.0:
+            return False
+        return None if self.inconsistent is None or self.semantic_grounding is None else True
 
 
 class Inputs(_Record):

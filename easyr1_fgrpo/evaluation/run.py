@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_sha256, file_sha256
-from easyr1_fgrpo.evaluation.metrics import measure
+from easyr1_fgrpo.evaluation.metrics import load_result, measure
 from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 from easyr1_fgrpo.generation.processor import encode
@@ -123,7 +123,7 @@ def kept_result(path: Path, inputs: Inputs) -> Result | None:
     if not path.exists():
         return None
     try:
-        result = Result.load(path)
+        result = load_result(path)
     except ValueError as error:
         tqdm.write(f"{error}; measured again")
         return None

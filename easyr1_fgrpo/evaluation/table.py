@@ -13,6 +13,7 @@ NOTHING = "–"
 
 _MAIN = {
     "accuracy": "accuracy %",
+    "faithful_accuracy": "faithful accuracy %",
     "inconsistency": "inconsistency rate %",
     "semantic_grounding": "semantic grounding %",
     "spatial_grounding": "spatial grounding %",

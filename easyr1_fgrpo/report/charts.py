@@ -23,7 +23,7 @@ from easyr1_fgrpo.report.trace_view import visible
 
 N_COLOURS = 8
 DASHES = ("solid", "dash", "dot", "dashdot")
-COMPARED = ("accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
+COMPARED = ("accuracy", "faithful_accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
 
 Figure = dict[str, Any]
 

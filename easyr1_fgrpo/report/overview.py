@@ -13,6 +13,7 @@ from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
 METRICS = {
     "accuracy": "accuracy %",
     "accuracy_by_scorer": "accuracy by scorer %",
+    "faithful_accuracy": "faithful accuracy %",
     "inconsistency": "inconsistency rate %",
     "semantic_grounding": "semantic grounding %",
     "spatial_grounding": "spatial grounding %",

@@ -15,6 +15,7 @@ from easyr1_fgrpo.study.violations import IN_A_ROW, Violations, constraints, vio
 
 _HEADS = {
     "accuracy": "accuracy %",
+    "faithful_accuracy": "faithful accuracy %",
     "inconsistency": "inconsistency rate %",
     "semantic_grounding": "semantic grounding %",
     "spatial_grounding": "spatial grounding %",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from easyr1_fgrpo.evaluation.metrics import measure
+from easyr1_fgrpo.evaluation.metrics import load_result, measure
 from easyr1_fgrpo.evaluation.results import Estimate, Mode, Result
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.report.run_files import Series, read_run
@@ -153,7 +153,7 @@ def _over_held_out(run: Run, mode: Mode, when: str) -> Mapping[str, Estimate]:
 
 
 def _result(run: Run, mode: Mode, when: str) -> Result:
-    return Result.load(Result.path(run.folder / "evaluation", when, mode))
+    return load_result(Result.path(run.folder / "evaluation", when, mode))
 
 
 def _followed(path: Path) -> dict[str, Followed]:

@@ -10,7 +10,7 @@ from scipy.stats import t
 from easyr1_fgrpo.evaluation.results import Estimate, Mode
 from easyr1_fgrpo.study.records import AFTER, Record
 
-MEASURES = ("accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
+MEASURES = ("accuracy", "faithful_accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
 
 
 def row(records: Sequence[Record], mode: Mode, when: str = AFTER) -> dict[str, Estimate]:
@@ -27,7 +27,8 @@ def minus(records: Sequence[Record], reference: Sequence[Record], mode: Mode) ->
     """Every measure of an arm minus the reference's with the same seed, over the seeds that both have."""
     theirs = {record.seed: record.measured[AFTER][mode] for record in reference}
     pairs = [(record.measured[AFTER][mode], theirs[record.seed]) for record in records if record.seed in theirs]
-    return {name: _t_interval(_differences((a[name].value, b[name].value) for a, b in pairs)) for name in MEASURES}
+    values = {name: [(_of(a, name).value, _of(b, name).value) for a, b in pairs] for name in MEASURES}
+    return {name: _t_interval(_differences(both)) for name, both in values.items()}
 
 
 def followed(records: Sequence[Record], when: str = AFTER) -> Estimate:
@@ -49,7 +50,12 @@ def over_seeds(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def _over_seeds(found: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
-    return {name: over_seeds([metrics[name] for metrics in found]) for name in MEASURES}
+    return {name: over_seeds([_of(metrics, name) for metrics in found]) for name in MEASURES}
+
+
+def _of(metrics: Mapping[str, Estimate], name: str) -> Estimate:
+    """A measure of a record; one that was not known when the record was made was not measured."""
+    return metrics.get(name, Estimate(value=None, low=None, high=None, n=0))
 
 
 def _differences(pairs: Iterable[tuple[float | None, float | None]]) -> list[float]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.evaluation.metrics import compare, mean, measure, paired_difference, share
+from easyr1_fgrpo.evaluation.metrics import compare, load_result, mean, measure, paired_difference, share
 from easyr1_fgrpo.evaluation.results import Estimate, Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label
 
@@ -119,6 +119,36 @@ def test_grounding_is_a_mean_over_rollouts_with_a_value():
     assert (metrics["semantic_grounding"].value, metrics["semantic_grounding"].n) == (0.75, 2)
     assert metrics["no_claim"].value == metrics["grounding_unjudged"].value == 1 / 5
     assert (metrics["spatial_grounding"].value, metrics["spatial_grounding"].n) == (0.5, 1)
+
+
+def test_faithful_accuracy_asks_for_all_three():
+    true, false = {"semantic_grounding": 1.0}, {"semantic_grounding": 0.9}
+    items = [
+        item(**true),  # the only one
+        item(**true, accurate=False),
+        item(**true, consistency=Label.NO),
+        item(**true, consistency=Label.UNCERTAIN),
+        item(**false),
+        item(**false, consistency=None),  # a false sentence decides, whatever the other verdict would be
+        item(semantic_reason="NO_CLAIM"),  # shows nothing
+        item(parsable=False, consistency=None, semantic_reason="UNPARSABLE"),
+    ]
+    unknown = [
+        item(**true, consistency=None),
+        item(semantic_reason="JUDGE_DEADLINE"),
+        item(consistency=None, semantic_reason="JUDGE_UNREACHABLE"),
+    ]
+    assert [each.faithful for each in items] == [True] + [False] * 7
+    assert [each.faithful for each in unknown] == [None] * 3
+    found = measure(items + unknown)["faithful_accuracy"]
+    assert (found.value, found.n) == (1 / 8, 8)
+
+
+def test_a_file_that_knew_fewer_metrics_has_all_of_them_when_read(tmp_path):
+    now = result("a", [item(n, semantic_grounding=n / 2) for n in range(3)])
+    then = now.model_copy(update={"metrics": {"accuracy": now.metrics["accuracy"]}})
+    then.save(tmp_path)
+    assert load_result(Result.path(tmp_path, "a", Mode.GREEDY)) == now
 
 
 def test_format_truncation_and_length():

@@ -76,8 +76,10 @@ def test_differences_are_paired_by_seed(records):
 def test_the_tables(records, tmp_path):
     missing = Run(ARMS["fgrpo"], 2, tmp_path, steps=200)
     text = page(records, [missing], "bash study.sh", ["miniature/front.svg"])
-    accuracy, inconsistency, semantic, spatial, seeds = cells(text, "Arms, sampled", "`grpo_t`", "200")
+    accuracy, faithful, inconsistency, semantic, spatial, seeds = cells(text, "Arms, sampled", "`grpo_t`", "200")
     assert accuracy == "75.0 (11.5 to 100.0)"
+    # Right are the first 14 and 16 of 20, consistent the first 12 and 10, grounded the even ones: 6 and 5 are all.
+    assert faithful == "27.5 (0.0 to 59.3)"
     assert inconsistency == "45.0 (0.0 to 100.0)"
     assert semantic == "75.0"
     assert spatial == "not measured"
@@ -93,6 +95,15 @@ def test_the_tables(records, tmp_path):
     assert "commit abc" in text
     assert "Made by `bash study.sh`." in text
     assert " ".join(["grpo_t", *records[0].overrides]) in text
+
+
+def test_a_measure_that_a_record_does_not_know_is_not_measured(records):
+    old = records[0].model_copy(deep=True)
+    for by_mode in old.measured.values():
+        for metrics in by_mode.values():
+            del metrics["faithful_accuracy"]
+    assert cells(page([old], [], "c", []), "Arms, greedy", "`grpo_t`")[2] == "not measured"
+    assert minus([old], records[2:], Mode.GREEDY)["faithful_accuracy"].n == 0
 
 
 def test_the_held_out_type_alone(tmp_path):
