@@ -1,4 +1,4 @@
-"""Figure 3 of the paper: accuracy, inconsistency and grounding, runs and models side by side."""
+"""Figure 3 of the paper: accuracy, inconsistency and grounding, and faithful accuracy, runs and models side by side."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METRICS = {
     "accuracy": "accuracy (%)",
+    "faithful_accuracy": "faithful accuracy (%)",
     "inconsistency": "inconsistency rate (%)",
     "semantic_grounding": "semantic grounding (%)",
     "spatial_grounding": "spatial grounding (%)",
