@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ METRICS = {
 BEFORE = "before RL"
 FEW_BARS = 12
 """A panel with no more bars than this has their values above them."""
+PAGE_WIDTH = 11.0
+"""Inches; a row of panels takes no more, unless one panel does."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,17 @@ def quality_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
         return None, problems
     wheres = list(dict.fromkeys(bar.where for bar in found))
     look_of = looks(list(dict.fromkeys(bar.who for bar in found)))
-    wide = len(wheres) > 2
-    shape = (len(metrics), 1) if wide else (1, len(metrics))
     n_bars = len(wheres) * len(look_of)
-    size = (max(4.0, 0.22 * n_bars + 1), 1.7 * len(metrics)) if wide else (max(1.8, 0.42 * n_bars) * len(metrics), 2.6)
-    figure = Figure(figsize=(size[0], size[1] + 0.5))
-    for axis, metric in zip(figure.subplots(*shape, squeeze=False).flat, metrics, strict=True):
+    # Many benchmarks: panels below each other, thin bars. One or two: side by side as far as a page is wide.
+    wide = len(wheres) > 2
+    width = max(4.0, 0.22 * n_bars + 1) if wide else max(1.8, (0.42 if n_bars <= FEW_BARS else 0.25) * n_bars)
+    n_columns = 1 if wide else min(len(metrics), max(1, int(PAGE_WIDTH // width)))
+    n_rows = ceil(len(metrics) / n_columns)
+    figure = Figure(figsize=(width * n_columns, (1.7 if wide else 2.6) * n_rows + 0.5))
+    axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    for axis in axes[len(metrics) :]:
+        axis.remove()
+    for axis, metric in zip(axes, metrics, strict=False):
         shown = [bar for bar in found if bar.metric == metric]
         _panel(axis, shown, wheres, look_of)
         axis.set_ylabel(METRICS[metric])

@@ -17,9 +17,9 @@ from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
 from easyr1_fgrpo.study.figures import draw
 from easyr1_fgrpo.study.page import page
 from easyr1_fgrpo.study.records import Record, record_of
-from easyr1_fgrpo.study.runs import Run, run_all, run_command
+from easyr1_fgrpo.study.runs import RESULTS, Run, run_all, run_command
 
-PAGE = Path("recipes/results/miniature.md")
+PAGE = RESULTS / "miniature.md"
 SCRIPT = "bash recipes/run_miniature_study.sh"
 
 

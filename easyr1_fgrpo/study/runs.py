@@ -25,6 +25,7 @@ from easyr1_fgrpo.summary import last_checkpoint
 GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=cpu")
 NOTE = "study.json"
 INTERVENTION = "intervention.json"
+RESULTS = Path("recipes/results")
 _RUN_DIR = "fgrpo.run_dir="
 _JUDGE_ERRORS = "+fgrpo.reward_servers.oracle.options.error_rate="
 
@@ -153,10 +154,19 @@ def _run(run: Run, call: Call) -> int:
 
 
 def commit() -> str:
-    """The checkout's commit, marked when files differ from it; "unknown" outside of a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    """The checkout's commit, marked when files differ from it; "unknown" outside of a checkout.
+
+    Results of a study do not count: the page of the last one is no change of what the next one runs.
+    """
+    described = _git("describe", "--always", "--abbrev=12", "--exclude=*")
+    if described.returncode != 0:
+        return "unknown"
+    same = _git("diff", "--quiet", "HEAD", "--", ":/", f":(top,exclude){RESULTS}").returncode == 0
+    return described.stdout.strip() + ("" if same else "-dirty")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
 
 
 def _first_failure(commands: Iterable[Sequence[str]], call: Call) -> int:

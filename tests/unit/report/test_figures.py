@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
@@ -7,7 +9,7 @@ from easyr1_fgrpo.report.dynamics_figure import dynamics_figure
 from easyr1_fgrpo.report.figures import Format, write_figures
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts
 from easyr1_fgrpo.report.front_figure import front_figure
-from easyr1_fgrpo.report.quality_figure import bars, quality_figure
+from easyr1_fgrpo.report.quality_figure import PAGE_WIDTH, bars, quality_figure
 from easyr1_fgrpo.report.run_files import read_run
 from easyr1_fgrpo.report.style import house_style, looks
 
@@ -82,6 +84,18 @@ def test_a_bar_is_a_measurement_and_seeds_are_a_mean(made, runs):
         mode = ("held-out, greedy", "held-out, sampled")[where]
         assert heights[who][where] == pytest.approx(100 * found[who, mode, "accuracy"].value)
     assert problems == []
+
+
+def test_panels_of_many_arms_wrap_at_the_pages_width(runs):
+    arms = [replace(runs[0], name=f"arm_{n}", path=runs[0].path / str(n), arm=f"arm_{n}") for n in range(6)]
+    few, many = quality_figure(runs)[0], quality_figure(arms)[0]
+    names = [axis.get_ylabel() for axis in few.axes]
+    assert len(names) > 3
+    assert [axis.get_ylabel() for axis in many.axes] == names
+    assert many.get_figwidth() <= PAGE_WIDTH
+    rows = [axis.get_subplotspec().rowspan.start for axis in many.axes]
+    assert rows[0] == 0
+    assert rows[-1] > 0
 
 
 def test_what_was_not_measured_is_a_dash_and_no_bar(made):

@@ -1,11 +1,12 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.study.arms import ARMS, MAIN
-from easyr1_fgrpo.study.runs import Run, run_all
+from easyr1_fgrpo.study.runs import Run, commit, run_all
 
 
 class Caller:
@@ -169,3 +170,25 @@ def test_the_held_out_type_goes_round(tmp_path):
     assert kinds[0] == kinds[4] == "farther_vertical"
     assert len(set(kinds)) == 4
     assert Run(ARMS["grpo_t"], 1, tmp_path, steps=200).held_out == "nothing"
+
+
+def test_the_commit_is_marked_when_files_differ_from_it_but_for_results(tmp_path, monkeypatch):
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit() == "unknown"
+    git("init", "-q")
+    page, code = tmp_path / "recipes" / "results" / "page.md", tmp_path / "code.py"
+    page.parent.mkdir(parents=True)
+    for file in (page, code):
+        file.write_text("1")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "commit", "-qm", "first")
+    head = git("rev-parse", "--short=12", "HEAD")
+    assert commit() == head
+    page.write_text("2")
+    assert commit() == head
+    code.write_text("2")
+    assert commit() == f"{head}-dirty"
