@@ -1,12 +1,12 @@
 import json
 import re
 import sys
-import time
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from processor_time import assert_quick
 
 from easyr1_fgrpo.judges.fence import SHORTEST_LIMIT, fence
 
@@ -113,8 +113,7 @@ def test_a_limit_without_room_for_the_note_is_refused():
 
 @pytest.mark.parametrize(("name", "text"), INJECTIONS, ids=[name for name, _ in INJECTIONS])
 def test_injections_are_fenced_in_linear_time(name, text):
-    started = time.perf_counter()
+    assert_quick(lambda: fence(text * 10, 26_000), seconds=2.0)
     literal = fence(text * 10, 26_000)
-    assert time.perf_counter() - started < 2.0
     assert len(literal) <= 26_000
     assert isinstance(json.loads(literal), str)

@@ -1,8 +1,7 @@
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor_time import assert_quick
 
 from easyr1_fgrpo.rewards import is_trivial, split_sentences
 
@@ -113,6 +112,4 @@ def test_offsets_cover_every_visible_character(trace):
 )
 def test_hostile_text_takes_bounded_time(unit):
     trace = unit * (100_000 // len(unit))
-    start = time.perf_counter()
-    split_sentences(trace)
-    assert time.perf_counter() - start < 4.0  # 0.02 to 0.5 s
+    assert_quick(lambda: split_sentences(trace), seconds=4.0)  # 0.02 to 0.5 s
