@@ -8,8 +8,8 @@ from statistics import fmean
 
 from easyr1_fgrpo.evaluation.results import Estimate, Mode
 from easyr1_fgrpo.study.arms import ARMS
-from easyr1_fgrpo.study.records import BEFORE, Record
-from easyr1_fgrpo.study.results import MEASURES, followed, minus, row, row_held_out
+from easyr1_fgrpo.study.records import AFTER, BEFORE, Record
+from easyr1_fgrpo.study.results import MEASURES, followed, minus, row
 from easyr1_fgrpo.study.runs import Run
 from easyr1_fgrpo.study.violations import IN_A_ROW, Violations, constraints, violations
 
@@ -21,6 +21,7 @@ _HEADS = {
     "spatial_grounding": "spatial grounding %",
 }
 _REFERENCE = "grpo_t"
+_REFERENCE_HELD_OUT = "grpo_t_held_out"
 
 
 def page(records: Sequence[Record], missing: Sequence[Run], command: str, figures: Sequence[str]) -> str:
@@ -52,6 +53,7 @@ def page(records: Sequence[Record], missing: Sequence[Run], command: str, figure
         *_held_out(held_out),
         *_intervention([*arms.values(), *held_out.values()]),
         *_violations([*arms.values(), *held_out.values()]),
+        *_every_run(records),
         *_missing(missing, len(records) + len(missing)),
         "## How it was made",
         _facts(records),
@@ -106,10 +108,16 @@ def _held_out(arms: Mapping[str, list[Record]]) -> list[str]:
     if not arms:
         return []
     seeds = {record.seed: record for together in arms.values() for record in together}
+    reference = arms.get(_REFERENCE_HELD_OUT, [])
+    others = {name: together for name, together in arms.items() if reference and name != _REFERENCE_HELD_OUT}
     lines = []
     for mode in (Mode.SAMPLED, Mode.GREEDY):
-        lines.append(_line("warm start", mode, row_held_out(list(seeds.values()), mode, BEFORE)))
-        lines += [_line(f"`{name}`", mode, row_held_out(together, mode)) for name, together in arms.items()]
+        lines.append(_line("warm start", mode, row(list(seeds.values()), mode, BEFORE, held_out=True)))
+        lines += [_line(f"`{name}`", mode, row(together, mode, held_out=True)) for name, together in arms.items()]
+        lines += [
+            _line(f"`{name}` minus `{_REFERENCE_HELD_OUT}`", mode, minus(together, reference, mode, held_out=True))
+            for name, together in others.items()
+        ]
     left_out = "; ".join(f"seed {seed}: {record.held_out}" for seed, record in sorted(seeds.items()))
     return [
         "## A question type that RL never saw",
@@ -168,6 +176,19 @@ def _mean_or(values: Sequence[float | None], digits: str, without: str) -> str:
     parts = [f"{fmean(known):{digits}}"] if known else []
     parts += [f"{without} {len(values) - len(known)}"] if len(known) < len(values) else []
     return ", ".join(parts)
+
+
+def _every_run(records: Sequence[Record]) -> list[str]:
+    """One line a run: means over different seeds do not compare."""
+    columns = [(name, mode) for name in MEASURES[:3] for mode in (Mode.SAMPLED, Mode.GREEDY)]
+    lines = []
+    for record in records:
+        values = [row([record], mode)[name] for name, mode in columns]
+        forced = record.followed[AFTER]
+        alone = [_value(value.model_copy(update={"low": None, "high": None})) for value in values]
+        lines.append([f"`{record.arm}`", str(record.seed), *alone, f"{forced.followed} of {forced.questions}"])
+    heads = ["arm", "seed", *(f"{_HEADS[name]}, {mode}" for name, mode in columns), "answer follows"]
+    return ["## Every run", "Over all test questions, also where a type was left out of RL.", _table(heads, lines)]
 
 
 def _missing(runs: Sequence[Run], total: int) -> list[str]:

@@ -13,20 +13,27 @@ from easyr1_fgrpo.study.records import AFTER, Record
 MEASURES = ("accuracy", "faithful_accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
 
 
-def row(records: Sequence[Record], mode: Mode, when: str = AFTER) -> dict[str, Estimate]:
-    """Every measure over the seeds of an arm, over all test questions."""
-    return _over_seeds([record.measured[when][mode] for record in records])
+def row(records: Sequence[Record], mode: Mode, when: str = AFTER, *, held_out: bool = False) -> dict[str, Estimate]:
+    """Every measure over the seeds of an arm.
+
+    Args:
+        records: of one arm.
+        mode: of decoding.
+        when: before or after RL.
+        held_out: over the questions of the type that RL did not see, instead of over all.
+    """
+    found = [_metrics(record, mode, when, held_out) for record in records]
+    return {name: over_seeds([_of(metrics, name) for metrics in found]) for name in MEASURES}
 
 
-def row_held_out(records: Sequence[Record], mode: Mode, when: str = AFTER) -> dict[str, Estimate]:
-    """Every measure over the seeds of an arm, over the questions of the type that RL did not see."""
-    return _over_seeds([record.measured_held_out[when][mode] for record in records if record.measured_held_out])
-
-
-def minus(records: Sequence[Record], reference: Sequence[Record], mode: Mode) -> dict[str, Estimate]:
-    """Every measure of an arm minus the reference's with the same seed, over the seeds that both have."""
-    theirs = {record.seed: record.measured[AFTER][mode] for record in reference}
-    pairs = [(record.measured[AFTER][mode], theirs[record.seed]) for record in records if record.seed in theirs]
+def minus(
+    records: Sequence[Record], reference: Sequence[Record], mode: Mode, *, held_out: bool = False
+) -> dict[str, Estimate]:
+    """Every measure of an arm after RL minus the reference's with the same seed, over the seeds that both have."""
+    theirs = {record.seed: _metrics(record, mode, AFTER, held_out) for record in reference}
+    pairs = [
+        (_metrics(record, mode, AFTER, held_out), theirs[record.seed]) for record in records if record.seed in theirs
+    ]
     values = {name: [(_of(a, name).value, _of(b, name).value) for a, b in pairs] for name in MEASURES}
     return {name: _t_interval(_differences(both)) for name, both in values.items()}
 
@@ -49,8 +56,9 @@ def over_seeds(estimates: Iterable[Estimate]) -> Estimate:
     return _clipped(_t_interval([estimate.value for estimate in known if estimate.value is not None]))
 
 
-def _over_seeds(found: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
-    return {name: over_seeds([_of(metrics, name) for metrics in found]) for name in MEASURES}
+def _metrics(record: Record, mode: Mode, when: str, held_out: bool) -> Mapping[str, Estimate]:
+    found = record.measured_held_out if held_out else record.measured
+    return found[when][mode] if found else {}
 
 
 def _of(metrics: Mapping[str, Estimate], name: str) -> Estimate:

@@ -6,7 +6,7 @@ from easyr1_fgrpo.study import __main__ as command
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.page import page
 from easyr1_fgrpo.study.records import record_of
-from easyr1_fgrpo.study.results import followed, minus, over_seeds, row, row_held_out
+from easyr1_fgrpo.study.results import followed, minus, over_seeds, row
 from easyr1_fgrpo.study.runs import Run
 
 from .made_runs import finish
@@ -114,11 +114,30 @@ def test_the_held_out_type_alone(tmp_path):
     found = record.measured_held_out["after_RL"][Mode.GREEDY]
     assert (found["accuracy"].value, found["accuracy"].n) == (0.6, 5)
     assert found["inconsistency"].value == 0.4
-    assert row_held_out([record], Mode.GREEDY)["accuracy"].value == 0.6
+    assert row([record], Mode.GREEDY, held_out=True)["accuracy"].value == 0.6
+    assert row([record], Mode.GREEDY)["accuracy"].value == 0.6
     text = page([record], [], "c", [])
     assert cells(text, "A question type that RL never saw", "`fgrpo_held_out`", "greedy")[0].startswith("60.0 (")
     assert "seed 0: farther_vertical" in text
     assert "## Arms" not in text
+
+
+def test_the_held_out_type_is_compared_by_seed(tmp_path):
+    # Of 3, 7, 11, 15 and 19 the first three are right with 12 right answers, all but the last with 16.
+    grpo_t = [record_of(made(tmp_path, "grpo_t_held_out", seed, 12, 5)) for seed in (0, 1)]
+    fgrpo = [record_of(made(tmp_path, "fgrpo_held_out", 0, 16, 0))]
+    text = page([*grpo_t, *fgrpo], [], "c", [])
+    section = "A question type that RL never saw"
+    found = cells(text, section, "`fgrpo_held_out` minus `grpo_t_held_out`", "greedy")
+    assert (found[0], found[2], found[-1]) == ("20.0", "-40.0", "0 to 1")  # no boxes: no spatial grounding
+    assert "minus" not in page(fgrpo, [], "c", []).split(section)[1]
+
+
+def test_every_run_has_a_line(records):
+    text = page(records, [], "c", [])
+    # 14 of 20 are right, the last 8 inconsistent; of the first 12, 6 have true sentences only.
+    assert cells(text, "Every run", "`grpo_t`", "0") == [*["70.0"] * 2, *["30.0"] * 2, *["40.0"] * 2, "6 of 10"]
+    assert len([line for line in text.split("## Every run")[1].splitlines() if line.startswith("| `")]) == 4
 
 
 def test_followed_is_a_share_over_seeds(records):
