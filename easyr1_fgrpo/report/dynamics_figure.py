@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from easyr1_fgrpo.report.run_files import Run, Series
-from easyr1_fgrpo.report.series import constraint_names, constraint_series, run_labels
+from easyr1_fgrpo.report.series import CONSTRAINT_PARTS, constraint_names, constraint_series, run_labels
 from easyr1_fgrpo.report.style import BLACK, COLUMN_INCHES, Look, legend_text, looks
 
 if TYPE_CHECKING:
@@ -25,10 +27,16 @@ LIMITS = {"threshold": (0, "--"), "cap": (1, ":")}
 FRACTIONS = {"applicable_share": "-", "zero_variance": "--"}
 MARKS = 8
 """Markers along a curve."""
+STRETCHES = 25
+"""Points of a curve over seeds: single steps of several runs hide each other."""
+GREY = "#777777"
 
 
 def dynamics_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
     """Constraints side by side; rows: score with threshold, multiplier with cap, share, fractions.
+
+    A run has its curve step by step. Runs that differ in the seed alone share one: means over stretches of steps and
+    over seeds, in a band from the lowest seed to the highest.
 
     Returns:
         The figure, None when no run has a constraint's signal; one line for each run that lacks something.
@@ -36,23 +44,25 @@ def dynamics_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
     from matplotlib.figure import Figure
 
     names = constraint_names(runs)
-    labels = run_labels(runs)
+    together: dict[str, list[Run]] = {}
+    for run, label in zip(runs, run_labels(runs), strict=True):
+        together.setdefault(label, []).append(run)
     problems = [line for run in runs for line in _missing(run, names)]
     if not names:
         return None, ["Figure 8: no run has metrics of a constraint"]
     figure = Figure(figsize=(COLUMN_INCHES * max(2, len(names)), 1.5 * len(ROWS) + 0.9))
     axes = figure.subplots(len(ROWS), len(names), sharex=True, sharey="row", squeeze=False)
-    look_of = looks(list(dict.fromkeys(labels)))
+    look_of = looks(list(together))
     for column, name in enumerate(names):
         axes[0][column].set_title(name.replace("_", " "))
         axes[-1][column].set_xlabel("step")
-        for run, label in zip(runs, labels, strict=True):
-            _draw(list(axes[:, column]), constraint_series(run, name), look_of[label], label)
+        for label, seeds in together.items():
+            _draw(list(axes[:, column]), [constraint_series(run, name) for run in seeds], look_of[label], label)
     for row, title in enumerate(ROWS.values()):
         axes[row][0].set_ylabel(title)
     axes[2][0].set_ylim(bottom=0.0)
     axes[3][0].set_ylim(-0.02, 1.02)
-    _legend(figure, axes)
+    _legend(figure, axes, seeds=max(map(len, together.values())))
     return figure, problems
 
 
@@ -63,33 +73,65 @@ def _missing(run: Run, names: Sequence[str]) -> list[str]:
     return [f"Figure 8: {run.path} has no score of {', '.join(without)}"] if without else []
 
 
-def _draw(axes: Sequence[Axes], series: dict[str, Series], look: Look, label: str) -> None:
-    """One run's curves of one constraint."""
+def _draw(axes: Sequence[Axes], seeds: Sequence[dict[str, Series]], look: Look, label: str) -> None:
+    """The curves of one constraint in one run, or in several that differ in the seed alone."""
+    series = {part: found for part in CONSTRAINT_PARTS if (found := [each[part] for each in seeds if part in each])}
     for axis, part in zip(axes, ("score", "multiplier", "share"), strict=False):
-        if found := series.get(part):
-            _curve(axis, found, look, label=legend_text(label))
+        if part in series:
+            _curve(axis, series[part], look, label=legend_text(label))
+            _band(axis, series[part], look)
     for part, line in FRACTIONS.items():
-        if found := series.get(part):
-            _curve(axes[3], found, look, label="", linestyle=line)
+        if part in series:
+            _curve(axes[3], series[part], look, label="", linestyle=line)
     for part, (row, line) in LIMITS.items():
-        for value in sorted(set(series[part].values)) if part in series else ():
+        for value in sorted({value for each in series.get(part, []) for value in each.values}):
             axes[row].axhline(value, color=BLACK, linestyle=line, linewidth=0.9, gid=f"{part} {value:g}")
 
 
-def _curve(axis: Axes, series: Series, look: Look, **style: Any) -> None:
+def _curve(axis: Axes, seeds: Sequence[Series], look: Look, **style: Any) -> None:
+    points = _points(seeds)
     axis.plot(
-        series.steps,
-        series.values,
+        [step for step, _ in points],
+        [fmean(values) for _, values in points],
         color=look.colour,
         marker=look.marker,
-        markevery=max(1, len(series.steps) // MARKS),
+        markevery=max(1, len(points) // MARKS),
         **style,
     )
 
 
-def _legend(figure: Figure, axes: Any) -> None:
+def _band(axis: Axes, seeds: Sequence[Series], look: Look) -> None:
+    if len(seeds) > 1:
+        points = _points(seeds)
+        low, high = ([end(values) for _, values in points] for end in (min, max))
+        axis.fill_between([step for step, _ in points], low, high, color=look.colour, alpha=0.15, linewidth=0)
+
+
+def _points(seeds: Sequence[Series]) -> list[tuple[float, tuple[float, ...]]]:
+    if len(seeds) > 1:
+        return stretches(seeds)
+    return [(step, (value,)) for step, value in zip(seeds[0].steps, seeds[0].values, strict=True)]
+
+
+def stretches(seeds: Sequence[Series]) -> list[tuple[float, tuple[float, ...]]]:
+    """The middle of each stretch of steps, and every seed's mean over it; only where every seed was measured."""
+    first, last = min(each.steps[0] for each in seeds), max(each.steps[-1] for each in seeds)
+    length = ceil((last - first + 1) / STRETCHES)
+    by_stretch: list[dict[int, list[float]]] = [{} for _ in seeds]
+    for found, each in zip(by_stretch, seeds, strict=True):
+        for step, value in zip(each.steps, each.values, strict=True):
+            found.setdefault((step - first) // length, []).append(value)
+    numbers = sorted(set.intersection(*map(set, by_stretch)))
+    return [
+        (first + number * length + (length - 1) / 2, tuple(fmean(found[number]) for found in by_stretch))
+        for number in numbers
+    ]
+
+
+def _legend(figure: Figure, axes: Any, seeds: int) -> None:
     """One legend for all panels: the runs, and what the lines without a marker mean."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     curves = [line for axis in axes[:3].flat for line in axis.get_lines() if not line.get_gid()]
     runs = {line.get_label(): line for line in curves}
@@ -99,8 +141,9 @@ def _legend(figure: Figure, axes: Any) -> None:
     }
     handles = [*runs.values(), *(_line(Line2D, name, BLACK, style) for name, style in lines.items() if style)]
     if any(axis.get_lines() for axis in axes[3]):
-        grey = "#777777"
-        handles += [_line(Line2D, "applicable", grey, "-"), _line(Line2D, "groups without variance", grey, "--")]
+        handles += [_line(Line2D, "applicable", GREY, "-"), _line(Line2D, "groups without variance", GREY, "--")]
+    if seeds > 1:
+        handles.append(Patch(facecolor=GREY, alpha=0.3, label="lowest to highest seed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.run_files import HELD_OUT, Estimate, Evaluation, Run
 from easyr1_fgrpo.report.series import run_labels
-from easyr1_fgrpo.report.style import BLACK, Look, legend_text, looks
+from easyr1_fgrpo.report.style import BLACK, NEUTRAL, Look, legend_text, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,9 @@ def quality_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
     if not metrics:
         return None, problems
     wheres = list(dict.fromkeys(bar.where for bar in found))
-    look_of = looks(list(dict.fromkeys(bar.who for bar in found)))
+    whos = dict.fromkeys(bar.who for bar in found)
+    given = looks([who for who in dict.fromkeys([*run_labels(runs), *whos]) if who != BEFORE])  # as in other figures
+    look_of = {who: NEUTRAL if who == BEFORE else given[who] for who in whos}
     n_bars = len(wheres) * len(look_of)
     # Many benchmarks: panels below each other, thin bars. One or two: side by side as far as a page is wide.
     wide = len(wheres) > 2

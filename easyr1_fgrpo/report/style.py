@@ -59,6 +59,10 @@ class Look:
     hatch: str
 
 
+NEUTRAL = Look("#BBBBBB", "o", "")
+"""What is no run of its own: the common start."""
+
+
 def looks(names: list[str]) -> dict[str, Look]:
     """A look for each name, in order; they repeat after 56 names."""
     given = zip(cycle(COLOURS), cycle(MARKERS), cycle(HATCHES), strict=False)

@@ -1,17 +1,18 @@
 from dataclasses import replace
 
 import pytest
+from matplotlib.colors import to_rgba
 from typer import Typer
 from typer.testing import CliRunner
 
 from easyr1_fgrpo.report.commands import figures
-from easyr1_fgrpo.report.dynamics_figure import dynamics_figure
+from easyr1_fgrpo.report.dynamics_figure import dynamics_figure, stretches
 from easyr1_fgrpo.report.figures import Format, write_figures
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts
 from easyr1_fgrpo.report.front_figure import front_figure
 from easyr1_fgrpo.report.quality_figure import PAGE_WIDTH, bars, quality_figure
-from easyr1_fgrpo.report.run_files import read_run
-from easyr1_fgrpo.report.style import house_style, looks
+from easyr1_fgrpo.report.run_files import Series, read_run
+from easyr1_fgrpo.report.style import COLOURS, NEUTRAL, house_style, looks
 
 from .runs import write_run
 
@@ -51,6 +52,41 @@ def test_dynamics_are_the_files_numbers(runs):
         line.get_linestyle(): set(line.get_ydata()) for line in fractions.get_lines() if line.get_marker() == "o"
     }
     assert by_line == {"-": {0.5}, "--": {0.6}}
+
+
+def test_curves_over_seeds_are_means_of_stretches():
+    # 50 steps are 25 stretches of two; the second seed was not measured at steps 3 and 4.
+    rising = Series(tuple(range(1, 51)), tuple(float(step) for step in range(1, 51)))
+    other = Series((1, 2, *range(5, 51)), (4.0, 6.0, *[0.0] * 46))
+    found = stretches([rising, other])
+    assert found[:2] == [(1.5, (1.5, 5.0)), (5.5, (5.5, 0.0))]
+    assert (len(found), found[-1]) == (24, (49.5, (49.5, 0.0)))
+    assert stretches([Series((1,), (1.0,)), Series((60,), (1.0,))]) == []
+
+
+def test_dynamics_of_several_seeds_are_one_curve_in_a_band(made, runs):
+    other = read_run(made / "grpo_t-s1")
+    figure, _ = dynamics_figure([*runs, other])
+    score = figure.axes[0]
+    both = [run.metrics["fgrpo/signals/consistency/mean"] for run in (runs[1], other)]
+    (drawn_steps, drawn_values) = curves(score, "grpo_t")[0]
+    assert drawn_steps == both[0].steps  # few enough steps for a stretch each
+    assert drawn_values == pytest.approx([(a + b) / 2 for a, b in zip(both[0].values, both[1].values, strict=True)])
+    assert len(curves(score, "grpo_t")) == len(score.collections) == 1
+    assert "lowest to highest seed" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_an_arm_has_one_colour_in_all_figures(runs):
+    bar = {
+        container.get_label(): container.patches[0].get_facecolor()
+        for container in quality_figure(runs)[0].axes[0].containers
+        if hasattr(container, "patches")
+    }
+    for draw in (dynamics_figure, front_figure):
+        line = {line.get_label(): line.get_color() for line in draw(runs)[0].axes[0].get_lines()}
+        assert [to_rgba(line[arm]) for arm in ("fgrpo", "grpo_t")] == [bar[arm] for arm in ("fgrpo", "grpo_t")]
+    assert bar["before RL"] == to_rgba(NEUTRAL.colour)
+    assert NEUTRAL.colour not in COLOURS
 
 
 def test_the_front_is_drawn_point_by_point(runs):
