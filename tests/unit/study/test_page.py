@@ -117,7 +117,9 @@ def test_the_held_out_type_alone(tmp_path):
     assert row([record], Mode.GREEDY, held_out=True)["accuracy"].value == 0.6
     assert row([record], Mode.GREEDY)["accuracy"].value == 0.6
     text = page([record], [], "c", [])
-    assert cells(text, "A question type that RL never saw", "`fgrpo_held_out`", "greedy")[0].startswith("60.0 (")
+    assert cells(text, "A question type that RL never saw", "`fgrpo_held_out`, farther_vertical", "greedy")[
+        0
+    ].startswith("60.0 (")
     assert "seed 0: farther_vertical" in text
     assert "## Arms" not in text
 
@@ -129,6 +131,9 @@ def test_the_held_out_type_is_compared_by_seed(tmp_path):
     text = page([*grpo_t, *fgrpo], [], "c", [])
     section = "A question type that RL never saw"
     found = cells(text, section, "`fgrpo_held_out` minus `grpo_t_held_out`", "greedy")
+    assert [cells(text, section, f"`grpo_t_held_out`, {run.held_out}", "greedy")[-1] for run in grpo_t] == [
+        "0 to 1"
+    ] * 2
     assert (found[0], found[2], found[-1]) == ("20.0", "-40.0", "0 to 1")  # no boxes: no spatial grounding
     assert "minus" not in page(fgrpo, [], "c", []).split(section)[1]
 
