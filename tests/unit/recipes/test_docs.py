@@ -135,3 +135,20 @@ def test_the_papers_numbers_in_the_table_are_the_configs():
         "seed": 0,
     }
     assert {key: OmegaConf.select(config, key) for key in said} == said
+
+
+def rows(text, section):
+    """The lines of the first table of a section, by their first cell."""
+    part = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line.startswith("|")]
+    return {first.strip("`").removeprefix("arm="): rest for first, *rest in cells[2:]}
+
+
+def test_the_readmes_numbers_are_the_studys():
+    study = (ROOT / "recipes" / "results" / "miniature.md").read_text()
+    greedy, sampled = rows(study, "Arms, greedy"), rows(study, "Arms, sampled")
+    follow = rows(study, "Does the answer follow the trace?")
+    shown = rows((ROOT / "README.md").read_text(), "What constraints change")
+    assert {"warm start", "grpo_t", "fgrpo"} < set(shown)
+    for name, numbers in shown.items():
+        assert numbers == [*greedy[name][1:3], sampled[name][3], follow[name][0]], name
