@@ -48,6 +48,7 @@ def dynamics_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
     for run, label in zip(runs, run_labels(runs), strict=True):
         together.setdefault(label, []).append(run)
     problems = [line for run in runs for line in _missing(run, names)]
+    problems += [line for seeds in together.values() for line in _short(seeds)]
     if not names:
         return None, ["Figure 8: no run has metrics of a constraint"]
     figure = Figure(figsize=(COLUMN_INCHES * max(2, len(names)), 1.5 * len(ROWS) + 0.9))
@@ -71,6 +72,16 @@ def _missing(run: Run, names: Sequence[str]) -> list[str]:
         return [f"Figure 8: {run.path} has no training metrics and is left out"]
     without = [name for name in names if "score" not in constraint_series(run, name)]
     return [f"Figure 8: {run.path} has no score of {', '.join(without)}"] if without else []
+
+
+def _short(seeds: Sequence[Run]) -> list[str]:
+    """Seeds that end before the others do, and the curve over seeds with them."""
+    ends = [run.last_step for run in seeds if run.metrics and run.last_step is not None]
+    return [
+        f"Figure 8: {run.path} ends at step {run.last_step}, other seeds at {max(ends)}: their mean ends with it"
+        for run in seeds
+        if run.metrics and run.last_step is not None and run.last_step == min(ends) < max(ends)
+    ]
 
 
 def _draw(axes: Sequence[Axes], seeds: Sequence[dict[str, Series]], look: Look, label: str) -> None:

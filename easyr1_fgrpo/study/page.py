@@ -109,26 +109,27 @@ def _held_out(arms: Mapping[str, list[Record]]) -> list[str]:
     records = sorted((record for together in arms.values() for record in together), key=lambda record: record.seed)
     if not records:
         return []
+    seeds = {record.seed: record for record in records}
     reference = arms.get(_REFERENCE_HELD_OUT, [])
     others = {name: together for name, together in arms.items() if reference and name != _REFERENCE_HELD_OUT}
     lines = []
     for mode in (Mode.SAMPLED, Mode.GREEDY):
-        starts = {record.held_out: row([record], mode, BEFORE, held_out=True) for record in records}
-        lines += [_line(f"warm start, {kind}", mode, values) for kind, values in starts.items()]
         lines += [
-            _line(f"`{record.arm}`, {record.held_out}", mode, row([record], mode, held_out=True)) for record in records
+            _line(f"warm start, seed {seed}", mode, row([record], mode, BEFORE, held_out=True))
+            for seed, record in seeds.items()
+        ]
+        lines += [
+            _line(f"`{record.arm}`, seed {record.seed}", mode, row([record], mode, held_out=True)) for record in records
         ]
         lines += [
             _line(f"`{name}` minus `{_REFERENCE_HELD_OUT}`", mode, minus(together, reference, mode, held_out=True))
             for name, together in others.items()
         ]
-    left_out = "; ".join(
-        f"seed {seed}: {kind}" for seed, kind in {each.seed: each.held_out for each in records}.items()
-    )
+    left_out = "; ".join(f"seed {seed}: {record.held_out}" for seed, record in seeds.items())
     return [
         "## A question type that RL never saw",
         f"Only the test questions of the type that was left out ({left_out}); the warm start had seen all types.",
-        _table(["arm, type", "responses", *_HEADS.values(), "seeds"], lines),
+        _table(["arm", "responses", *_HEADS.values(), "seeds"], lines),
     ]
 
 

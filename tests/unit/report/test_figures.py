@@ -76,6 +76,14 @@ def test_dynamics_of_several_seeds_are_one_curve_in_a_band(made, runs):
     assert "lowest to highest seed" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_a_seed_that_ends_before_the_others_is_named(made, runs):
+    other = read_run(made / "grpo_t-s1")
+    assert dynamics_figure([*runs, other])[1] == []
+    short = replace(other, last_step=2)
+    (line,) = dynamics_figure([*runs, short])[1]
+    assert line.startswith(f"Figure 8: {short.path} ends at step 2, other seeds at {runs[1].last_step}")
+
+
 def test_an_arm_has_one_colour_in_all_figures(runs):
     bar = {
         container.get_label(): container.patches[0].get_facecolor()
