@@ -20,7 +20,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 def command_line() -> str:
     """The command that runs now, as one can type it again; credentials inside URLs are left out."""
-    return _CREDENTIALS.sub("", shlex.join(["python", "-m", "data_prep", *sys.argv[1:]]))
+    return _CREDENTIALS.sub("", shlex.join(["fgrpo", *sys.argv[1:]]))
 
 
 def in_and_out(summary: Mapping[str, Any]) -> str:

@@ -17,8 +17,8 @@ import pyarrow as pa
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from data_prep.rollouts import TEXTS, Sampling, chat_messages
-from easyr1_fgrpo.judges.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.judges.endpoints import Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
+from easyr1_fgrpo.model_client.endpoints import Endpoints, NoEndpoint, Outcome
 
 if TYPE_CHECKING:
     from ray.data import Dataset

@@ -9,4 +9,4 @@ source recipes/setup/environment.sh
 use_environment
 cd "$here"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error
-exec python -m easyr1_fgrpo.export "$@"
+exec fgrpo export "$@"

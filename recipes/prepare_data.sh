@@ -20,7 +20,7 @@
 #   VAL                             rows for validation out of MIX      (500)
 #   WORKERS, CONCURRENCY            processes that ask the base model, calls under way of each (1, 64)
 #   SEED                            of every draw                       (0)
-#   MCTS_ARGS, DIFFICULTY_ARGS      further options of these stages: python -m data_prep STAGE --help
+#   MCTS_ARGS, DIFFICULTY_ARGS      further options of these stages: fgrpo data STAGE --help
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
@@ -38,7 +38,7 @@ VAL=${VAL:-500}
 SEED=${SEED:-0}
 export TOKENIZERS_PARALLELISM=false
 
-stage() { python -m data_prep "$@"; }
+stage() { fgrpo data "$@"; }
 
 use_environment data
 

@@ -17,4 +17,4 @@ case " $* " in
   *" --page-only "* | *" --help "*) ;; # no run, no Ray
   *) start_ray --num-cpus=8 --num-gpus=1 ;;
 esac
-python -m easyr1_fgrpo.study "$@"
+fgrpo study run "$@"

@@ -2,7 +2,7 @@
 # The supervised warm start with LLaMA-Factory, in an environment of its own (.venv-llamafactory):
 #   bash recipes/run_warm_start_llamafactory.sh 7b data/fgrpo/traces/sft [KEY=VALUE ...]
 # 7b or 3b: recipes/warm_start/llamafactory_qwen25vl_*.yaml. Then a folder with dataset_info.json, as
-# `python -m data_prep mcts` writes it. KEY=VALUE: LLaMA-Factory's arguments, for example output_dir=runs/mine.
+# `fgrpo data mcts` writes it. KEY=VALUE: LLaMA-Factory's arguments, for example output_dir=runs/mine.
 # GPUS=4 is the paper's; with 1, 2, 4 or 8 of them the batch stays 32. The same command resumes. RL starts from the
 # output folder (stages.warm_start).
 set -euo pipefail
@@ -18,7 +18,7 @@ size=$1 data=$2 gpus=${GPUS:-4}
 shift 2
 config=recipes/warm_start/llamafactory_qwen25vl_$size.yaml
 [ -f "$config" ] || fail "size $size: there is no $config, take 7b or 3b"
-[ -f "$data/dataset_info.json" ] || fail "$data: no dataset_info.json there; \`python -m data_prep mcts\` makes such a folder"
+[ -f "$data/dataset_info.json" ] || fail "$data: no dataset_info.json there; \`fgrpo data mcts\` makes such a folder"
 case $gpus in
   1 | 2 | 4 | 8) ;;
   *) fail "GPUS=$gpus: take 1, 2, 4 or 8, so that GPUS x 4 x accumulation is 32" ;;

@@ -6,4 +6,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
 use_environment
-python -m easyr1_fgrpo.stages backbone=qwen2_5_vl_7b dataset=fgrpo judge=qwen3_vl_30b scale=gpus_8 "$@"
+fgrpo stages backbone=qwen2_5_vl_7b dataset=fgrpo judge=qwen3_vl_30b scale=gpus_8 "$@"

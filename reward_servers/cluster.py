@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,18 +29,19 @@ class ClusterError(RuntimeError):
     """There is no usable Ray cluster at RAY_ADDRESS."""
 
 
-def run_command(act: Callable[[FgrpoConfig], list[str]]) -> int:
-    """Act on the cluster with the config that the command line's overrides ask for.
+def run_command(act: Callable[[FgrpoConfig], list[str]], overrides: Sequence[str]) -> int:
+    """Act on the cluster with the config that the overrides ask for.
 
     Args:
         act: takes the settings and returns one line per problem.
+        overrides: Hydra overrides of the run.
 
     Returns:
         The exit code: 1 when there was a problem, each of which is printed in one line.
     """
     try:
         with joined():
-            problems = act(read_settings(load_config(sys.argv[1:])))
+            problems = act(read_settings(load_config(overrides)))
     except ConfigError as error:
         problems = error.lines
     except (ClusterError, TimeoutError) as error:

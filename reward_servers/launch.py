@@ -1,7 +1,7 @@
-"""`python -m reward_servers.launch [overrides]`: start the judge servers of a run, with the overrides of its training.
+"""`fgrpo judge serve [overrides]`: start the judge servers of a run, with the overrides of its training.
 
 Servers are detached Ray actors `judge-<name>` in the run's own namespace: they outlive this command, are restarted by
-Ray when they die, and end with `python -m reward_servers.stop`. A server of the same name is replaced. A server of kind
+Ray when they die, and end with `fgrpo judge stop`. A server of the same name is replaced. A server of kind
 "vllm" also keeps its GPUs reserved, and writes vLLM's output to `<run_dir>/judges/<name>.log` on its node.
 """
 
@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from easyr1_fgrpo.config.judges import EmbeddedServerConfig, JudgeServerConfig, VllmServerConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.served import actor_name
-from reward_servers.cluster import end, reserve, run_command
+from reward_servers.cluster import end, reserve
 from reward_servers.server import JudgeServerActor
 from reward_servers.vllm_server import VllmServerActor, free_port, reservation
 
@@ -152,7 +152,3 @@ def _cause(error: Exception) -> str:
     """Why a server did not get ready; of Ray's own errors, which hold tracebacks, the last line."""
     text = str(error).strip()
     return text if isinstance(error, LaunchError) else text.splitlines()[-1]
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(launch))

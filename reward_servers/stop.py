@@ -1,12 +1,10 @@
-"""`python -m reward_servers.stop [overrides]`: end the judge servers of a run, and nothing else."""
+"""`fgrpo judge stop [overrides]`: end the judge servers of a run, and nothing else."""
 
 from __future__ import annotations
 
-import sys
-
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.served import actor_name
-from reward_servers.cluster import end, run_command, running
+from reward_servers.cluster import end, running
 
 
 def stop(settings: FgrpoConfig) -> list[str]:
@@ -22,7 +20,3 @@ def stop(settings: FgrpoConfig) -> list[str]:
         if end(name, settings.namespace):
             print(f"{actor_name(name)}: ended in namespace {settings.namespace}")
     return []
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(stop))

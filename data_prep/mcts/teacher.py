@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from easyr1_fgrpo.judges.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.judges.endpoints import Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
+from easyr1_fgrpo.model_client.endpoints import Endpoints, NoEndpoint, Outcome
 
 MAX_ATTEMPTS = 8
 """Calls for one step, the first included. Repeated are failures that may pass: no connection, no answer in time, 408,

@@ -100,7 +100,7 @@ class FgrpoConfig(Settings):
         run_dir: everything a run writes, checkpoints included.
         constraint_keys: the constraints that act; none is plain GRPO on the task reward.
         constraints: threshold and initial multiplier by constraint.
-        signals: signals of one's own, `path/to/file.py:function` by name; see `easyr1_fgrpo.rewards.own_signal`.
+        signals: signals of one's own, `path/to/file.py:function` by name; see `easyr1_fgrpo.rewards.custom_signal`.
         dual: the multipliers' controller.
         advantage: normalisation, masks and whitening.
         reward: how a rollout becomes signals.

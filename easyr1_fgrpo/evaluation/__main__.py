@@ -14,8 +14,7 @@ from typing import Annotated, Never
 import typer
 from rich.console import Console
 
-from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_problems
-from easyr1_fgrpo.evaluation.commands import audit, evaluate
+from easyr1_fgrpo.checkpoints import CheckpointError, checkpoint_problems
 from easyr1_fgrpo.evaluation.judges import NoJudge
 from easyr1_fgrpo.evaluation.metrics import compare as compare_results
 from easyr1_fgrpo.evaluation.metrics import load_result
@@ -28,9 +27,6 @@ from easyr1_fgrpo.rows import check_rows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-
-app.command()(evaluate)
-app.command()(audit)
 
 
 @app.command()

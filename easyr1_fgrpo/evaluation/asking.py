@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks import Item
-from easyr1_fgrpo.evaluation.client import ModelClient
 from easyr1_fgrpo.evaluation.pictures import Picture
 from easyr1_fgrpo.evaluation.styles import Style
+from easyr1_fgrpo.model_client.client import ModelClient
 
 MAX_CHARACTERS = 100_000
 """Of a response: far more than 4,096 tokens of a language need; a longer one is not scored."""

@@ -16,7 +16,6 @@ from easyr1_fgrpo.evaluation.asking import Answer, check, content_hash
 from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, RejectRecord
 from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
 from easyr1_fgrpo.evaluation.benchmarks import Item, Reject
-from easyr1_fgrpo.evaluation.client import Address
 from easyr1_fgrpo.evaluation.evaluate import Plan, connection, result_of, write
 from easyr1_fgrpo.evaluation.models import NAME, ModelSpec
 from easyr1_fgrpo.evaluation.pictures import Picture
@@ -24,6 +23,7 @@ from easyr1_fgrpo.evaluation.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.scoring import Scoring
 from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
+from easyr1_fgrpo.model_client.client import Address
 from easyr1_fgrpo.rewards import Box
 
 FIELDS = (

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.evaluation.benchmarks import ItemMeta
-from easyr1_fgrpo.evaluation.judge_validation.agreement import cohen_kappa, confusion_by_record, estimate
 from easyr1_fgrpo.evaluation.metrics import measure
 from easyr1_fgrpo.evaluation.results import Estimate, Outcome
+from easyr1_fgrpo.judge_validation.agreement import cohen_kappa, confusion_by_record, estimate
 
 RESULTS = "results.json"
 

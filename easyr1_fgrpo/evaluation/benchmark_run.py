@@ -23,8 +23,8 @@ from easyr1_fgrpo.evaluation.pictures import Picture, prepare
 from easyr1_fgrpo.evaluation.results import Outcome
 from easyr1_fgrpo.evaluation.scoring import Scoring, Subject, score
 from easyr1_fgrpo.evaluation.styles import Style
-from easyr1_fgrpo.judges.chat import CallFailed
 from easyr1_fgrpo.judges.protocol import Failure
+from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
 
 AWAY = (Failure.UNREACHABLE, Failure.DEADLINE)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from easyr1_fgrpo.checkpoints import checkpoint_sha256
 from easyr1_fgrpo.evaluation import lm_eval
 from easyr1_fgrpo.evaluation.asking import Answer, AnswerLog, Asking, ask, check
 from easyr1_fgrpo.evaluation.benchmark_results import (
@@ -22,14 +23,13 @@ from easyr1_fgrpo.evaluation.benchmark_results import (
 from easyr1_fgrpo.evaluation.benchmark_run import Tally, Task, run_items
 from easyr1_fgrpo.evaluation.benchmark_tables import save, tables
 from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS, Item
-from easyr1_fgrpo.evaluation.checkpoints import checkpoint_sha256
-from easyr1_fgrpo.evaluation.client import PATIENCE_S, Address, ModelClient
 from easyr1_fgrpo.evaluation.launch import served
 from easyr1_fgrpo.evaluation.models import ModelSpec
 from easyr1_fgrpo.evaluation.pictures import Picture
 from easyr1_fgrpo.evaluation.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.scoring import Scoring
 from easyr1_fgrpo.judges.factory import close
+from easyr1_fgrpo.model_client.client import PATIENCE_S, Address, ModelClient
 
 
 @dataclass(frozen=True)

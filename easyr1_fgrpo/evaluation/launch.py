@@ -17,8 +17,8 @@ from pathlib import Path
 
 import aiohttp
 
-from easyr1_fgrpo.evaluation.checkpoints import CheckpointError
-from easyr1_fgrpo.evaluation.client import Address
+from easyr1_fgrpo.checkpoints import CheckpointError
+from easyr1_fgrpo.model_client.client import Address
 
 START_DEADLINE_S = 1800.0
 END_DEADLINE_S = 10.0
@@ -63,7 +63,7 @@ def _command(folder: Path, name: str, port: int) -> list[str]:
     address = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", name]
     if vllm := shutil.which("vllm"):
         return [vllm, "serve", str(folder), *address]
-    return [sys.executable, "-m", "easyr1_fgrpo.evaluation.serve", str(folder), *address]
+    return [sys.executable, "-m", "easyr1_fgrpo", "serve", str(folder), *address]
 
 
 def _end_with_parent() -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from easyr1_fgrpo.evaluation.checkpoints import checkpoint_problems
-from easyr1_fgrpo.evaluation.client import Address
+from easyr1_fgrpo.checkpoints import checkpoint_problems
 from easyr1_fgrpo.evaluation.styles import STYLES, Style
+from easyr1_fgrpo.model_client.client import Address
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 DEFAULT_STYLE = "ours"

@@ -14,8 +14,8 @@ from typing import Any
 from tqdm import tqdm
 from transformers.utils.logging import disable_progress_bar
 
+from easyr1_fgrpo.checkpoints import CheckpointError, checkpoint_sha256, file_sha256
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_sha256, file_sha256
 from easyr1_fgrpo.evaluation.metrics import load_result, measure
 from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt

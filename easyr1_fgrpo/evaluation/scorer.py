@@ -8,9 +8,9 @@ from importlib.resources import files
 
 import jinja2
 
-from easyr1_fgrpo.evaluation.client import ModelClient
-from easyr1_fgrpo.judges.chat import CallFailed
 from easyr1_fgrpo.judges.fence import fence
+from easyr1_fgrpo.model_client.chat import CallFailed
+from easyr1_fgrpo.model_client.client import ModelClient
 from easyr1_fgrpo.traces import ScorerRecord
 
 MAX_QUESTION = 8_000

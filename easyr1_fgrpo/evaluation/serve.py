@@ -1,4 +1,4 @@
-"""`python -m easyr1_fgrpo.evaluation.serve CHECKPOINT --port N`: a small OpenAI-compatible server on the CPU.
+"""`fgrpo serve CHECKPOINT --port N`: a small OpenAI-compatible server on the CPU.
 
 For evaluations and tests without vLLM: chat completions with images as data URLs, greedy or seeded, requests that wait
 are answered together. What a request gets does not depend on the others in its batch.
@@ -15,14 +15,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
-from easyr1_fgrpo.evaluation.checkpoints import checkpoint_problems
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 from easyr1_fgrpo.generation.processor import IMAGE_MARK, encode
 from easyr1_fgrpo.generation.sampling import Sampling
@@ -220,21 +218,15 @@ def _problem(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, status)
 
 
-def main(
-    checkpoint: Annotated[Path, typer.Argument(help="Hugging Face folder")],
-    port: Annotated[int, typer.Option(min=1, max=65535)],
-    host: Annotated[str, typer.Option(help="where to listen; this machine only when left out")] = "127.0.0.1",
-    served_model_name: Annotated[str, typer.Option(help="the folder's name when left out")] = "",
-    rows: Annotated[int, typer.Option(min=1, help="requests answered at a time")] = 32,
-) -> None:
-    """Serve a checkpoint until the process is ended."""
-    if problems := checkpoint_problems(checkpoint):
-        typer.echo(f"error: {problems[0]}", err=True)
-        raise typer.Exit(1)
+def serve(checkpoint: Path, host: str, port: int, name: str, rows: int) -> None:
+    """Serve a checkpoint until the process is ended.
+
+    Args:
+        checkpoint: Hugging Face folder.
+        host: where to listen.
+        port: at which port.
+        name: under which the model is known.
+        rows: requests answered at a time.
+    """
     generator = Generator(str(checkpoint), rows=rows, prompt_length=None)
-    app = build_app(generator, served_model_name or checkpoint.resolve().name)
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_keep_alive=30)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    uvicorn.run(build_app(generator, name), host=host, port=port, log_level="warning", timeout_keep_alive=30)

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.evaluation.checkpoints import checkpoint_sha256
+from easyr1_fgrpo.checkpoints import checkpoint_sha256
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LONGEST = 200

@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_problems
+from easyr1_fgrpo.checkpoints import CheckpointError, checkpoint_problems
 from easyr1_fgrpo.export.card import model_card
 
 _STEP = re.compile(r"global_step_(\d+)")

@@ -16,11 +16,11 @@ from tenacity.wait import wait_random_exponential
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.judges.cache import VerdictCache, cache_key
-from easyr1_fgrpo.judges.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.judges.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
-from easyr1_fgrpo.judges.images import DataUrls
 from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Usage, Verdict
+from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
+from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.pictures import DataUrls
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,4 +1,4 @@
-"""Train the tiny backbone that has learned to look: `python -m easyr1_fgrpo.miniature.backbone --out DIR --seed N`.
+"""Train the tiny backbone that has learned to look: `fgrpo miniature backbone --out DIR --seed N`.
 
 It stands in for a pretrained Qwen2.5-VL. First the vision tower learns to see (per image token: colour, shape and box
 of what lies there), then it is frozen and the language model learns to read it, from true traces, shortened traces and
@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from easyr1_fgrpo.files import whole_folder
 from easyr1_fgrpo.miniature.example import Example
-from easyr1_fgrpo.miniature.files import free_option, whole_folder
 from easyr1_fgrpo.miniature.model import HIDDEN, build_image_processor, build_model, save_checkpoint
 from easyr1_fgrpo.miniature.render import render
 from easyr1_fgrpo.miniature.scene import CELL, COLOURS, SHAPES, SIDE, STEP, Scene
@@ -46,13 +45,20 @@ class Pool:
 
 
 def train_backbone(
-    out: Annotated[Path, typer.Option(help="folder to write; must be new or empty", callback=free_option)],
-    seed: Annotated[int, typer.Option(min=0, help="of weights and data")],
-    steps: Annotated[int, typer.Option(min=0, help="language steps; 0 leaves everything random")] = 300,
-    vision_steps: Annotated[int, typer.Option(min=0, help="vision steps")] = 150,
-    world: Annotated[WorldName, typer.Option(help="whose scenes and language")] = "one_step",
+    out: Path, *, seed: int, steps: int = 300, vision_steps: int = 150, world: WorldName = "one_step"
 ) -> None:
-    """Train and save one backbone as a Hugging Face checkpoint with tokenizer and processor."""
+    """Train and save one backbone as a Hugging Face checkpoint with tokenizer and processor.
+
+    Args:
+        out: folder to write; must be new or empty.
+        seed: of weights and data.
+        steps: of the language model; 0 leaves everything random.
+        vision_steps: of the vision tower.
+        world: whose scenes and language.
+
+    Raises:
+        FileExistsError: when `out` holds something.
+    """
     tokenizer = build_tokenizer(WORLDS[world])
     model = build_model(tokenizer, seed)
     with whole_folder(out) as folder:
@@ -181,7 +187,3 @@ def _cell_targets(scene: Scene) -> Tensor:
         what = [COLOURS.index(thing.colour) + 1, SHAPES.index(thing.shape) + 1]
         targets[cell] = torch.tensor(what + [coordinate // STEP for coordinate in thing.box])
     return targets
-
-
-if __name__ == "__main__":
-    typer.run(train_backbone)

@@ -1,18 +1,16 @@
-"""Build the miniature's data: `python -m easyr1_fgrpo.miniature.build --out DIR --seed N`."""
+"""Build the miniature's data: `fgrpo miniature build --out DIR --seed N`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from tqdm import tqdm
 
+from easyr1_fgrpo.files import whole_folder
 from easyr1_fgrpo.miniature import rows
 from easyr1_fgrpo.miniature.example import Example
-from easyr1_fgrpo.miniature.files import free_option, whole_folder
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
 from easyr1_fgrpo.miniature.scene_file import scene_line
 from easyr1_fgrpo.miniature.teacher import noisy_response
@@ -22,26 +20,39 @@ from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
 SPLITS = ("test", "val", "sft_val", "sft_train", "train")
 SUPERVISED = ("sft_val", "sft_train")
 NOTHING = "nothing"
-Count = Annotated[int, typer.Option(min=1)]
 
 
 def build(
-    out: Annotated[Path, typer.Option(help="folder to write; must be new or empty", callback=free_option)],
-    seed: Annotated[int, typer.Option(min=0, help="of the whole world; another seed is another world")],
-    train: Count = 2048,
-    val: Count = 512,
-    test: Count = 1024,
-    sft: Count = 6400,
-    sft_val: Count = 256,
-    world: Annotated[WorldName, typer.Option(help="which world")] = "one_step",
-    held_out: Annotated[str, typer.Option(help="question type that train.parquet leaves out")] = NOTHING,
+    out: Path,
+    *,
+    seed: int,
+    train: int = 2048,
+    val: int = 512,
+    test: int = 1024,
+    sft: int = 6400,
+    sft_val: int = 256,
+    world: WorldName = "one_step",
+    held_out: str = NOTHING,
 ) -> None:
     """Write {train,val,test,sft_train,sft_val}.parquet and scenes.jsonl; no scene occurs in two places.
 
-    Every other file has questions of the held-out type, and does not depend on which one it is.
+    Args:
+        out: folder to write; must be new or empty.
+        seed: of the whole world; another seed is another world.
+        train: questions to train on.
+        val: questions for validation.
+        test: held-out questions.
+        sft: supervised traces to train on.
+        sft_val: supervised traces for validation.
+        world: which world.
+        held_out: question type that train.parquet leaves out; every other file has it and does not depend on it.
+
+    Raises:
+        ValueError: for a question type that the world does not have.
+        FileExistsError: when `out` holds something.
     """
     if held_out not in (NOTHING, *WORLDS[world].QUESTIONS):
-        raise typer.BadParameter(f"held_out={held_out}: choose {NOTHING} or {', '.join(WORLDS[world].QUESTIONS)}")
+        raise ValueError(f"held_out={held_out}: choose {NOTHING} or {', '.join(WORLDS[world].QUESTIONS)}")
     counts = {"test": test, "val": val, "sft_val": sft_val, "sft_train": sft, "train": train}
     seen: set[Example] = set()
     bar = tqdm(total=sum(counts.values()), desc="Drawing scenes", unit="scene")
@@ -70,7 +81,3 @@ def _fresh_examples(
             pass
         seen.add(example)
         yield example
-
-
-if __name__ == "__main__":
-    typer.run(build)

@@ -1,4 +1,4 @@
-"""Does the answer follow the trace? `python -m easyr1_fgrpo.miniature.intervention NAME=CHECKPOINT... --world DIR`.
+"""Does the answer follow the trace? `fgrpo miniature intervention NAME=CHECKPOINT... --world DIR`.
 
 A true trace is put into the model's mouth with its last step and its conclusion flipped, and the model answers. One
 that reads its own reasoning follows it into the wrong answer; one that has learned to read the answer off the picture,
@@ -7,16 +7,14 @@ whatever it has written before, does not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import torch
-import typer
 from PIL import Image
 from tqdm import tqdm
 
@@ -128,31 +126,3 @@ def _answer_chances(model: Any, tokenizer: Any, shown: Sequence[Shown]) -> torch
     ends = (labels != IGNORED).int().cumsum(dim=1).argmax(dim=1)  # ... <answer> ANSWER </answer> END
     logits = read(model, ids, see(model, torch.stack(patches)))
     return logits[torch.arange(len(shown)), ends - 3].softmax(dim=-1)
-
-
-def main(
-    checkpoints: Annotated[list[str], typer.Argument(metavar="NAME=CHECKPOINT...", help="Hugging Face folders")],
-    world: Annotated[Path, typer.Option(help="folder of the world whose test questions are asked")],
-    out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="questions")] = 256,
-) -> None:
-    """Flip the end of a forced trace: how often does the answer follow?"""
-    try:
-        shown = read_questions(world, samples)
-        found = {}
-        for text in checkpoints:
-            name, equals, folder = text.partition("=")
-            if not equals or not (Path(folder) / "config.json").exists():
-                raise ValueError(f"{text}: write NAME=FOLDER of a Hugging Face checkpoint")
-            found[name] = measure(Path(folder), shown)
-            typer.echo(f"{name}: the answer follows in {found[name].followed} of {len(shown)} questions")
-    except (OSError, ValueError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps({name: asdict(numbers) for name, numbers in found.items()}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    typer.run(main)

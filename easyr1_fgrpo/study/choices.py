@@ -1,4 +1,4 @@
-"""`python -m easyr1_fgrpo.study.choices RUN`: what the choices that the paper leaves open do to a run's advantages.
+"""`fgrpo study choices RUN`: what the choices that the paper leaves open do to a run's advantages.
 
 The rollouts of a miniature's run are taken as they were sampled, and their advantages computed again, by default and
 with each choice changed. Nothing is trained: this is the effect on single steps, not on where training ends.
@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.report.run_files import Run, read_records, read_run
+from easyr1_fgrpo.report.run_files import Run, read_records
 from easyr1_fgrpo.traces import TraceRecord
 
 Array = NDArray[np.float64]
@@ -164,30 +161,6 @@ def largest_move(steps: Sequence[Step], constraints: Sequence[str]) -> float:
     )
 
 
-def main(run: Annotated[Path, typer.Argument(help="run directory of a miniature, arm=fgrpo")]) -> None:
-    """Print a Markdown table: one line for each choice."""
-    try:
-        found = read_run(run)
-        constraints = found.config.get("fgrpo.constraint_keys")
-        if not isinstance(constraints, list) or not constraints:
-            raise ValueError(f"{run}: fgrpo.constraint_keys={constraints}: name a run with constraints (arm=fgrpo)")
-        steps = read_steps(found)
-        for step in steps:
-            check_replay(step, constraints)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-    typer.echo("| choice | correlation | other sign % | size | right minus wrong |\n|---|---:|---:|---:|---:|")
-    for choice in tqdm(CHOICES, unit="choice", leave=False, disable=None):
-        does = effect(steps, constraints, choice)
-        numbers = (does.correlation, 100 * does.other_sign, does.size, does.right_minus_wrong)
-        typer.echo(f"| {choice.about} | {' | '.join('–' if x is None else f'{x:.3f}' for x in numbers)} |")
-    n_rollouts = sum(len(step.records) for step in steps)
-    typer.echo(
-        f"\n{n_rollouts} rollouts; no multiplier moved by more than {largest_move(steps, constraints):.4f} in a step"
-    )
-
-
 def _signal(step: Step, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     values = [record.signals[name].value for record in step.records]
     score_B = torch.tensor([float("nan") if value is None else value for value in values], dtype=torch.float64)
@@ -217,7 +190,3 @@ def _correlation(a: Array, b: Array) -> float | None:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-if __name__ == "__main__":
-    typer.run(main)

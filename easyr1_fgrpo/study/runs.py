@@ -7,7 +7,6 @@ run directory's name, which is the same for all of them. Held-out types and a ju
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +17,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.evaluation.summary import last_checkpoint
+from easyr1_fgrpo.files import write_json
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.study.arms import Arm
-from easyr1_fgrpo.summary import last_checkpoint
 
 GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=cpu")
 NOTE = "study.json"
@@ -120,7 +120,7 @@ def run_command(command: Sequence[str]) -> int:
 def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
     """Make the runs of one seed and one world with one judge server."""
     first = next(iter(group.values()))
-    start = [_command(module, first.overrides) for module in ("easyr1_fgrpo.stages", "reward_servers.launch")]
+    start = [_fgrpo("stages", *first.overrides), _fgrpo("judge", "serve", *first.overrides)]
     if code := _first_failure(start, call):
         return [f"{run.folder}: not started, stages or judge ended with exit code {code}" for run in group.values()]
     failures = []
@@ -131,15 +131,14 @@ def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
             if code := _run(run, call):
                 failures.append(f"{run.folder}: ended with exit code {code}; see its train.log")
     finally:
-        call(_command("reward_servers.stop", first.overrides))
+        call(_fgrpo("judge", "stop", *first.overrides))
     return failures
 
 
 def _run(run: Run, call: Call) -> int:
     """Train, evaluate, intervene. Returns the exit code of what failed, 0 when nothing did."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    measure = _command("easyr1_fgrpo.summary", run.evaluation)
-    code = _first_failure([_command("easyr1_fgrpo.train", run.overrides), measure], call)
+    code = _first_failure([_fgrpo("train", *run.overrides), _fgrpo("summary", *run.evaluation)], call)
     if not code:
         code = call(_intervention(run))
     note = {
@@ -147,9 +146,7 @@ def _run(run: Run, call: Call) -> int:
         "finished": code == 0,
         "commit": commit(),
     }
-    part = run.folder / f".{NOTE}.part"
-    part.write_text(json.dumps(note, indent=1) + "\n")
-    os.replace(part, run.folder / NOTE)
+    write_json(run.folder / NOTE, note)
     return code
 
 
@@ -173,15 +170,15 @@ def _first_failure(commands: Iterable[Sequence[str]], call: Call) -> int:
     return next((code for command in commands if (code := call(command))), 0)
 
 
-def _command(module: str, overrides: Iterable[str]) -> list[str]:
-    return [sys.executable, "-m", module, *overrides]
+def _fgrpo(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "easyr1_fgrpo", *arguments]
 
 
 def _intervention(run: Run) -> list[str]:
     config = OmegaConf.load(run.folder / "config.yaml")
     after = last_checkpoint(Path(config.trainer.default_local_dir)) / "actor" / "huggingface"
-    return [
-        *(sys.executable, "-m", "easyr1_fgrpo.miniature.intervention"),
+    return _fgrpo(
+        *("miniature", "intervention"),
         *(f"before_RL={config.actor_rollout_ref.model.path}", f"after_RL={after}"),
         *("--world", config.stages.world, "--out", str(run.folder / INTERVENTION)),
-    ]
+    )

@@ -18,8 +18,8 @@ from verl.trainer.ppo.core_algos import register_adv_est
 
 from easyr1_fgrpo.algorithm import ConstrainedAdvantage, constrained_advantage
 from easyr1_fgrpo.config.schema import AdvantageSettings
+from easyr1_fgrpo.training.step_signals import StepSignals
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
-from easyr1_fgrpo.verl_plugin.step_signals import StepSignals
 
 
 @dataclass

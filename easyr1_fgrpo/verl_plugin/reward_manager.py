@@ -20,9 +20,9 @@ from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.factory import build_judges
 from easyr1_fgrpo.rewards import Reason, Sample, failed_numbers, score_rollout
-from easyr1_fgrpo.rewards.own_signal import load_signal, with_own_signals
+from easyr1_fgrpo.rewards.custom_signal import load_signal, with_custom_signals
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
-from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS, sentence_tokens
+from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS, sentence_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class FaithfulRewardManager(RewardManagerBase):
         self.settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
         worker = (ray.get_runtime_context().get_actor_name() or "worker_0").rsplit("_", 1)[-1]
         self.judges = build_judges(self.settings, share=(int(worker), config.reward.num_workers))
-        self.own_signals = {name: load_signal(target) for name, target in self.settings.signals.items()}
+        self.custom_signals = {name: load_signal(target) for name, target in self.settings.signals.items()}
         self.writers = {split: TraceWriter(Path(self.settings.run_dir), split, worker) for split in ("train", "val")}
 
     async def run_single(self, data: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class FaithfulRewardManager(RewardManagerBase):
         except Exception:
             index = row.non_tensor_batch.get("index")
             logger.exception("scoring failed for dataset row %s; the rollout is left out of every statistic", index)
-            numbers = {**failed_numbers(Reason.REWARD_FAILED, self.own_signals)}
+            numbers = {**failed_numbers(Reason.REWARD_FAILED, self.custom_signals)}
         return {"reward_score": numbers["task"] if numbers["task_valid"] else 0.0, "reward_extra_info": numbers}
 
     async def _score(self, row: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class FaithfulRewardManager(RewardManagerBase):
         scored = pixel_boxes(text, images[0].size) if thousandths else text
         reward = self.settings.reward if sample.split == "train" else self.settings.reward.for_validation()
         score = await score_rollout(sample, scored, self.judges, reward, truncated=truncated)
-        score = with_own_signals(score, sample, self.own_signals)
+        score = with_custom_signals(score, sample, self.custom_signals)
         step, session = int(fields["global_steps"]), int(fields["session_id"])
         record = TraceRecord.from_score(sample, score, images=saved, response=text, step=step, session=session)
         self.writers["train" if sample.split == "train" else "val"].write(record)

@@ -31,12 +31,12 @@ from easyr1_fgrpo.algorithm import (
 )
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.rewards import SIGNALS
+from easyr1_fgrpo.training.judge_metrics import JUDGE_FAILURES, valid_share
+from easyr1_fgrpo.training.metrics_file import MetricsFile
+from easyr1_fgrpo.training.step_signals import StepSignals, failed_count, metrics_of, read_step, split_key
 from easyr1_fgrpo.verl_plugin.estimator import Handover, handed_over
-from easyr1_fgrpo.verl_plugin.judge_metrics import JUDGE_FAILURES, valid_share
 from easyr1_fgrpo.verl_plugin.logged_traces import log_traces, validation_traces
-from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.names import TRAINER
-from easyr1_fgrpo.verl_plugin.step_signals import StepSignals, failed_count, metrics_of, read_step, split_key
 
 STATE_FILE = "fgrpo.json"
 POLL_SECONDS = 0.1

@@ -34,9 +34,9 @@ launch_judges() {
   if [ -z "${RAY_HEAD_PID:-}" ]; then
     # A private cluster ends with its judges; in a joined one they would keep their CPUs and GPUs from the next run.
     JUDGED_RUN=("$@")
-    trap 'python -m reward_servers.stop "${JUDGED_RUN[@]}"' EXIT
+    trap 'fgrpo judge stop "${JUDGED_RUN[@]}"' EXIT
   fi
-  python -m reward_servers.launch "$@"
+  fgrpo judge serve "$@"
 }
 
 stop_ray() {

@@ -25,9 +25,9 @@ run_recipe() {
     resources=(--num-cpus=8 --num-gpus=1)
   fi
   export TOKENIZERS_PARALLELISM=false VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
-  python -m easyr1_fgrpo.stages "${arguments[@]}"
+  fgrpo stages "${arguments[@]}"
   start_ray "${resources[@]}"
   launch_judges "${arguments[@]}"
-  python -m easyr1_fgrpo.train "${arguments[@]}"
-  python -m easyr1_fgrpo.summary "${arguments[@]}"
+  fgrpo train "${arguments[@]}"
+  fgrpo summary "${arguments[@]}"
 }

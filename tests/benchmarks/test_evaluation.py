@@ -17,11 +17,11 @@ from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.asking import Answer, AnswerLog, Asking, ask, check
 from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
 from easyr1_fgrpo.evaluation.benchmarks import Item
-from easyr1_fgrpo.evaluation.client import Address, ModelClient
 from easyr1_fgrpo.evaluation.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.scoring import Scoring
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
+from easyr1_fgrpo.model_client.client import Address, ModelClient
 
 SAMPLES = int(os.environ.get("FGRPO_EVALUATION_SAMPLES", "640"))
 CONCURRENCY = 64

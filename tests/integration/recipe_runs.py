@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
+from easyr1_fgrpo.training.metrics_file import read_metrics
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "recipes/run_fgrpo_tiny_cpu.sh"

@@ -78,7 +78,7 @@ def test_killed_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None
     process = runs.start("killed", script=TRAIN_ONLY)
     path = runs.folder / "killed/metrics.jsonl"
     runs.wait_for_step("killed", 3, process)
-    for pid in _descendants(process.pid, "easyr1_fgrpo.train"):
+    for pid in _descendants(process.pid, "easyr1_fgrpo.verl_plugin.run.train"):
         os.kill(pid, signal.SIGKILL)
     runs.finish(process)
     assert process.returncode != 0

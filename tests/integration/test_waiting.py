@@ -6,7 +6,7 @@ import time
 import pytest
 import ray
 
-from easyr1_fgrpo.verl_plugin.waiting import Waiting
+from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
 
 from .ray_cluster import ray_node
 

@@ -8,4 +8,4 @@ export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_T
 prepare_environment
 start_ray --num-cpus=8 --num-gpus=1
 launch_judges "$@"
-python -m easyr1_fgrpo.train "$@"
+fgrpo train "$@"

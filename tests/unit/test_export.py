@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, ProcessorMixin
 
+from easyr1_fgrpo.checkpoints import CheckpointError, checkpoint_problems, checkpoint_sha256
 from easyr1_fgrpo.config.load import load_config
-from easyr1_fgrpo.evaluation.checkpoints import CheckpointError, checkpoint_problems, checkpoint_sha256
 from easyr1_fgrpo.export import export, find_checkpoint
 from easyr1_fgrpo.generation.generator import Generator, Prompt
 from easyr1_fgrpo.generation.processor import drop_video_processor, encode, torchvision_missing

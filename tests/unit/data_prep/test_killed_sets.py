@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from made_rows import made_folder, made_row
-
 from data_prep.__main__ import app
+from made_rows import made_folder, made_row
 
 # Runs a command of data_prep and kills its process at the nth call of a function.
 KILLED_AT = """

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from data_prep.__main__ import app
 from source_files import (
     make_sources,
     picture,
@@ -18,7 +19,6 @@ from source_files import (
 )
 from typer.testing import CliRunner
 
-from data_prep.__main__ import app
 from data_prep.decontaminate import Benchmarks
 from data_prep.normalise import prepare_source
 from data_prep.open_ended import OpenEnded

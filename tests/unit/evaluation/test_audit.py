@@ -3,13 +3,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from judge_traces import RecordingJudge, write_run
 
 from easyr1_fgrpo.evaluation.audit import Audit, audit
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.traces import read_traces
 
-from .judge_traces import RecordingJudge, write_run
 from .judges import TextJudge
 from .made_items import UNJUDGED, judged_by, picture, response
 

@@ -6,8 +6,8 @@ import pytest
 from easyr1_fgrpo.evaluation.asking import Answer, Rejected, check
 from easyr1_fgrpo.evaluation.benchmark_run import finished_outcomes
 from easyr1_fgrpo.evaluation.benchmarks import Reject
-from easyr1_fgrpo.judges.chat import CallFailed
 from easyr1_fgrpo.judges.protocol import Failure, Label, Verdict
+from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.traces import read_traces
 
 from .judges import TextJudge

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from easyr1_fgrpo.evaluation.checkpoints import CheckpointError
+from easyr1_fgrpo.checkpoints import CheckpointError
 from easyr1_fgrpo.evaluation.launch import served
 
 FAKE_VLLM = """\

@@ -1,7 +1,7 @@
 import pytest
 
-from easyr1_fgrpo.evaluation.client import Address
 from easyr1_fgrpo.evaluation.models import parse_address, parse_models
+from easyr1_fgrpo.model_client.client import Address
 
 ONE, TWO = "http://one:8000/v1", "https://two/v1"
 

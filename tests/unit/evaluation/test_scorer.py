@@ -4,15 +4,15 @@ import json
 import pytest
 from model_endpoint import Model, scripted
 
-from easyr1_fgrpo.evaluation.client import Address, ModelClient
 from easyr1_fgrpo.evaluation.scorer import MAX_REPLY, AnswerScorer, read
+from easyr1_fgrpo.model_client.client import Address, ModelClient
 
 QUESTION = "Which?\nA. left\nB. right"
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr("easyr1_fgrpo.evaluation.client.BACK_OFF", lambda state: 0.01)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.client.BACK_OFF", lambda state: 0.01)
 
 
 def score(says, reply="B. right", reference="right"):

@@ -7,9 +7,9 @@ from email.utils import formatdate
 import pytest
 from judge_endpoint import Script, judge_endpoint
 
-from easyr1_fgrpo.judges import chat
-from easyr1_fgrpo.judges.chat import MAX_TEXT
 from easyr1_fgrpo.judges.protocol import Failure, Label
+from easyr1_fgrpo.model_client import chat
+from easyr1_fgrpo.model_client.chat import MAX_TEXT
 
 from .model_judge import CLAIM, KEY, asked, dead_url, judging
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from judge_endpoint import Script, judge_endpoint
 
-from easyr1_fgrpo.judges import endpoints
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question
+from easyr1_fgrpo.model_client import endpoints
 
 from .model_judge import CLAIM, asked, judging
 

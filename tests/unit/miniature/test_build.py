@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from easyr1_fgrpo.files import whole_folder
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.miniature.files import whole_folder
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.miniature.render import fingerprint
 from easyr1_fgrpo.rewards.response import parse_response

@@ -85,14 +85,13 @@ def test_the_example_of_a_run_composes(desk):
 
 @pytest.mark.parametrize("page", ["your_own_data.md", "from_easyr1.md"])
 def test_commands_and_files_exist(page):
-    from typer.main import get_command
-
     from data_prep.__main__ import app
+    from typer.main import get_command
 
     text = (ROOT / "recipes" / page).read_text()
     named = re.findall(r"(?:recipes|easyr1_fgrpo)/[\w./]+\.(?:sh|py|md|jinja)", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
-    commands = set(re.findall(r"python -m data_prep (\w+)", text))
+    commands = set(re.findall(r"fgrpo data (\w+)", text))
     assert commands
     assert commands <= set(get_command(app).commands)
 

@@ -19,7 +19,7 @@ from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 from easyr1_fgrpo.rewards import Sample, score_rollout
 from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord, TraceWriter, image_sha256, save_images
-from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
+from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 THRESHOLDS = {"consistency": 0.95, "spatial_grounding": 0.65, "semantic_grounding": 0.95}
 LAMBDA_MAX = 5.0
@@ -220,7 +220,7 @@ def write_rollouts(folder, split, arm, seed, places, session=0):
 
 
 def write_evaluation(out, label, mode, arm, seed=0, questions=16):
-    """One checkpoint in one mode, as `python -m easyr1_fgrpo.summary` leaves it."""
+    """One checkpoint in one mode, as `fgrpo summary` leaves it."""
     with TraceWriter(out, label, mode) as writer:
         items = []
         for index in range(questions):

@@ -5,8 +5,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from verl.utils.tracking import Tracking, ValidationGenerationsLogger
 
 from easyr1_fgrpo.traces import TraceWriter, save_images
+from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.verl_plugin.logged_traces import NAME, log_traces, validation_traces
-from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile, read_metrics
 
 from .runs import rollout, step_metrics
 

@@ -6,7 +6,7 @@ import yaml
 from easyr1_fgrpo.evaluation.results import Result
 from easyr1_fgrpo.report.run_files import Estimate, Series, read_evaluation_records, read_records, read_run
 from easyr1_fgrpo.traces import TraceWriter
-from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile, read_metrics
+from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 
 from .runs import rollout, write_run
 

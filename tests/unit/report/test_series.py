@@ -15,8 +15,8 @@ from easyr1_fgrpo.report.series import (
     run_labels,
 )
 from easyr1_fgrpo.rewards import JUDGE_COUNTS, SIGNALS
-from easyr1_fgrpo.verl_plugin.judge_metrics import judge_metrics
-from easyr1_fgrpo.verl_plugin.step_signals import metrics_of, read_step
+from easyr1_fgrpo.training.judge_metrics import judge_metrics
+from easyr1_fgrpo.training.step_signals import metrics_of, read_step
 
 from .runs import rollout, step_metrics
 

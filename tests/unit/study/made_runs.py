@@ -8,7 +8,7 @@ from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.miniature.worlds.two_step import QUESTIONS
 from easyr1_fgrpo.study.runs import INTERVENTION, NOTE
 from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter
-from easyr1_fgrpo.verl_plugin.metrics_file import MetricsFile
+from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 SIZE = 20
 KINDS = list(QUESTIONS)

@@ -24,7 +24,7 @@ class Caller:
         rates = [text.partition("error_rate=")[2] for text in command if "error_rate=" in text]
         self.error_rates += [(module.rpartition(".")[2], *rates)] if rates else []
         self.calls.append((module.rpartition(".")[2], "/".join(Path(folder).parts[-2:])))
-        if module == "easyr1_fgrpo.train":
+        if module == "easyr1_fgrpo.verl_plugin.run.train":
             marker = Path(folder) / "checkpoints" / "latest_checkpointed_iteration.txt"
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.write_text("200")
@@ -103,7 +103,7 @@ def test_a_killed_run_is_made_again(tmp_path):
     (run,) = runs(tmp_path, ("fgrpo", 0))
 
     def killed(command):
-        if command[2] == "easyr1_fgrpo.train":
+        if command[2] == "easyr1_fgrpo.verl_plugin.run.train":
             raise KeyboardInterrupt
         stopped.append(command[2])
         return 0

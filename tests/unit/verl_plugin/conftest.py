@@ -2,6 +2,7 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from made_trainer import settings_of
 from omegaconf import OmegaConf
 from PIL import Image
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -9,8 +10,6 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from easyr1_fgrpo.miniature.model import build_model
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.verl_plugin.trainer import FaithfulTrainer
-
-from .made_trainer import settings_of
 
 
 @pytest.fixture

@@ -3,18 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from reported import NAMES, numbers, scored
 from verl import DataProto
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.config.schema import AdvantageSettings
+from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS
+from easyr1_fgrpo.training.step_signals import read_step
 from easyr1_fgrpo.verl_plugin.estimator import Handover, compute_constrained_advantage, handed_over
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
-from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
-from easyr1_fgrpo.verl_plugin.step_signals import read_step
-
-from .reported import NAMES, numbers, scored
 
 MULTIPLIERS = {"consistency": 0.5, "spatial_grounding": 2.0}
 ROWS = {

@@ -13,8 +13,8 @@ from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.traces import TraceWriter, read_traces
+from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS
 from easyr1_fgrpo.verl_plugin.reward_manager import FaithfulRewardManager, read_sample
-from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
 
 INFO = {
     "index": 5,
@@ -43,7 +43,7 @@ def manager(tmp_path):
     manager.config = SimpleNamespace(data=SimpleNamespace(max_response_length=40, image_patch_size=14))
     settings = {"run_dir": str(tmp_path), "constraint_keys": [], "constraints": {}, "judges": {}}
     manager.settings = FgrpoConfig.model_validate(settings)
-    manager.own_signals = {}
+    manager.custom_signals = {}
     manager.judges = dict.fromkeys(Question, Agrees())
     manager.writers = {split: TraceWriter(tmp_path, split, "0") for split in ("train", "val")}
     return manager

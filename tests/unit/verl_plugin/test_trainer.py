@@ -1,5 +1,6 @@
 import pytest
 import torch
+from reported import absent, numbers, scored
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
@@ -8,14 +9,12 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.rewards import SIGNALS, Reason
+from easyr1_fgrpo.training.metrics_file import read_metrics
+from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS
+from easyr1_fgrpo.training.step_signals import read_step
 from easyr1_fgrpo.verl_plugin import trainer as trainer_module
-from easyr1_fgrpo.verl_plugin.metrics_file import read_metrics
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
-from easyr1_fgrpo.verl_plugin.sentence_tokens import SENTENCE_TOKENS
-from easyr1_fgrpo.verl_plugin.step_signals import read_step
 from easyr1_fgrpo.verl_plugin.trainer import RolloutsFailedError, _row_order
-
-from .reported import absent, numbers, scored
 
 
 def test_verls_trainer_reads_sync_and_polls_quickly(make):

@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import typer
+from data_prep.mcts.command import mcts
 from judge_endpoint import Script, judge_endpoint
 from PIL import Image
 from scripted_teacher import BOX, World, files
 from typer.testing import CliRunner
 
 from data_prep.mcts import teacher as teacher_module
-from data_prep.mcts.command import mcts
 from data_prep.mcts.export import SCHEMA
 from data_prep.mcts.linearise import CUE
 from data_prep.mcts.steps import MAX_REPLY

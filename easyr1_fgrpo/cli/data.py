@@ -1,0 +1,116 @@
+"""`fgrpo data ...`: data preparation, from public sources to the sets that are trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easyr1_fgrpo.cli import data_sets
+from easyr1_fgrpo.cli.data_mcts import mcts
+
+app = typer.Typer(no_args_is_help=True, help="Public sources -> one row schema -> the SFT set and the RL set.")
+
+
+@app.command()
+def normalise(
+    source: Annotated[str, typer.Argument(help="sat, vgr, visual_cot or treevgr")],
+    out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it")],
+    location: Annotated[str, typer.Option(help="hub id, folder or file; else the source's hub id")] = "",
+    images: Annotated[str, typer.Option(help="where the pictures are: hub id, folder or archive")] = "",
+    open_ended: Annotated[str, typer.Option(help="questions without choices: keep, drop or to-choices")] = "keep",
+    benchmark: Annotated[list[Path] | None, typer.Option(help="benchmark items to keep out; repeatable")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="shuffles choices, draws options")] = 0,
+) -> None:
+    """Bring one public source into the row schema; what cannot be used goes to the rejects with its reason."""
+    from data_prep.decontaminate import Benchmarks, read_benchmarks
+    from data_prep.normalise import prepare_source
+    from data_prep.open_ended import OpenEnded
+    from data_prep.sources import SourceError
+
+    try:
+        if open_ended not in set(OpenEnded):
+            raise SourceError(f"--open-ended {open_ended}: is none of {', '.join(OpenEnded)}")
+        benchmarks = Benchmarks(read_benchmarks(benchmark or []))
+        summary = prepare_source(source, location, images, out, seed, OpenEnded(open_ended), benchmarks)
+    except (SourceError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    rejected = sum(summary["rejected"].values())
+    typer.echo(f"{source}: in {summary['in']} = out {summary['out']} + rejected {rejected}")
+    for reason, count in summary["rejected"].items():
+        typer.echo(f"  {count:>8}  {reason}")
+    typer.echo(f"kept out: {summary['benchmark_items']} benchmark items" if benchmark else "no --benchmark was named")
+    typer.echo(f"{out}: rows-*.parquet, rejects-*.jsonl, summary.json")
+    if not summary["out"]:
+        typer.echo(f"error: no row is left of {source}; the rejects in {out} say why", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="parquet file of rows, or a folder of shards")],
+    out: Annotated[Path | None, typer.Option(help="the HTML file; else FILE.html")] = None,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="rows at most, a seeded choice")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="of that choice")] = 0,
+    model: Annotated[str, typer.Option(help="checkpoint folder: prompts through its chat template")] = "",
+) -> None:
+    """Write a contact sheet: pictures with boxes drawn, and prompts as the model will see them."""
+    from data_prep.contact_sheet import contact_sheet
+
+    page = out or file.with_name(f"{file.name}.html")
+    try:
+        shown = contact_sheet(file, page, rows, seed, model)
+    except (OSError, ValueError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{page}: {shown} rows")
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="parquet files of rows, or folders of shards")],
+) -> None:
+    """Check every row before training, pictures decoded; exit code 1 when one is wrong."""
+    from data_prep.validate import SHOWN
+    from data_prep.validate import validate as check
+
+    problems, totals = check(files)
+    for problem in problems[:SHOWN]:
+        typer.echo(f"error: {problem}", err=True)
+    if problems:
+        typer.echo(f"{len(problems)} problems, {min(len(problems), SHOWN)} shown", err=True)
+        raise typer.Exit(1)
+    typer.echo("good: " + ", ".join(f"{count} {name}" for name, count in totals.items()))
+
+
+@app.command()
+def easyr1(
+    file: Annotated[str, typer.Argument(help="as EasyR1's data.train_files: file, folder or hub id; @part for a part")],
+    out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it")],
+    images: Annotated[Path | None, typer.Option(help="EasyR1's data.image_dir; else the records' folder")] = None,
+    split: Annotated[str, typer.Option(help="of all rows; only train is trained on")] = "train",
+    prompt_key: Annotated[str, typer.Option(help="column of the question")] = "problem",
+    answer_key: Annotated[str, typer.Option(help="column of the answer")] = "answer",
+    image_key: Annotated[str, typer.Option(help="column of the images")] = "images",
+) -> None:
+    """Convert rows of EasyR1; what cannot be used goes to the rejects with its reason."""
+    from data_prep.easyr1 import Keys, convert
+    from data_prep.sources import SourceError
+
+    try:
+        summary = convert(file, out, images, Keys(prompt_key, answer_key, image_key), split)
+    except (SourceError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{file}: in {summary['in']} = out {summary['out']} + rejected {sum(summary['rejected'].values())}")
+    for reason, count in summary["rejected"].items():
+        typer.echo(f"  {count:>8}  {reason}")
+    if not summary["out"]:
+        typer.echo(f"error: no row is left of {file}; the rejects in {out} say why", err=True)
+        raise typer.Exit(1)
+
+
+for command in (data_sets.curate, mcts, data_sets.difficulty, data_sets.mix, data_sets.card):
+    app.command()(command)

@@ -1,0 +1,193 @@
+"""`fgrpo evaluate`, `fgrpo compare` and `fgrpo audit` between their arguments and their exit codes.
+
+Exit codes: 0 done, 1 bad input or a model that is gone, 3 when a model has no scored item on a benchmark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from easyr1_fgrpo.cli.shared import fail, printable
+
+if TYPE_CHECKING:
+    from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, RejectRecord
+
+Judges = Annotated[
+    str, typer.Option("--judge-overrides", metavar="OVERRIDES", help="who judges, e.g. 'judge=oracle'; else nobody")
+]
+Scorer = Annotated[
+    str, typer.Option(metavar="URL[,URL...][,served=MODEL][,key=VARIABLE]", help="a text model that matches answers")
+]
+Concurrency = Annotated[int, typer.Option(min=1, help="items under way at a time")]
+
+
+def evaluate(
+    model: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=URL[,URL...][,STYLE][,served=MODEL][,key=VARIABLE] | NAME=FOLDER[,STYLE]"),
+    ],
+    benchmark: Annotated[
+        list[str], typer.Option(metavar="NAME[=LOCATION]", help="from a file or folder, else from the hub")
+    ],
+    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is kept")],
+    judge_overrides: Judges = "",
+    scorer: Scorer = "",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="length limit of a response")] = 4096,
+    parameters: Annotated[str, typer.Option(metavar="JSON", help="further fields of a request; null drops one")] = "{}",
+    concurrency: Concurrency = 64,
+    deadline: Annotated[float, typer.Option(min=0.0, help="seconds for one response")] = 600.0,
+    patience: Annotated[float, typer.Option(min=0.0, help="seconds to wait for an endpoint that is away")] = 300.0,
+) -> None:
+    """Measure accuracy, inconsistency and grounding of models on benchmarks, and print them side by side.
+
+    The same command again goes on where it was interrupted, and prints the tables of what is finished.
+    """
+    from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS
+    from easyr1_fgrpo.evaluation.evaluate import Plan
+    from easyr1_fgrpo.evaluation.evaluate import evaluate as run
+    from easyr1_fgrpo.evaluation.judges import read_judges
+    from easyr1_fgrpo.evaluation.models import parse_address, parse_models
+
+    try:
+        named = dict(text.partition("=")[::2] for text in benchmark)
+        if unknown := [name for name in named if name not in BENCHMARKS]:
+            raise ValueError(f"--benchmark {unknown[0]}: known are {', '.join(BENCHMARKS)}")
+        plan = Plan(
+            models=parse_models(model),
+            benchmarks={name: Path(location) if location else None for name, location in named.items()},
+            out=out,
+            scorer=parse_address(scorer) if scorer else None,
+            max_new_tokens=max_new_tokens,
+            parameters=_object(parameters),
+            concurrency=concurrency,
+            deadline_s=deadline,
+            patience_s=patience,
+        )
+        scoring = read_judges(shlex.split(judge_overrides))
+    except (ValueError, OSError) as error:
+        fail(error)
+    raise typer.Exit(_report(run(plan, scoring), out))
+
+
+def audit(
+    traces: Annotated[Path, typer.Argument(metavar="TRACES.jsonl")],
+    images: Annotated[Path, typer.Option(help="folder that the traces' image names are relative to")],
+    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is kept")],
+    field: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="their field for one of ours; a.b goes into objects")
+    ] = None,
+    name: Annotated[str, typer.Option(help="of the model in tables; the file's name when left out")] = "",
+    style: Annotated[str, typer.Option(help="the grammar of the responses")] = "ours",
+    judge_overrides: Judges = "",
+    scorer: Scorer = "",
+    concurrency: Concurrency = 64,
+) -> None:
+    """Score traces somebody already has: one JSON object a line with question, response, ground_truth and images.
+
+    Optional are choices, id, category, group, benchmark, boxes and truncated. No model is called but the judges.
+    """
+    from easyr1_fgrpo.evaluation.audit import FIELDS, Audit
+    from easyr1_fgrpo.evaluation.audit import audit as run
+    from easyr1_fgrpo.evaluation.judges import read_judges
+    from easyr1_fgrpo.evaluation.models import NAME, parse_address
+    from easyr1_fgrpo.evaluation.styles import STYLES
+
+    try:
+        names = dict(text.partition("=")[::2] for text in field or [])
+        if wrong := [ours for ours, theirs in names.items() if ours not in FIELDS or not theirs]:
+            raise ValueError(f"--field {wrong[0]}: write OURS=THEIRS, ours are {', '.join(FIELDS)}")
+        if style not in STYLES:
+            raise ValueError(f"--style {style}: known are {', '.join(STYLES)}")
+        if not NAME.fullmatch(name or traces.stem):
+            raise ValueError(f"--name {name or traces.stem!r}: use letters, digits and . _ + - only")
+        if not traces.is_file():
+            raise ValueError(f"{traces}: no such trace file")
+        if not images.is_dir():
+            raise ValueError(f"--images {images}: no such folder")
+        job = Audit(
+            traces=traces,
+            name=name or traces.stem,
+            style=STYLES[style],
+            images=images,
+            out=out,
+            names=names,
+            scorer=parse_address(scorer) if scorer else None,
+            concurrency=concurrency,
+        )
+        scoring = read_judges(shlex.split(judge_overrides))
+    except (ValueError, OSError) as error:
+        fail(error)
+    raise typer.Exit(_report(run(job, scoring), out))
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of `evaluate` or `audit`")],
+    seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
+) -> None:
+    """Compare every two models of the given runs on the same items: differences, intervals, McNemar's test."""
+    from easyr1_fgrpo.evaluation.benchmark_results import Evaluation
+    from easyr1_fgrpo.evaluation.benchmark_tables import comparison_table
+
+    try:
+        evaluations = [(path, Evaluation.load(path)) for path in runs]
+        everyone = [model for _, evaluation in evaluations for model in evaluation.models]
+        groups = []
+        for path, evaluation in evaluations:
+            for model in evaluation.models:
+                shown = model if everyone.count(model) == 1 else f"{path.name}/{model}"
+                results = [result for result in evaluation.results if result.model == model]
+                groups.append([result.model_copy(update={"model": shown}) for result in results])
+        if len(groups) < 2:
+            raise ValueError("two models at least are compared: name one more run")
+        grid = comparison_table(groups, seed)
+    except (ValueError, OSError) as error:
+        fail(error)
+    _console().print(grid.rich())
+
+
+def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]], out: Path) -> int:
+    """Measure, print, and say by the exit code how it went."""
+    from easyr1_fgrpo.evaluation.benchmark_tables import tables
+    from easyr1_fgrpo.evaluation.evaluate import lines
+    from easyr1_fgrpo.model_client.client import ModelGone
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        evaluation, rejects = asyncio.run(measuring)
+    except (ValueError, OSError, ModelGone) as error:
+        measuring.close()
+        fail(error)
+    console = _console()
+    for grid in tables(evaluation):
+        console.print(grid.rich())
+    for line in lines(evaluation, rejects):
+        typer.echo(printable(line))
+    typer.echo(f"results: {out}")
+    empty = [result for result in evaluation.results if result.totals.scored == 0]
+    for result in empty:
+        typer.echo(f"objection: {result.model} has no scored item of {result.benchmark}", err=True)
+    return 3 if empty else 0
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--parameters {text}: no JSON ({error})") from error
+    if not isinstance(values, dict) or {"model", "messages", "stream"} & values.keys():
+        raise ValueError(f"--parameters {text}: a JSON object without model, messages and stream")
+    return values

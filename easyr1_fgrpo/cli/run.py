@@ -1,0 +1,59 @@
+"""`fgrpo doctor, plan, stages, train, summary`: a run, from the machine it needs to its last table.
+
+All but `doctor` take the same Hydra overrides. Exit codes: 0 done, 1 when something is wrong, one line each.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from easyr1_fgrpo.cli.shared import Overrides, fail
+
+
+def doctor() -> None:
+    """Show versions, platform, registrations and patches; exit 1 with the fix when something is missing."""
+    from easyr1_fgrpo.verl_plugin.preflight.doctor import report
+
+    raise typer.Exit(report())
+
+
+def plan(
+    overrides: Overrides = None,
+    files: Annotated[bool, typer.Option(help="checkpoint and data must be here")] = True,
+    sentences: Annotated[float, typer.Option(min=0, help="judged sentences of a trace, assumed")] = 8.0,
+    rollout_s: Annotated[float, typer.Option(min=0.001, help="seconds of a step's rollouts, assumed")] = 60.0,
+    correct: Annotated[float, typer.Option(min=0, max=1, help="share of correct rollouts, assumed")] = 0.65,
+) -> None:
+    """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix."""
+    from easyr1_fgrpo.config.load import ConfigError
+    from easyr1_fgrpo.verl_plugin.preflight.plan import Assumptions
+    from easyr1_fgrpo.verl_plugin.preflight.plan import plan as planned
+
+    try:
+        code = planned(overrides or [], files=files, assumed=Assumptions(sentences, rollout_s, correct))
+    except ConfigError as error:
+        fail(error)
+    raise typer.Exit(code)
+
+
+def stages(overrides: Overrides = None) -> None:
+    """Make what the run starts from where it is missing: world and backbone (miniature), warm start."""
+    from easyr1_fgrpo.verl_plugin.run.stages import main
+
+    raise typer.Exit(main(overrides or []))
+
+
+def train(overrides: Overrides = None) -> None:
+    """Train with verl on the Ray cluster at RAY_ADDRESS, from the last checkpoint on where there is one."""
+    from easyr1_fgrpo.verl_plugin.run.train import main
+
+    raise typer.Exit(main(overrides or []))
+
+
+def summary(overrides: Overrides = None) -> None:
+    """Measure the run before and after RL on held-out questions, and print the table."""
+    from easyr1_fgrpo.evaluation.summary import main
+
+    raise typer.Exit(main(overrides or []))

@@ -1,0 +1,42 @@
+"""What the commands share: Hydra overrides as arguments, one clear line for bad input, text fit for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Never
+
+import typer
+
+if TYPE_CHECKING:
+    from easyr1_fgrpo.config.schema import FgrpoConfig
+
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDES...]", help="Hydra overrides of the run")]
+
+BAD_INPUT = 1
+
+
+def read_overrides(overrides: Iterable[str]) -> FgrpoConfig:
+    """Our settings of a run; what is wrong with them ends the command with exit code 1, one line each."""
+    from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+
+    try:
+        return read_settings(load_config(list(overrides)))
+    except ConfigError as error:
+        refuse(error.lines)
+
+
+def refuse(problems: Iterable[str], code: int = BAD_INPUT) -> Never:
+    """One error line for each problem, and the exit code."""
+    for problem in problems:
+        typer.echo(f"error: {printable(problem)}", err=True)
+    raise typer.Exit(code)
+
+
+def fail(error: Exception | str, code: int = BAD_INPUT) -> Never:
+    """The error in one line, several where it has several, and the exit code."""
+    refuse(getattr(error, "lines", None) or [str(error) or type(error).__name__], code)
+
+
+def printable(text: str) -> str:
+    """Text of files, names and servers, without characters that a terminal would act on."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

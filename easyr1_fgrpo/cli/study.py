@@ -1,0 +1,135 @@
+"""`fgrpo study run, choices`: many runs of the miniature and the page about them. Needs a Ray cluster.
+
+`bash recipes/run_miniature_study.sh` starts one. `--page-only` writes the page from what is finished.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
+
+if TYPE_CHECKING:
+    from easyr1_fgrpo.study.records import Record
+    from easyr1_fgrpo.study.runs import Run
+
+PAGE = Path("recipes/results/miniature.md")
+SCRIPT = "bash recipes/run_miniature_study.sh"
+
+app = typer.Typer(no_args_is_help=True, help="The paper's finding in miniature: many runs, one page.")
+
+
+@app.command()
+def run(
+    quick: Annotated[bool, typer.Option("--quick", help="GRPO-T and FGRPO, seed 0, fewer steps")] = False,
+    arms: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(ARMS)}; or all")] = ",".join(MAIN),
+    seeds: Annotated[str, typer.Option(help="comma-separated")] = ",".join(map(str, SEEDS)),
+    steps: Annotated[int | None, typer.Option(min=1, help="of RL, for every arm; else each arm's own")] = None,
+    root: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs/miniature_study"),
+    out: Annotated[Path | None, typer.Option("--page", help="Markdown file; with --quick ROOT/quick.md")] = None,
+    page_only: Annotated[
+        bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
+    ] = False,
+) -> None:
+    """Run the arms with every seed, keep what is finished, and write the page."""
+    from easyr1_fgrpo.study.figures import draw
+    from easyr1_fgrpo.study.page import page
+    from easyr1_fgrpo.study.runs import Run, run_all, run_command
+
+    chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
+    numbers = [0] if quick else _seeds(seeds)
+    # One seed, one world and one judge at a time: its runs share the server.
+    together = [
+        Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps)
+        for seed in numbers
+        for arm in sorted(chosen, key=lambda arm: (arm.held_out, arm.judge_errors))
+    ]
+    failures = [] if page_only else run_all(together, run_command)
+    for failure in failures:
+        typer.echo(f"error: {failure}", err=True)
+    out = out or (root / "quick.md" if quick else PAGE)
+    beside = out.with_suffix("")
+    try:
+        found = [_record(run, beside, also_made_elsewhere=page_only) for run in together]
+        records = [record for record in found if record is not None]
+        missing = [run for run, record in zip(together, found, strict=True) if record is None]
+        text = page(records, missing, _typed(), [os.path.relpath(path, out.parent) for path in draw(records, beside)])
+    except (OSError, ValueError) as error:
+        fail(error)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    typer.echo(f"written: {out}")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniature, arm=fgrpo")]) -> None:
+    """Print what the choices that the paper leaves open do to a run's advantages: a line for each, in Markdown."""
+    from tqdm import tqdm
+
+    from easyr1_fgrpo.report.run_files import read_run
+    from easyr1_fgrpo.study.choices import CHOICES, check_replay, effect, largest_move, read_steps
+
+    try:
+        found = read_run(run)
+        constraints = found.config.get("fgrpo.constraint_keys")
+        if not isinstance(constraints, list) or not constraints:
+            raise ValueError(f"{run}: fgrpo.constraint_keys={constraints}: name a run with constraints (arm=fgrpo)")
+        steps = read_steps(found)
+        for step in steps:
+            check_replay(step, constraints)
+    except (ValueError, OSError) as error:
+        fail(error)
+    typer.echo("| choice | correlation | other sign % | size | right minus wrong |\n|---|---:|---:|---:|---:|")
+    for choice in tqdm(CHOICES, unit="choice", leave=False, disable=None):
+        does = effect(steps, constraints, choice)
+        numbers = (does.correlation, 100 * does.other_sign, does.size, does.right_minus_wrong)
+        typer.echo(f"| {choice.about} | {' | '.join('–' if x is None else f'{x:.3f}' for x in numbers)} |")
+    n_rollouts = sum(len(step.records) for step in steps)
+    typer.echo(
+        f"\n{n_rollouts} rollouts; no multiplier moved by more than {largest_move(steps, constraints):.4f} in a step"
+    )
+
+
+def _record(run: Run, folder: Path, *, also_made_elsewhere: bool) -> Record | None:
+    """The record of a run, which goes into the folder; of one that is not finished here, the one there, where wanted.
+
+    A run that has just failed has no record, whatever another machine made of it.
+    """
+    from easyr1_fgrpo.study.records import Record, record_of
+
+    path = Record.path(folder, run)
+    if run.finished:
+        record = record_of(run)
+        record.save(path)
+        return record
+    kept = Record.load(path) if also_made_elsewhere and path.exists() else None
+    return kept if kept and kept.is_of(run) else None
+
+
+def _arms(names: str) -> list[Arm]:
+    asked = list(ARMS) if names == "all" else names.split(",")
+    if unknown := [name for name in asked if name not in ARMS]:
+        fail(f"--arms {','.join(unknown)}: choose from {', '.join(ARMS)}, or all")
+    return [ARMS[name] for name in asked]
+
+
+def _seeds(numbers: str) -> list[int]:
+    asked = numbers.split(",")
+    if unknown := [number for number in asked if not number.isdecimal()]:
+        fail(f"--seeds {','.join(unknown)}: write whole numbers from 0 with commas between them")
+    return [int(number) for number in asked]
+
+
+def _typed() -> str:
+    given = sys.argv[sys.argv.index("run") + 1 :]
+    arguments = [argument for argument in given if argument != "--page-only"]
+    return shlex.join([*SCRIPT.split(), *arguments])

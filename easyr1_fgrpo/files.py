@@ -1,0 +1,150 @@
+"""Files that survive a kill: written in one step, or a whole line at a time; and folders that know what they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+BLOCK = 1 << 16
+"""Bytes read at a time when the end of a file is looked at."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside `path` to write to; it becomes `path` when the block went well, and is removed otherwise.
+
+    Several processes may write the same path at once: each has a file of its own, and the last one wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8: the whole content or no change."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON: the whole file or no change."""
+    write_whole(path, json.dumps(value, indent=1) + "\n")
+
+
+class LineFile:
+    """A file that grows by whole lines, one JSON value each; a line is with the system when `append` returns.
+
+    A line that a kill cut off is dropped when the file is opened again. One process writes to a file.
+
+    Args:
+        path: made with its folder when it is not there.
+        sync: whether a line is also on the disk when `append` returns, so that it outlives the machine.
+    """
+
+    def __init__(self, path: Path, *, sync: bool = False) -> None:
+        self.path = path
+        self._sync = sync
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b")
+        self._file.truncate(_whole_bytes(self._file))
+        self._file.seek(0, os.SEEK_END)
+
+    def append(self, *lines: str) -> int:
+        """Add lines, given without their line ends; returns the place of the first in the file, in bytes."""
+        place = self._file.seek(0, os.SEEK_END)
+        self._file.write("".join(f"{line}\n" for line in lines).encode())
+        self._file.flush()
+        if self._sync:
+            os.fsync(self._file.fileno())
+        return place
+
+    def read(self, place: int) -> bytes:
+        """The line at a place."""
+        self._file.seek(place)
+        return self._file.readline()
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """All lines, each with its place."""
+        place = self._file.seek(0)
+        for line in self._file:
+            yield place, line
+            place += len(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> LineFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def begin(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Note in `settings.json` what a folder is made with, or compare with what it was begun with.
+
+    Args:
+        folder: made when it is not there.
+        settings: what its content depends on, as JSON knows it.
+
+    Raises:
+        ValueError: when it was begun with other settings; the message names them, before and now.
+    """
+    path = folder / "settings.json"
+    if not path.exists():
+        write_json(path, dict(settings))
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if changed := sorted(key for key in before | settings if before.get(key) != settings.get(key)):
+        said = ", ".join(f"{key}={before.get(key)!r}, now {settings.get(key)!r}" for key in changed)
+        raise ValueError(f"{folder} was begun with other settings ({said}): remove it or choose another folder")
+
+
+def taken(out: Path) -> bool:
+    """Whether something is already there: a file, or a folder that is not empty."""
+    return out.exists() and (not out.is_dir() or any(out.iterdir()))
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into; it becomes `out` when everything in the block went well.
+
+    Raises:
+        FileExistsError: when `out` already holds something; it is never overwritten.
+    """
+    out = out.absolute()
+    if taken(out):
+        raise FileExistsError(f"{out} is not empty: remove it or choose another folder")
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
+    partial.mkdir(parents=True)
+    yield partial
+    partial.rename(out)
+
+
+def _whole_bytes(file: Any) -> int:
+    """Bytes up to the last line end."""
+    end: int = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        at = file.read(end - start).rfind(b"\n")
+        if at >= 0:
+            whole: int = start + at + 1
+            return whole
+        end = start
+    return 0

@@ -1,0 +1,1 @@
+"""Any model behind OpenAI-compatible URLs: calls, endpoints, repetitions, pictures on the wire."""

@@ -1,0 +1,154 @@
+"""What can be known to be wrong with a training config before anything is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from easyr1_fgrpo.config.judges import ModelJudgeConfig
+from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.judges.protocol import Question
+from easyr1_fgrpo.rewards.custom_signal import load_signal
+from easyr1_fgrpo.rows import check_rows
+from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
+from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
+from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
+
+
+def training_problems(config: Any, *, files: bool = True) -> list[str]:
+    """Everything wrong with a composed config on this machine, one line each: key, value and the mend.
+
+    Args:
+        config: the whole composed config, its key `fgrpo` valid.
+        files: whether checkpoint and data must be here.
+    """
+    return [
+        *registration_problems(),
+        *_method_problems(config),
+        *_batch_problems(config),
+        *length_problems(config),
+        *image_problems(config),
+        *_judge_problems(config),
+        *(_file_problems(config) if files else ()),
+    ]
+
+
+def _method_problems(config: Any) -> Iterator[str]:
+    mode, estimator = config.trainer.v1.trainer_mode, config.algorithm.adv_estimator
+    if mode != TRAINER:
+        yield (
+            f"trainer.v1.trainer_mode={mode}: constraints need {TRAINER}: verl's async modes mix rollouts of several "
+            "policies in a step, so the scores that move the multipliers would not be those of the policy they act on"
+        )
+    if estimator != ESTIMATOR:
+        yield (
+            f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; "
+            "for plain GRPO use arm=grpo_t"
+        )
+    if config.algorithm.use_kl_in_reward:
+        yield (
+            "algorithm.use_kl_in_reward=true: a penalty inside the reward would be normalised with it; "
+            "use actor.use_kl_loss"
+        )
+    if config.algorithm.filter_groups.enable:
+        yield (
+            "algorithm.filter_groups.enable=true: it drops groups of constant reward, which still carry constraint "
+            "signal; set it to false"
+        )
+    if config.reward.reward_model.enable:
+        yield "reward.reward_model.enable=true: judges are set with fgrpo.judges; set it to false"
+
+
+def _batch_problems(config: Any) -> Iterator[str]:
+    actor, n = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout.n
+    prompts, mini = config.data.train_batch_size, actor.ppo_mini_batch_size
+    ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    parallel = config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    if ranks % parallel:
+        yield (
+            f"actor_rollout_ref.rollout.tensor_model_parallel_size={parallel}: must divide the {ranks} GPUs "
+            f"(trainer.nnodes={config.trainer.nnodes} x trainer.n_gpus_per_node={config.trainer.n_gpus_per_node})"
+        )
+    if prompts % mini:
+        yield f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}: must divide data.train_batch_size={prompts}"
+        return
+    if (mini * n) % ranks:
+        yield (
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}: {mini} prompts x {n} rollouts do not divide over the "
+            f"{ranks} GPUs"
+        )
+        return
+    sizes = {
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": (mini, actor.ppo_micro_batch_size_per_gpu),
+        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": (
+            prompts,
+            config.actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu,
+        ),
+        "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu": (
+            prompts,
+            config.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu,
+        ),
+    }
+    for key, (batch, micro) in sizes.items():
+        if not actor.use_dynamic_bsz and micro and (batch * n) % (micro * ranks):
+            yield f"{key}={micro}: must divide the {batch * n} rollouts ({batch} prompts x {n}) over {ranks} workers"
+
+
+def _judge_problems(config: Any) -> Iterator[str]:
+    settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
+    for name, target in settings.signals.items():
+        try:
+            load_signal(target)
+        except ValueError as error:
+            yield f"fgrpo.signals.{name}={error}"
+    for question in Question:
+        judge = settings.judges.get(question.value)
+        if judge is None:
+            yield f"fgrpo.judges.{question.value} is not set: choose a judge, for example judge=oracle"
+        elif isinstance(judge, ModelJudgeConfig):
+            problems = _model_judge_problems(question, judge, config.reward.num_workers)
+            yield from (f"fgrpo.judges.{question.value}.{problem}" for problem in problems)
+
+
+def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: int) -> Iterator[str]:
+    from easyr1_fgrpo.judges.prompt import Prompt
+
+    if judge.api_key_env and not os.environ.get(judge.api_key_env):
+        yield f"api_key_env={judge.api_key_env}: no such environment variable here; export it"
+    if judge.concurrency < workers:
+        yield (
+            f"concurrency={judge.concurrency}: the {workers} workers of reward.num_workers share it, one call each at "
+            "least; raise it, or lower reward.num_workers"
+        )
+    try:
+        Prompt.load(question, template=judge.prompt, per_rollout=judge.per_rollout and question is Question.GROUNDING)
+    except ValueError as error:
+        yield f"prompt: {error}"
+
+
+def _file_problems(config: Any) -> Iterator[str]:
+    model = Path(str(config.actor_rollout_ref.model.path))
+    looks_like_path = model.is_absolute() or str(model).startswith((".", "runs/", "~"))
+    if looks_like_path and not (model.expanduser() / "config.json").exists():
+        yield (
+            f"actor_rollout_ref.model.path={model}: no checkpoint there (config.json is missing); "
+            "`fgrpo stages` with the same overrides makes the warm start"
+        )
+    for key in ("train_files", "val_files"):
+        for path in data_files(config, key):
+            if not path.exists():
+                yield f"data.{key}={path}: no such file"
+            elif problems := check_rows([path]):
+                yield from problems
+            else:
+                yield from prompt_problems(path, config)
+
+
+def data_files(config: Any, key: str) -> list[Path]:
+    """The files of `data.train_files` or `data.val_files`: one or several."""
+    files = config.data[key]
+    return [Path(str(path)).expanduser() for path in ([files] if isinstance(files, str) else files)]

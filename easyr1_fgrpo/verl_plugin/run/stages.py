@@ -1,0 +1,140 @@
+"""`fgrpo stages [overrides]`: what an RL run starts from: world and backbone (miniature), warm start.
+
+Takes the overrides of the run it prepares. A finished stage is kept: its folder appears under its final name in one
+step, so a folder that is there is whole. A run that starts from another model than the warm start needs the data alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.config.schema import ImageSettings
+from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
+
+_QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
+_THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+"""For the tiny backbone: another number gives other rounding; threads that spin in waiting crawl on a busy machine."""
+
+
+def main(overrides: list[str]) -> int:
+    """Run the stages that are missing.
+
+    Args:
+        overrides: the Hydra overrides of the run.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        config = load_config(overrides)
+        settings = read_settings(config)  # what training would refuse is refused before hours are spent on its stages
+    except ConfigError as error:
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr)
+        return 1
+    stages = OmegaConf.to_container(config.stages, resolve=True)
+    model = config.actor_rollout_ref.model.path
+    try:
+        prepare_data(stages)
+        if model == stages["warm_start"]:
+            prepare_model(stages, settings.images)
+        else:
+            print(f"warm start: none needed, the run starts from {model}")
+    except subprocess.CalledProcessError as error:
+        print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        return 1
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare_data(stages: Any) -> None:
+    """Make the miniature's world if it is missing; without `world` among the stages, the data come from elsewhere.
+
+    Args:
+        stages: the config key `stages`: where results go, and how each is made.
+
+    Raises:
+        subprocess.CalledProcessError: when the stage fails.
+    """
+    if "world" in stages:
+        sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
+        options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
+        if held_out := stages.get("held_out"):
+            options += ["--held-out", held_out]
+        _stage("world", stages["world"], "build", [*options, *sizes])
+
+
+def prepare_model(stages: Any, images: ImageSettings) -> None:
+    """Make the backbone, where the config says how, and the warm start, if they are missing.
+
+    Args:
+        stages: the config key `stages`.
+        images: the pixel budget of the run.
+
+    Raises:
+        subprocess.CalledProcessError: when a stage fails.
+        FileNotFoundError: when the traces of the warm start are missing.
+    """
+    if "backbone_steps" in stages:
+        options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
+        options += ["--steps", str(stages["backbone_steps"])]
+        _stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)
+    if _missing("warm start", stages["warm_start"]):
+        _warm_start(stages, images)
+
+
+def _warm_start(stages: Any, images: ImageSettings) -> None:
+    if not Path(stages["sft_file"]).exists():
+        raise FileNotFoundError(
+            f"stages.sft_file={stages['sft_file']}: no such file; recipes/prepare_data.sh makes the traces, or give "
+            "actor_rollout_ref.model.path a checkpoint that is warm already"
+        )
+    out = Path(stages["warm_start"])
+    training = out.with_name(f"{out.name}.training")
+    _call(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "verl.trainer.sft_trainer"),
+            *("--config-path=pkg://easyr1_fgrpo.config", "--config-name=warm_start"),
+            f"model.path={stages['backbone']}",
+            f"data.train_files={stages['sft_file']}",
+            f"data.image_budget.min_pixels={images.min_pixels}",
+            f"data.image_budget.max_pixels={images.max_pixels}",
+            f"trainer.default_local_dir={training}",
+            f"trainer.n_gpus_per_node={stages['warm_start_gpus']}",
+            *stages["warm_start_overrides"],
+        ]
+    )
+    exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
+    if not exports:
+        raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
+    budget = images.model_dump(include={"min_pixels", "max_pixels"})
+    (exports[-1] / BUDGET_FILE).write_text(json.dumps(budget) + "\n")
+    os.replace(exports[-1], out)
+    shutil.rmtree(training)
+
+
+def _stage(name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None) -> None:
+    if _missing(name, folder):
+        _call([sys.executable, "-m", "easyr1_fgrpo", "miniature", module, "--out", folder, *options], env)
+
+
+def _missing(name: str, folder: str) -> bool:
+    missing = not Path(folder).exists()
+    print(f"{name}: {'making' if missing else 'kept'} {folder}", flush=True)
+    return missing
+
+
+def _call(command: list[str], env: dict[str, str] | None = None) -> None:
+    subprocess.run(command, check=True, env={**os.environ, **_QUIET, **(env or {})})
