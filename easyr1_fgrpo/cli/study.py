@@ -130,6 +130,6 @@ def _seeds(numbers: str) -> list[int]:
 
 
 def _typed() -> str:
-    given = sys.argv[sys.argv.index("run") + 1 :]
+    given = sys.argv[3:] if sys.argv[1:3] == ["study", "run"] else sys.argv[1:]
     arguments = [argument for argument in given if argument != "--page-only"]
     return shlex.join([*SCRIPT.split(), *arguments])

@@ -50,7 +50,7 @@ def command(world: World, out: Path, *models: str, **options: object) -> list[st
     given = {"benchmark": f"miniature={world.folder / 'test.parquet'}", "out": out} | options
     flags = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     named = [word for model in models for word in ("--model", model)]
-    return [sys.executable, "-m", "easyr1_fgrpo.evaluation", "evaluate", *named, *flags]
+    return [sys.executable, "-m", "easyr1_fgrpo", "evaluate", *named, *flags]
 
 
 def oracle(world: World) -> str:

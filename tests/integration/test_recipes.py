@@ -143,7 +143,9 @@ def test_own_data_and_an_own_constraint_train(runs: Runs, whole: str, cluster: C
         ["mix", f"{tmp_path}/sat=32", "--val", "8", "--out", tmp_path / "rl"],
         ["validate", tmp_path / "rl/train.parquet", tmp_path / "rl/val.parquet"],
     ):
-        subprocess.run([sys.executable, "-m", "data_prep", *map(str, stage)], cwd=ROOT, check=True, timeout=400)
+        subprocess.run(
+            [sys.executable, "-m", "easyr1_fgrpo", "data", *map(str, stage)], cwd=ROOT, check=True, timeout=400
+        )
     _two_steps(
         runs, cluster, "own", "arm=length_budget", f"data.train_files={tmp_path}/rl/train.parquet",
         f"data.val_files={tmp_path}/rl/val.parquet", "data.max_prompt_length=256", FGRPO_CONFIG_DIR="recipes/examples",

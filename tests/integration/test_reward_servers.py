@@ -207,12 +207,12 @@ def test_a_launch_names_what_failed_and_leaves_nothing_behind(cluster, server, c
     assert running(run.namespace) == []
 
 
-def command(module: str, address: str | None, directory: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def command(what: str, address: str | None, directory: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     if address is not None:
         environment["RAY_ADDRESS"] = address
     return subprocess.run(
-        [sys.executable, "-m", module, *overrides],
+        [sys.executable, "-m", "easyr1_fgrpo", "judge", what, *overrides],
         cwd=directory,
         env=environment,
         capture_output=True,
@@ -224,7 +224,7 @@ def command(module: str, address: str | None, directory: Path, *overrides: str) 
 def test_the_commands_launch_and_stop_what_the_training_config_asks_for(cluster):
     overrides = (f"fgrpo.reward_servers.oracle.target={CLASS}", "fgrpo.run_dir=runs/by-command")
     scenes = "fgrpo.reward_servers.oracle.options.scenes=scenes.txt"
-    launched = command("reward_servers.launch", cluster, Path.cwd(), *overrides, scenes)
+    launched = command("serve", cluster, Path.cwd(), *overrides, scenes)
     assert launched.returncode == 0, launched.stderr
     assert launched.stdout.startswith("judge-oracle: ready in namespace fgrpo-by-command")
     assert launched.stdout.count("\n") == 1
@@ -234,7 +234,7 @@ def test_the_commands_launch_and_stop_what_the_training_config_asks_for(cluster)
     pid = int(asyncio.run(ask(ServedJudge("oracle", "fgrpo-by-command"), "pid?")).text)
     os.kill(pid, signal.SIGKILL)
     assert asyncio.run(ask(ServedJudge("oracle", "fgrpo-by-command"), "x")).text == "hello"
-    stopped = command("reward_servers.stop", cluster, Path.cwd(), *overrides)
+    stopped = command("stop", cluster, Path.cwd(), *overrides)
     assert stopped.returncode == 0, stopped.stderr
     assert stopped.stdout == "judge-oracle: ended in namespace fgrpo-by-command\n"
     assert running("fgrpo-by-command") == []
@@ -242,7 +242,7 @@ def test_the_commands_launch_and_stop_what_the_training_config_asks_for(cluster)
 
 @pytest.mark.parametrize("address", [None, "local", "127.0.0.1:1", "nonsense"])
 def test_without_a_cluster_the_command_says_so_and_starts_none(tmp_path, address):
-    done = command("reward_servers.launch", address, tmp_path)
+    done = command("serve", address, tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()

@@ -78,7 +78,7 @@ def test_killed_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None
     process = runs.start("killed", script=TRAIN_ONLY)
     path = runs.folder / "killed/metrics.jsonl"
     runs.wait_for_step("killed", 3, process)
-    for pid in _descendants(process.pid, "easyr1_fgrpo.verl_plugin.run.train"):
+    for pid in _descendants(process.pid, "fgrpo train"):
         os.kill(pid, signal.SIGKILL)
     runs.finish(process)
     assert process.returncode != 0
@@ -98,6 +98,6 @@ def test_finished_run_prints_its_table_again(runs: Runs, whole: str) -> None:
     assert "inconsistency" in again
 
 
-def _descendants(pid: int, module: str) -> list[int]:
+def _descendants(pid: int, command: str) -> list[int]:
     children = psutil.Process(pid).children(recursive=True)
-    return [child.pid for child in children if module in " ".join(child.cmdline())]
+    return [child.pid for child in children if command in " ".join(child.cmdline())]

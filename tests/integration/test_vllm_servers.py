@@ -242,16 +242,16 @@ def test_the_commands_launch_and_stop_the_servers_of_a_judge_group(cluster):
     )
     environment = os.environ | {"RAY_ADDRESS": cluster}
 
-    def command(module: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", module, *overrides]
+    def command(what: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "easyr1_fgrpo", "judge", what, *overrides]
         return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=400)
 
-    launched = command("reward_servers.launch")
+    launched = command("serve")
     assert launched.returncode == 0, launched.stderr
     assert launched.stdout.startswith("judge-qwen3_vl_30b: ready in namespace fgrpo-by-command, Qwen/Qwen3-VL-30B-A3B")
     (url,) = asyncio.run(server_urls("qwen3_vl_30b", "fgrpo-by-command"))
     assert url in launched.stdout
-    stopped = command("reward_servers.stop")
+    stopped = command("stop")
     assert stopped.stdout == "judge-qwen3_vl_30b: ended in namespace fgrpo-by-command\n", stopped.stderr
     assert running("fgrpo-by-command") == reservations() == []
 

@@ -187,7 +187,7 @@ def test_only_evaluations_of_these_weights_are_on_the_card(run, tmp_path):
 
 def command(source, out):
     return subprocess.run(
-        [sys.executable, "-m", "easyr1_fgrpo.export", str(source), str(out)],
+        [sys.executable, "-m", "easyr1_fgrpo", "export", str(source), str(out)],
         capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
 

@@ -99,7 +99,7 @@ def test_an_unfinished_stage_is_named(finished):
 
 
 def test_credentials_in_a_url_do_not_reach_the_command_line(monkeypatch):
-    words = ["python", "difficulty", "data/a b", "--base-url", "http://user:secret@host:8000/v1"]
+    words = ["fgrpo", "data", "difficulty", "data/a b", "--base-url", "http://user:secret@host:8000/v1"]
     monkeypatch.setattr("sys.argv", words)
     assert command_line() == "fgrpo data difficulty 'data/a b' --base-url http://host:8000/v1"
 

@@ -117,7 +117,7 @@ def test_two_portions_of_the_same_name_are_refused():
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
     sat = made_folder(tmp_path / "sat", [made_row(0)])
-    command = [sys.executable, "-m", "data_prep", "curate", f"{sat}=2", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "easyr1_fgrpo", "data", "curate", f"{sat}=2", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 1
     assert done.stderr == f"error: {sat} has 1 rows, 2 were asked for: ask for 1 or fewer\n"

@@ -378,7 +378,18 @@ def test_a_model_that_does_not_answer_in_the_format_is_said_to(tmp_path):
 def test_without_an_endpoint_and_vllm_the_command_says_what_to_give(tmp_path):
     if find_spec("vllm"):
         pytest.skip("vLLM is installed")
-    command = [sys.executable, "-m", "data_prep", "difficulty", "sat", "--out", str(tmp_path), "--model", "m"]
+    command = [
+        sys.executable,
+        "-m",
+        "easyr1_fgrpo",
+        "data",
+        "difficulty",
+        "sat",
+        "--out",
+        str(tmp_path),
+        "--model",
+        "m",
+    ]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert done.returncode == 1

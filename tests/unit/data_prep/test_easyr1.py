@@ -6,13 +6,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_prep.__main__ import app
 from PIL import Image
 from typer.testing import CliRunner
 
 from data_prep.easyr1 import Keys, convert
 from data_prep.shards import read_rejects, read_rows
 from data_prep.sources import SourceError
+from easyr1_fgrpo.cli.data import app
 from easyr1_fgrpo.rows import check_rows
 from easyr1_fgrpo.task_prompt import INSTRUCTION
 

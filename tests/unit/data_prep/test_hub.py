@@ -73,7 +73,7 @@ def hub(tmp_path):
 def normalise(url, tmp_path, *arguments):
     environment = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment.pop("HF_HUB_OFFLINE", None)
-    command = [sys.executable, "-m", "data_prep", "normalise", *map(str, arguments)]
+    command = [sys.executable, "-m", "easyr1_fgrpo", "data", "normalise", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
 
 

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from data_prep.__main__ import app
 from made_rows import made_folder, made_row
+
+from easyr1_fgrpo.cli.data import app
 
 # Runs a command of data_prep and kills its process at the nth call of a function.
 KILLED_AT = """
@@ -26,7 +27,7 @@ def counted(*arguments, **named):
     return whole(*arguments, **named)
 
 setattr(owner, name, counted)
-from data_prep.__main__ import app
+from easyr1_fgrpo.cli.data import app
 app(command)
 """
 

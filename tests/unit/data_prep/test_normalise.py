@@ -6,7 +6,6 @@ import sys
 import time
 
 import pytest
-from data_prep.__main__ import app
 from source_files import (
     make_sources,
     picture,
@@ -24,6 +23,7 @@ from data_prep.normalise import prepare_source
 from data_prep.open_ended import OpenEnded
 from data_prep.shards import read_rejects, read_rows
 from data_prep.sources import SourceError
+from easyr1_fgrpo.cli.data import app
 
 
 def prepare(name, location, out, **changes):
@@ -44,7 +44,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(tmp_path):
     source = write_sat(tmp_path / "sat", records)
     prepare("sat", source, tmp_path / "whole")
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "data_prep", "normalise", "sat", "--location", source, "--out", out]
+    command = [sys.executable, "-m", "easyr1_fgrpo", "data", "normalise", "sat", "--location", source, "--out", out]
     made = {}
     for shard in range(2):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -2,10 +2,10 @@ import json
 
 import pytest
 import typer
-from easyr1_fgrpo.evaluation.commands import audit, compare, evaluate
 from model_endpoint import Model, scripted
 from typer.testing import CliRunner
 
+from easyr1_fgrpo.cli.evaluate import audit, compare, evaluate
 from easyr1_fgrpo.miniature import build
 
 from .made_items import picture, response

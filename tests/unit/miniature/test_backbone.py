@@ -106,7 +106,7 @@ def test_same_seed_same_backbone(tmp_path, monkeypatch):
 
 def test_a_taken_folder_is_refused_before_any_work(tmp_path):
     (tmp_path / "something").write_text("")
-    command = [sys.executable, "-m", "easyr1_fgrpo.miniature.backbone", "--out", str(tmp_path), "--seed", "0"]
+    command = [sys.executable, "-m", "easyr1_fgrpo", "miniature", "backbone", "--out", str(tmp_path), "--seed", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "not empty" in " ".join(done.stderr.split())

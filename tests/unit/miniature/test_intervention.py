@@ -6,9 +6,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.miniature import language, teacher
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.miniature.intervention import flipped_trace, main, measure, read_questions
+from easyr1_fgrpo.miniature.intervention import flipped_trace, measure, read_questions
 from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
 from easyr1_fgrpo.miniature.scene import OPPOSITE
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
@@ -95,11 +96,7 @@ def test_a_model_that_always_says_left(world, checkpoint, monkeypatch):
 
 
 def run(*arguments):
-    import typer
-
-    app = typer.Typer()
-    app.command()(main)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["miniature", "intervention", *map(str, arguments)])
 
 
 def test_the_command(world, checkpoint, tmp_path):

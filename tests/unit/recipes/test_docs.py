@@ -85,8 +85,9 @@ def test_the_example_of_a_run_composes(desk):
 
 @pytest.mark.parametrize("page", ["your_own_data.md", "from_easyr1.md"])
 def test_commands_and_files_exist(page):
-    from data_prep.__main__ import app
     from typer.main import get_command
+
+    from easyr1_fgrpo.cli.data import app
 
     text = (ROOT / "recipes" / page).read_text()
     named = re.findall(r"(?:recipes|easyr1_fgrpo)/[\w./]+\.(?:sh|py|md|jinja)", text)

@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 import pytest
-from easyr1_fgrpo.report.commands import figures
 from matplotlib.colors import to_rgba
 from typer import Typer
 from typer.testing import CliRunner
 
+from easyr1_fgrpo.cli.report import figures
 from easyr1_fgrpo.report.dynamics_figure import dynamics_figure, stretches
 from easyr1_fgrpo.report.figures import Format, write_figures
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts

@@ -6,11 +6,11 @@ from importlib import resources
 from itertools import product
 
 import pytest
-from easyr1_fgrpo.report.commands import report
 from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
+from easyr1_fgrpo.cli.report import report
 from easyr1_fgrpo.report import thumbnails
 from easyr1_fgrpo.report.page import write_page
 

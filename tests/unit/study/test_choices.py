@@ -3,6 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.study import choices
 from easyr1_fgrpo.study.choices import CHOICES, Step, advantages, check_replay, effect
 from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter
@@ -87,17 +88,15 @@ def test_the_command_reads_a_run(tmp_path):
     metrics = step().metrics | {f"fgrpo/{name}/share": share for name, share in shares.items()}
     (tmp_path / "config.yaml").write_text("fgrpo: {constraint_keys: [consistency]}\n")
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1, "metrics": metrics}) + "\n")
-    app = choices.typer.Typer()
-    app.command()(choices.main)
-    refused = CliRunner().invoke(app, [str(tmp_path)])
+    refused = CliRunner().invoke(app, ["study", "choices", str(tmp_path)])
     assert refused.exit_code == 1
     assert "no traces" in refused.output
     with TraceWriter(tmp_path, "train", 0) as writer:
         for record in records():
             writer.write(record)
-    done = CliRunner().invoke(app, [str(tmp_path)])
+    done = CliRunner().invoke(app, ["study", "choices", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "| as configured by default | 1.000 | 0.000 |" in done.output
     assert "5 rollouts; no multiplier moved by more than 1.0000 in a step" in done.output
     (tmp_path / "config.yaml").write_text("fgrpo: {constraint_keys: []}\n")
-    assert "name a run with constraints" in CliRunner().invoke(app, [str(tmp_path)]).output
+    assert "name a run with constraints" in CliRunner().invoke(app, ["study", "choices", str(tmp_path)]).output

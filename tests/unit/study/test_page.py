@@ -1,8 +1,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.evaluation.results import Estimate, Mode
-from easyr1_fgrpo.study import __main__ as command
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.page import page
 from easyr1_fgrpo.study.records import record_of
@@ -152,9 +152,7 @@ def test_followed_is_a_share_over_seeds(records):
 
 
 def invoke(*arguments):
-    app = command.typer.Typer()
-    app.command()(command.main)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["study", "run", *map(str, arguments)])
 
 
 def test_page_only_writes_what_is_finished(runs, tmp_path):
@@ -182,7 +180,7 @@ def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
 def test_a_run_that_fails_is_not_replaced_by_one_made_elsewhere(runs, tmp_path, monkeypatch):
     asked = ["--arms", "fgrpo", "--seeds", "0", "--page", tmp_path / "out" / "miniature.md"]
     assert invoke("--root", tmp_path, *asked, "--page-only").exit_code == 0
-    monkeypatch.setattr(command, "run_all", lambda runs, call: ["fgrpo: ended with exit code 7"])
+    monkeypatch.setattr("easyr1_fgrpo.study.runs.run_all", lambda runs, call: ["fgrpo: ended with exit code 7"])
     failed = invoke("--root", tmp_path / "elsewhere", *asked)
     assert failed.exit_code == 1
     assert "ended with exit code 7" in failed.output

@@ -17,14 +17,14 @@ class Caller:
         self.error_rates = []
 
     def __call__(self, command):
-        module = command[2]
+        what = next(word for word in command[3:] if word not in ("judge", "miniature"))
         folder = next((text.partition("=")[2] for text in command if text.startswith("fgrpo.run_dir=")), "")
-        if module.endswith("intervention"):
-            self.interventions.append(list(command[3:]))
+        if what == "intervention":
+            self.interventions.append(list(command[5:]))
         rates = [text.partition("error_rate=")[2] for text in command if "error_rate=" in text]
-        self.error_rates += [(module.rpartition(".")[2], *rates)] if rates else []
-        self.calls.append((module.rpartition(".")[2], "/".join(Path(folder).parts[-2:])))
-        if module == "easyr1_fgrpo.verl_plugin.run.train":
+        self.error_rates += [(what, *rates)] if rates else []
+        self.calls.append((what, "/".join(Path(folder).parts[-2:])))
+        if what == "train":
             marker = Path(folder) / "checkpoints" / "latest_checkpointed_iteration.txt"
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.write_text("200")
@@ -49,9 +49,9 @@ def test_one_judge_for_all_runs_of_a_seed(tmp_path):
     asked = runs(tmp_path, ("grpo_t", 0), ("fgrpo", 0), ("fgrpo_held_out", 0), ("grpo_t", 1))
     assert run_all(asked, caller) == []
     assert [name for name, _ in caller.calls] == [
-        *("stages", "launch", "train", "summary", "intervention", "train", "summary", "intervention", "stop"),
-        *("stages", "launch", "train", "summary", "intervention", "stop"),
-        *("stages", "launch", "train", "summary", "intervention", "stop"),
+        *("stages", "serve", "train", "summary", "intervention", "train", "summary", "intervention", "stop"),
+        *("stages", "serve", "train", "summary", "intervention", "stop"),
+        *("stages", "serve", "train", "summary", "intervention", "stop"),
     ]
     assert [folder for _, folder in caller.of("train")] == [
         *("grpo_t/s0", "fgrpo/s0", "fgrpo_held_out/s0-without-farther_vertical", "grpo_t/s1"),
@@ -61,8 +61,8 @@ def test_one_judge_for_all_runs_of_a_seed(tmp_path):
 def test_a_judges_errors_are_training_s_only_and_its_own(tmp_path):
     caller = Caller()
     run_all(runs(tmp_path, ("fgrpo", 0), ("fgrpo_judge_errors", 0)), caller)
-    assert caller.of("launch") == [("launch", "fgrpo/s0"), ("launch", "fgrpo_judge_errors/s0-judge-errors-0.1")]
-    assert caller.error_rates == [(module, "0.1") for module in ("stages", "launch", "train", "stop")]
+    assert caller.of("serve") == [("serve", "fgrpo/s0"), ("serve", "fgrpo_judge_errors/s0-judge-errors-0.1")]
+    assert caller.error_rates == [(what, "0.1") for what in ("stages", "serve", "train", "stop")]
 
 
 def test_the_intervention_is_on_both_ends_of_the_run(tmp_path):
@@ -103,15 +103,15 @@ def test_a_killed_run_is_made_again(tmp_path):
     (run,) = runs(tmp_path, ("fgrpo", 0))
 
     def killed(command):
-        if command[2] == "easyr1_fgrpo.verl_plugin.run.train":
+        if command[3] == "train":
             raise KeyboardInterrupt
-        stopped.append(command[2])
+        stopped.append(command[3:5])
         return 0
 
     stopped = []
     with pytest.raises(KeyboardInterrupt):
         run_all([run], killed)
-    assert stopped[-1] == "reward_servers.stop"
+    assert stopped[-1] == ["judge", "stop"]
     assert not run.finished
     caller = Caller()
     run_all([run], caller)
@@ -132,7 +132,7 @@ def test_other_steps_are_another_run(tmp_path):
 
 def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
     asked = runs(tmp_path, ("grpo_t", 0), ("fgrpo", 0), ("fgrpo", 1))
-    caller = Caller({("launch", "grpo_t/s0"): 3})
+    caller = Caller({("serve", "grpo_t/s0"): 3})
     failures = run_all(asked, caller)
     assert failures == [f"{run.folder}: not started, stages or judge ended with exit code 3" for run in asked[:2]]
     assert caller.of("train") == [("train", "fgrpo/s1")]

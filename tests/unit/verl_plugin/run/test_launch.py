@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.training.metrics_file import MetricsFile
-from easyr1_fgrpo.verl_plugin import launch
+from easyr1_fgrpo.verl_plugin.run import launch
 from easyr1_fgrpo.verl_plugin.run.launch import _cause, _logged, finished_step, summary, train
 
 

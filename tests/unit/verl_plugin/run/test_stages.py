@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easyr1_fgrpo import stages
+from easyr1_fgrpo.verl_plugin.run import stages
 
 TINY = ["backbone=tiny", "dataset=miniature"]
 
@@ -31,14 +31,14 @@ def called(monkeypatch, tmp_path):
     return commands
 
 
-def modules(commands):
-    return [command[2].rpartition(".")[2] for command in commands]
+def names(commands):
+    return [command[4] if command[2:4] == ["easyr1_fgrpo", "miniature"] else "warm_start" for command in commands]
 
 
 def test_a_fresh_clone_makes_everything_once(called, tmp_path):
     overrides = [*TINY, f"stages.dir={tmp_path}/s", "seed=3"]
     assert stages.main(overrides) == 0
-    assert modules(called) == ["build", "backbone", "run"]
+    assert names(called) == ["build", "backbone", "warm_start"]
     assert (tmp_path / "s/warm_start/image_budget.json").read_text() == '{"min_pixels": 3136, "max_pixels": 7056}\n'
     assert not (tmp_path / "s/warm_start.training").exists()
     assert stages.main(overrides) == 0
@@ -53,7 +53,7 @@ def test_the_warm_start_sees_images_as_the_run_does(called, tmp_path):
 
 def test_another_model_needs_the_world_alone(called, tmp_path, capsys):
     assert stages.main([*TINY, f"stages.dir={tmp_path}/s", "actor_rollout_ref.model.path=/elsewhere"]) == 0
-    assert modules(called) == ["build"]
+    assert names(called) == ["build"]
     assert "warm start: none needed, the run starts from /elsewhere" in capsys.readouterr().out
 
 
