@@ -275,12 +275,10 @@ async def test_urls_of_a_server_that_is_still_loading_are_refused(run, tmp_path)
 @pytest.mark.vllm
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed: pip install vllm")
 def test_a_real_vllm_serves_a_tiny_model(run, tmp_path):
-    from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
-    from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-
-    tokenizer = build_tokenizer()
-    save_checkpoint(build_model(tokenizer, seed=0), tokenizer, tmp_path / "tiny")
+    import tiny
     import torch
+
+    tiny.save(tmp_path / "tiny")
 
     served = VllmServerConfig(
         kind="vllm",

@@ -1,13 +1,17 @@
 import pytest
 
 
+@pytest.fixture
+def tiny_model():
+    """Random weights; each test gets its own."""
+    import tiny  # loads torch and transformers
+
+    return tiny.model()
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
-    """A whole checkpoint folder with random weights."""
-    from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
-    from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
+    """The same weights as a whole checkpoint folder."""
+    import tiny
 
-    path = tmp_path_factory.mktemp("tiny")
-    tokenizer = build_tokenizer()
-    save_checkpoint(build_model(tokenizer, seed=0), tokenizer, path)
-    return path
+    return tiny.save(tmp_path_factory.mktemp("tiny"))

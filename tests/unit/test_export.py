@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import tiny
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
@@ -17,7 +18,7 @@ from easyr1_fgrpo.export import export, find_checkpoint
 from easyr1_fgrpo.generation.generator import Generator, Prompt
 from easyr1_fgrpo.generation.processor import drop_video_processor, encode, torchvision_missing
 from easyr1_fgrpo.generation.sampling import Sampling
-from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
+from easyr1_fgrpo.miniature.model import save_checkpoint
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 
 MULTIPLIERS = {"consistency": 0.7654, "spatial_grounding": 0.0, "semantic_grounding": 0.9321}
@@ -27,7 +28,7 @@ QUESTION = [{"role": "user", "content": "<image>Is red left or right of blue?"}]
 @pytest.fixture(scope="session")
 def model():
     """Rounded to bfloat16, in which verl's merger writes."""
-    return build_model(build_tokenizer(), seed=0).bfloat16().float()
+    return tiny.model().bfloat16().float()
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +112,7 @@ def test_a_lora_adapter_is_merged_into_its_base(run, tmp_path):
     from peft import LoraConfig, get_peft_model
 
     adapted = get_peft_model(
-        build_model(build_tokenizer(), seed=0).bfloat16(),
+        tiny.model().bfloat16(),
         LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False),
     )
     base = rollout_answer(run / "checkpoints" / "global_step_2" / "actor" / "huggingface")

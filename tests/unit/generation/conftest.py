@@ -1,11 +1,10 @@
 import pytest
+import tiny
 from PIL import Image
 
 from easyr1_fgrpo.generation.generator import Generator, Prompt
 from easyr1_fgrpo.generation.processor import encode
 from easyr1_fgrpo.generation.sampling import Sampling
-from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
-from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 
 QUESTIONS = (
     "Is red left or right of blue?",
@@ -17,14 +16,11 @@ QUESTIONS = (
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory):
     """Random weights, with a generation config as released models bring one."""
-    path = tmp_path_factory.mktemp("tiny")
-    tokenizer = build_tokenizer()
-    model = build_model(tokenizer, seed=0)
-    model.generation_config.repetition_penalty = 1.5
-    model.generation_config.do_sample = True
-    model.generation_config.temperature = 0.1
-    save_checkpoint(model, tokenizer, path)
-    return path
+
+    def change(model):
+        model.generation_config.update(repetition_penalty=1.5, do_sample=True, temperature=0.1)
+
+    return tiny.save(tmp_path_factory.mktemp("tiny"), change=change)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import torch
 
 from easyr1_fgrpo.miniature import backbone, language, teacher
@@ -16,29 +15,23 @@ from easyr1_fgrpo.miniature.backbone import (
     tokenize,
     train_backbone,
 )
-from easyr1_fgrpo.miniature.model import build_model
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.miniature.worlds import one_step
 from easyr1_fgrpo.rewards.response import parse_response
 
 
-@pytest.fixture
-def model():
-    return build_model(build_tokenizer(), seed=0)
-
-
-def test_read_agrees_with_the_model_itself(model):
+def test_read_agrees_with_the_model_itself(tiny_model):
     tokenizer = build_tokenizer()
     pool = draw_pool(one_step, np.random.default_rng(0), 2)
     texts = [(e.question, language.direct(e.answer)) for e in pool.examples]
     ids, _ = tokenize(tokenizer, texts)
     attention = (ids != tokenizer.pad_token_id).long()
     with torch.no_grad():
-        ours = read(model, ids, see(model, pool.patches))
-        theirs = model(
+        ours = read(tiny_model, ids, see(tiny_model, pool.patches))
+        theirs = tiny_model(
             input_ids=ids,
             attention_mask=attention,
-            mm_token_type_ids=(ids == model.config.image_token_id).int(),
+            mm_token_type_ids=(ids == tiny_model.config.image_token_id).int(),
             pixel_values=pool.patches.flatten(0, 1),
             image_grid_thw=torch.tensor([[1, 6, 6]] * 2),
         ).logits
@@ -53,11 +46,11 @@ def test_labels_are_the_response_only():
     assert ids.shape == labels.shape == (1, 24 + 4)
 
 
-def test_training_lowers_the_loss_and_leaves_sight_alone(model):
+def test_training_lowers_the_loss_and_leaves_sight_alone(tiny_model):
     tokenizer, rng = build_tokenizer(), np.random.default_rng(0)
     pool = draw_pool(one_step, rng, 64)
-    learn_to_see(model, pool, rng, 3)
-    sight = {name: weight.clone() for name, weight in model.model.visual.state_dict().items()}
+    learn_to_see(tiny_model, pool, rng, 3)
+    sight = {name: weight.clone() for name, weight in tiny_model.model.visual.state_dict().items()}
     ids, labels = tokenize(
         tokenizer,
         [(e.question, language.response(teacher.clean_trace(e), e.answer)) for e in pool.examples],
@@ -65,13 +58,13 @@ def test_training_lowers_the_loss_and_leaves_sight_alone(model):
 
     def loss():
         with torch.no_grad():
-            logits = read(model, ids, see(model, pool.patches))[:, :-1]
+            logits = read(tiny_model, ids, see(tiny_model, pool.patches))[:, :-1]
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
 
     before = loss()
-    learn_to_read(model, tokenizer, pool, rng, 8)
+    learn_to_read(tiny_model, tokenizer, pool, rng, 8)
     assert loss() < 0.7 * before
-    assert all(torch.equal(weight, sight[name]) for name, weight in model.model.visual.state_dict().items())
+    assert all(torch.equal(weight, sight[name]) for name, weight in tiny_model.model.visual.state_dict().items())
 
 
 def test_no_steps_writes_a_random_checkpoint(tmp_path):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tiny
 import torch
 from typer.testing import CliRunner
 
@@ -10,7 +11,6 @@ from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.miniature import language, teacher
 from easyr1_fgrpo.miniature.build import build
 from easyr1_fgrpo.miniature.intervention import flipped_trace, measure, read_questions
-from easyr1_fgrpo.miniature.model import build_model, save_checkpoint
 from easyr1_fgrpo.miniature.scene import OPPOSITE
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.miniature.worlds import WORLDS, two_step
@@ -25,10 +25,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    out = tmp_path_factory.mktemp("checkpoint")
-    tokenizer = build_tokenizer(two_step)
-    save_checkpoint(build_model(tokenizer, seed=0), tokenizer, out)
-    return out
+    return tiny.save(tmp_path_factory.mktemp("checkpoint"), two_step)
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)

@@ -5,7 +5,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from easyr1_fgrpo.generation.processor import load_processor
 from easyr1_fgrpo.miniature import language, teacher
-from easyr1_fgrpo.miniature.model import build_image_processor, build_model, save_checkpoint
+from easyr1_fgrpo.miniature.model import build_image_processor, build_model
 from easyr1_fgrpo.miniature.render import render
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.miniature.worlds import WORLDS, one_step, two_step
@@ -16,28 +16,21 @@ def tokenizer():
     return build_tokenizer()
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tokenizer, tmp_path_factory):
-    out = tmp_path_factory.mktemp("checkpoint")
-    model = build_model(tokenizer, seed=0)
-    save_checkpoint(model, tokenizer, out)
-    return out, model
-
-
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
-@pytest.mark.parametrize("seed", range(25))
-def test_text_survives_the_tokenizer(world, seed):
-    rng, tokenizer = np.random.default_rng(seed), build_tokenizer(world)
-    example = world.draw_example(rng)
-    for text in (
-        example.question,
-        teacher.noisy_response(example, rng),
-        teacher.backbone_response(example, rng),
-        language.direct(example.answer),
-    ):
-        ids = tokenizer(text)["input_ids"]
-        assert tokenizer.unk_token_id not in ids, text
-        assert tokenizer.decode(ids, skip_special_tokens=True) == text
+def test_text_survives_the_tokenizer(world):
+    tokenizer = build_tokenizer(world)
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        example = world.draw_example(rng)
+        for text in (
+            example.question,
+            teacher.noisy_response(example, rng),
+            teacher.backbone_response(example, rng),
+            language.direct(example.answer),
+        ):
+            ids = tokenizer(text)["input_ids"]
+            assert tokenizer.unk_token_id not in ids, text
+            assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
 @pytest.mark.parametrize(("world", "questions", "traces"), [(one_step, {7, 8}, {36, 37}), (two_step, {10}, {47})])
@@ -49,18 +42,17 @@ def test_lengths(world, questions, traces):
     assert {len(tokenizer(question)["input_ids"]) for question in world.QUESTIONS.values()} <= questions
 
 
-def test_the_checkpoint_loads_as_any_other(checkpoint, tokenizer):
-    out, model = checkpoint
-    loaded = AutoModelForImageTextToText.from_pretrained(out)
-    for name, weight in model.state_dict().items():
+def test_the_checkpoint_loads_as_any_other(checkpoint, tiny_model, tokenizer):
+    loaded = AutoModelForImageTextToText.from_pretrained(checkpoint)
+    for name, weight in tiny_model.state_dict().items():
         assert torch.equal(weight, loaded.state_dict()[name]), name
     text = one_step.QUESTIONS["depth"]
-    assert AutoTokenizer.from_pretrained(out)(text)["input_ids"] == tokenizer(text)["input_ids"]
-    assert 490_000 < sum(weight.numel() for weight in model.parameters()) < 505_000
+    assert AutoTokenizer.from_pretrained(checkpoint)(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert 490_000 < sum(weight.numel() for weight in tiny_model.parameters()) < 505_000
 
 
 def test_the_processor_leaves_pictures_at_their_size(checkpoint):
-    processor = load_processor(str(checkpoint[0]))
+    processor = load_processor(str(checkpoint))
     example = one_step.draw_example(np.random.default_rng(0))
     picture = render(example.scene, np.random.default_rng(0))
     user = {

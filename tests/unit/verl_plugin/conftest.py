@@ -7,14 +7,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from easyr1_fgrpo.miniature.model import build_model
-from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.verl_plugin.trainer import FaithfulTrainer
-
-
-@pytest.fixture
-def tiny_model():
-    return build_model(build_tokenizer(), seed=0)
 
 
 @pytest.fixture
