@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
+from typer.core import TyperGroup
 
 from easyr1_fgrpo.cli import data, evaluate, export, judge, miniature, report, run, serve, study
+from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.extras import missing
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class Commands(TyperGroup):
+    """Says which extra brings a package that a command misses."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a missing package that an extra brings ends it with one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if error.name and (fix := missing(error.name)):
+                fail(fix)
+            raise
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (
     *(run.doctor, run.plan, run.stages, run.train, run.summary),
     *(evaluate.evaluate, evaluate.audit, evaluate.compare),
@@ -17,6 +36,18 @@ for name, group in {"judge": judge.app, "data": data.app, "study": study.app, "m
     app.add_typer(group, name=name)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from easyr1_fgrpo import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     """Faithful GRPO: train, judge, evaluate and look at models whose reasoning can be trusted."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.schema import FgrpoConfig, problems_of
+from easyr1_fgrpo.extras import missing
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -60,7 +61,7 @@ def _own_folder() -> list[Path]:
 def _verl_folder() -> Path:
     found = importlib.util.find_spec("verl")
     if found is None or found.origin is None:
-        raise ConfigError(["verl is not installed: pip install 'easyr1-fgrpo[cpu]' or 'easyr1-fgrpo[gpu]'"])
+        raise ConfigError([missing("verl") or "verl is not installed"])
     return Path(found.origin).parent
 
 

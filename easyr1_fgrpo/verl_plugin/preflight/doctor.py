@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from easyr1_fgrpo.extras import missing
 from easyr1_fgrpo.verl_plugin.names import AGENT_LOOP, CPU_ROLLOUT, ESTIMATOR, TRAINER
 
 if TYPE_CHECKING:
@@ -150,9 +151,8 @@ def _blocking_problems() -> list[str]:
 
 
 def _missing() -> list[str]:
-    mend = f"pip install '{PACKAGE}[cpu]', or '{PACKAGE}[gpu]' on a machine with GPUs"
     absent = [module for module in DISTRIBUTIONS if importlib.util.find_spec(module) is None]
-    return [f"{DISTRIBUTIONS[module]} is not installed: {mend}" for module in absent]
+    return [missing(*absent) or f"{', '.join(absent)}: not installed"] if absent else []
 
 
 def _misinstalled() -> list[str]:
