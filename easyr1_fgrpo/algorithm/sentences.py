@@ -11,7 +11,7 @@ the rollout instead, a rollout that is wrong throughout would get nothing.
 
 Why tokens outside are credited: one of them is the answer. Grounding applies to right answers only, so z(R_S) on the
 answer's tokens says "not this answer after that trace": among right answers it is those that contradict their trace
-whose conclusion is false. With nothing there, answers learnt to be right past their traces (recipes/open_choices.md).
+whose conclusion is false. With nothing there, answers learnt to be right past their traces (docs/open_choices.md).
 
 Limits. d is the deviation of single verdicts, larger than that of rollout means (by the root of the sentences per
 rollout if verdicts are independent), so at the same multiplier the signal weighs less than at the outcome level;

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -15,13 +14,10 @@ from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Label, Question
 from easyr1_fgrpo.rows import check_rows, read_rows
 
-ROOT = Path(__file__).parents[3]
-OWN = (ROOT / "recipes" / "your_own_data.md").read_text()
-EASYR1 = (ROOT / "recipes" / "from_easyr1.md").read_text()
+from .pages import ROOT, blocks
 
-
-def blocks(text, language):
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+OWN = (ROOT / "docs" / "your_own.md").read_text()
+EASYR1 = (ROOT / "docs" / "from_easyr1.md").read_text()
 
 
 @pytest.fixture
@@ -83,13 +79,13 @@ def test_the_example_of_a_run_composes(desk):
     assert (config.data.train_files, config.data.val_files) == ("train.parquet", "val.parquet")
 
 
-@pytest.mark.parametrize("page", ["your_own_data.md", "from_easyr1.md"])
+@pytest.mark.parametrize("page", ["your_own.md", "from_easyr1.md"])
 def test_commands_and_files_exist(page):
     from typer.main import get_command
 
     from easyr1_fgrpo.cli.data import app
 
-    text = (ROOT / "recipes" / page).read_text()
+    text = (ROOT / "docs" / page).read_text()
     named = re.findall(r"(?:recipes|easyr1_fgrpo)/[\w./]+\.(?:sh|py|md|jinja)", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
     commands = set(re.findall(r"fgrpo data (\w+)", text))
@@ -156,7 +152,7 @@ def test_the_readmes_numbers_are_the_studys():
 
 def test_the_findings_code_prints_what_they_say(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    findings = (ROOT / "recipes" / "findings.md").read_text()
+    findings = (ROOT / "docs" / "findings.md").read_text()
     exec(blocks(findings, "python")[0], {})
     printed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
     assert printed["equal"] == "True"
