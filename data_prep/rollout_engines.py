@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from data_prep.rollouts import TEXTS, Sampling, chat_messages
-from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.model_client.endpoints import Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.chat import CallFailed
+from easyr1_fgrpo.model_client.endpoints import NoEndpoint
+from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 16
 """Rows that travel together: what a kill may cost, times the blocks under way."""
 
-ATTEMPTS = 5
-BACK_OFF = wait_random_exponential(multiplier=0.5, max=15.0)
-"""Seconds before a call is repeated, on top of what the server asks for: random up to 0.5, 1, 2, 4."""
+RETRIES = Retries(attempts=6)
+"""Of one rollout: their pauses add up to eight seconds at most."""
 
 WORKER_CPUS = 0.01
 """A worker that asks an endpoint mostly waits, and must not keep the readers from starting on a small machine."""
@@ -129,12 +128,17 @@ class Vllm:
 
 
 class AskEndpoint:
-    """A worker: asks for the missing rollouts of the rows it gets, all under way at once as far as its places go."""
+    """A worker: asks for the missing rollouts of the rows it gets, all under way at once as far as its slots go."""
 
     def __init__(self, endpoint: Endpoint, sampling: Sampling) -> None:
-        self._endpoint, self._sampling = endpoint, sampling
-        self._chat = ChatClient(endpoint.api_key_env)
-        self._places = Endpoints(self._urls, endpoint.concurrency)
+        self._sampling = sampling
+        self._client = RetryingClient(
+            endpoint.urls,
+            api_key_env=endpoint.api_key_env,
+            limit=endpoint.concurrency,
+            deadline_s=endpoint.deadline_s,
+            retries=RETRIES,
+        )
 
     async def __call__(self, rows: pa.Table) -> pa.Table:
         """Rollouts for rows with `key` and `missing`."""
@@ -145,46 +149,29 @@ class AskEndpoint:
         try:
             messages = chat_messages(row["prompt"], row["images"])
         except OSError as error:  # Pillow's word for bytes that are no image
-            failure = self._chat.one_line(f"unreadable image ({type(error).__name__}: {error})")
+            failure = self._client.chat.one_line(f"unreadable image ({type(error).__name__}: {error})")
             return [_text(row, number, None, failure) for number in row["missing"]]
         return list(await asyncio.gather(*(self._rollout(row, number, messages) for number in row["missing"])))
 
     async def _rollout(self, row: dict[str, Any], number: int, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, NoEndpoint) or _passing(error)),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=_pause_s,
-            reraise=True,
-        )
+        async def body() -> bytes:
+            return self._body(messages, self._sampling.seed_of(row["key"], number))
+
         try:
-            reply: Reply = await retrying(self._call, self._sampling.seed_of(row["key"], number), messages)
+            reply = await self._client.ask(body)
         except (CallFailed, NoEndpoint) as error:
-            return _text(row, number, None, self._chat.one_line(str(error)))
+            return _text(row, number, None, self._client.chat.one_line(str(error)))
         return _text(row, number, reply.text[:MAX_TEXT], "")
 
-    async def _call(self, seed: int, messages: list[dict[str, Any]]) -> Reply:
-        """One call, at the least busy URL."""
-        slot = await self._places.take()
-        outcome, cause = Outcome.UNKNOWN, ""
-        try:
-            body = {
-                "model": self._sampling.model,
-                "messages": messages,
-                "temperature": self._sampling.temperature,
-                "max_tokens": self._sampling.max_tokens,
-                "seed": seed,
-            }
-            reply = await self._chat.complete(slot.endpoint.url, json.dumps(body).encode(), self._endpoint.deadline_s)
-            outcome = Outcome.ALIVE
-        except CallFailed as error:
-            outcome, cause = error.outcome, str(error)
-            raise
-        finally:
-            self._places.give_back(slot, outcome, cause)
-        return reply
-
-    async def _urls(self) -> Sequence[str]:
-        return self._endpoint.urls
+    def _body(self, messages: list[dict[str, Any]], seed: int) -> bytes:
+        body = {
+            "model": self._sampling.model,
+            "messages": messages,
+            "temperature": self._sampling.temperature,
+            "max_tokens": self._sampling.max_tokens,
+            "seed": seed,
+        }
+        return json.dumps(body).encode()
 
 
 def single_rollouts(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -225,12 +212,3 @@ def _text(row: dict[str, Any], number: int, text: str | None, failure: str) -> d
         "text": text,
         "failure": failure,
     }
-
-
-def _passing(error: BaseException) -> bool:
-    return isinstance(error, CallFailed) and error.again
-
-
-def _pause_s(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return (error.retry_after_s if isinstance(error, CallFailed) else 0.0) + BACK_OFF(state)

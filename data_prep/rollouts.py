@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from easyr1_fgrpo.pictures import data_url
 from easyr1_fgrpo.rewards import answer_matches, parse_response
 from easyr1_fgrpo.rows import IMAGE_MARK
 
@@ -83,7 +83,7 @@ def draw_of(seed: int, key: str) -> float:
 
 def chat_messages(prompt: Sequence[Mapping[str, str]], images: Sequence[Mapping[str, bytes]]) -> list[dict[str, Any]]:
     """A row's prompt in the chat completions protocol: every `<image>` mark becomes the next image, as it is stored."""
-    urls = iter([_data_url(image["bytes"]) for image in images])
+    urls = iter([_as_stored(image["bytes"]) for image in images])
     return [{"role": turn["role"], "content": _content(turn["content"], urls)} for turn in prompt]
 
 
@@ -108,7 +108,6 @@ def _content(text: str, urls: Any) -> str | list[dict[str, Any]]:
     return [part for part in parts if part["type"] != "text" or part["text"]]
 
 
-def _data_url(data: bytes) -> str:
+def _as_stored(data: bytes) -> str:
     with Image.open(BytesIO(data)) as image:
-        mime = image.get_format_mimetype()
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+        return data_url(data, str(image.get_format_mimetype()))

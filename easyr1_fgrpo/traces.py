@@ -6,11 +6,9 @@ hostile text: it is written as ASCII JSON, lone surrogates replaced.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from easyr1_fgrpo.judges.protocol import Failure, Label, Verdict
+from easyr1_fgrpo.pictures import save_picture
 from easyr1_fgrpo.rewards.response import Box
 from easyr1_fgrpo.rewards.signal import Reason, Signal
 
@@ -256,26 +255,6 @@ def read_traces(paths: Iterable[str | Path]) -> tuple[list[TraceRecord], int]:
     return list(records.values()), n_bad
 
 
-def image_sha256(image: Image) -> str:
-    """SHA-256 of an image's size and decoded RGB pixels: what a reader sees, whatever the file format."""
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()).hexdigest()
-
-
 def save_images(images: Iterable[Image], run_dir: str | Path) -> tuple[str, ...]:
     """Save images as `<run_dir>/images/<sha256>.png` where they are not there yet, atomically; returns their hashes."""
-    return tuple(_save(image, Path(run_dir) / "images") for image in images)
-
-
-def _save(image: Image, folder: Path) -> str:
-    digest = image_sha256(image)
-    path = folder / f"{digest}.png"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{digest}.{uuid.uuid4().hex}.part"
-        try:
-            image.convert("RGB").save(part, format="PNG")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    return digest
+    return tuple(save_picture(image, Path(run_dir) / "images") for image in images)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ConfigDict, Field
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
-from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.model_client.endpoints import Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.chat import CallFailed, Reply
+from easyr1_fgrpo.model_client.endpoints import NoEndpoint
+from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient
 
-MAX_ATTEMPTS = 8
-"""Calls for one step, the first included. Repeated are failures that may pass: no connection, no answer in time, 408,
-409, 429, 5xx, a body that is no chat completion."""
-
-BACK_OFF = wait_random_exponential(multiplier=0.5, max=30.0)
-"""Seconds before a repetition, on top of what the server asks for: random up to 0.5, 1, 2, ... 30."""
+RETRIES = Retries(attempts=9, longest_pause_s=30.0)
+"""Of one step: their pauses add up to a minute at most."""
 
 GIVE_UP_AFTER = 8
 """Failed steps in a row, without a reply to anything between them, after which the teacher is taken for gone."""
@@ -87,9 +81,15 @@ class Teacher:
         self.tokens = 0
         self.stopped: Stopped | None = None
         self._config = config
-        self._chat = ChatClient(config.api_key_env)
-        self._slots = asyncio.Semaphore(config.concurrency)
-        self._endpoints = Endpoints(self._urls, limit=config.concurrency)
+        self._client = RetryingClient(
+            config.base_urls,
+            api_key_env=config.api_key_env,
+            limit=config.concurrency,
+            total=config.concurrency,
+            deadline_s=config.deadline_s,
+            retries=RETRIES,
+            before_call=self._before_call,
+        )
         self._pace = _pace(config.requests_per_minute)
         self._failed_in_a_row = 0
 
@@ -100,7 +100,7 @@ class Teacher:
             TeacherFailed: when the API key is missing.
         """
         try:
-            self._chat.connect()
+            self._client.chat.connect()
         except CallFailed as error:
             raise TeacherFailed(str(error)) from None
 
@@ -123,50 +123,36 @@ class Teacher:
             "max_tokens": self._config.reply_tokens,
             "seed": seed,
         }
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_may_pass),
-            stop=stop_after_attempt(MAX_ATTEMPTS),
-            wait=_pause_s,
-            reraise=True,
-        )
         try:
-            reply: Reply = await retrying(self._attempt, json.dumps(body).encode())
+            reply = await self._client.ask(json.dumps(body).encode())
         except (CallFailed, NoEndpoint) as error:
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= GIVE_UP_AFTER and self.stopped is None:
                 self.stopped = Stopped(f"the teacher gave no reply {GIVE_UP_AFTER} times in a row; the last: {error}")
             raise TeacherFailed(str(error)) from None
         self._failed_in_a_row = 0
+        self.tokens += reply.prompt_tokens + reply.completion_tokens
         return reply
 
     async def close(self) -> None:
         """Close connections."""
-        await self._chat.close()
+        await self._client.close()
 
     def without_key(self, text: str) -> str:
         """The text with the API key taken out, wherever a server echoed it."""
-        return self._chat.without_key(text)
+        return self._client.chat.without_key(text)
 
-    async def _attempt(self, body: bytes) -> Reply:
-        """One call at the least busy URL, as soon as the limits let it."""
-        async with self._slots:
+    async def _before_call(self) -> None:
+        """Wait for the pace, and spend a call of the budget.
+
+        Raises:
+            Stopped: when there is none left.
+        """
+        self._check_budget()
+        if self._pace is not None:
+            await self._pace.acquire()
             self._check_budget()
-            if self._pace is not None:
-                await self._pace.acquire()
-            slot = await self._endpoints.take()
-            outcome, cause = Outcome.UNKNOWN, ""
-            try:
-                self._check_budget()
-                self.calls += 1
-                reply = await self._chat.complete(slot.endpoint.url, body, self._config.deadline_s)
-                outcome = Outcome.ALIVE
-            except CallFailed as error:
-                outcome, cause = error.outcome, str(error)
-                raise
-            finally:
-                self._endpoints.give_back(slot, outcome, cause)
-        self.tokens += reply.prompt_tokens + reply.completion_tokens
-        return reply
+        self.calls += 1
 
     def _check_budget(self) -> None:
         if self.stopped is None:
@@ -179,9 +165,6 @@ class Teacher:
         if self.stopped is not None:
             raise self.stopped
 
-    async def _urls(self) -> list[str]:
-        return self._config.base_urls
-
 
 def _pace(requests_per_minute: float | None) -> AsyncLimiter | None:
     """A second's worth of calls at once, one at least; a minute's worth would be twice the rate in the first minute."""
@@ -189,14 +172,3 @@ def _pace(requests_per_minute: float | None) -> AsyncLimiter | None:
         return None
     at_once = max(1.0, requests_per_minute / 60.0)
     return AsyncLimiter(at_once, at_once * 60.0 / requests_per_minute)
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, NoEndpoint) or (isinstance(error, CallFailed) and error.again)
-
-
-def _pause_s(state: RetryCallState) -> float:
-    """What the server asked for, and a random time on top, so that not all come back at once."""
-    error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, CallFailed) else 0.0
-    return asked_s + BACK_OFF(state)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import math
-import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
-from easyr1_fgrpo.traces import image_sha256
+from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.pictures import data_url, image_sha256, rgb, wire_png
 
 PATCH = 28
 """Pixels of a merged patch of Qwen2-VL and Qwen2.5-VL: sides that are multiples of it are not resized by them."""
-
-COMPRESSION = 1
-"""PNG level: a third of the default level's time, files a tenth larger."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class Picture:
     Attributes:
         image: RGB.
         raw_size: width and height in pixels before it was resized.
-        sha256: `traces.image_sha256`.
+        sha256: `pictures.image_sha256`.
         png: the encoded file.
     """
 
@@ -41,15 +35,13 @@ class Picture:
     @property
     def data_url(self) -> str:
         """The file as `data:image/png;base64,...`."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+        return data_url(self.png)
 
     def save(self, folder: Path) -> None:
         """Write `<sha256>.png` unless it is there, whole or not at all."""
         path = folder / f"{self.sha256}.png"
         if not path.exists():
-            part = folder / f".{self.sha256}.{uuid.uuid4().hex}.part"
-            part.write_bytes(self.png)
-            os.replace(part, path)
+            write_whole(path, self.png)
 
 
 def prepare(images: Iterable[Image.Image], pixels: tuple[int, int] | None, *, fit: bool) -> list[Picture]:
@@ -78,7 +70,7 @@ def fitting_size(width: int, height: int, pixels: tuple[int, int] | None) -> tup
 
 
 def _resized(image: Image.Image, pixels: tuple[int, int] | None, fit: bool) -> Image.Image:
-    image = image if image.mode == "RGB" else image.convert("RGB")
+    image = rgb(image)
     outside = pixels is not None and not pixels[0] <= image.width * image.height <= pixels[1]
     if not fit and not outside:
         return image
@@ -87,6 +79,4 @@ def _resized(image: Image.Image, pixels: tuple[int, int] | None, fit: bool) -> I
 
 
 def _picture(image: Image.Image, raw_size: tuple[int, int]) -> Picture:
-    file = BytesIO()
-    image.save(file, "PNG", compress_level=COMPRESSION)
-    return Picture(image, raw_size, image_sha256(image), file.getvalue())
+    return Picture(image, raw_size, image_sha256(image), wire_png(image))

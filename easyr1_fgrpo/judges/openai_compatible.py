@@ -11,22 +11,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
-from tenacity.wait import wait_random_exponential
-
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.judges.cache import VerdictCache, cache_key
 from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Usage, Verdict
-from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.chat import CallFailed
+from easyr1_fgrpo.model_client.endpoints import NoEndpoint
 from easyr1_fgrpo.model_client.pictures import DataUrls
+from easyr1_fgrpo.model_client.retrying import Asking, Retries, RetryingClient
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-BACK_OFF = wait_random_exponential(multiplier=0.25, max=8.0)
-"""Seconds before a repetition, on top of what the server asks for: random up to 0.25, 0.5, 1, ... 8."""
 
 CACHE_WAIT_S = 1.0
 """Seconds a verdict waits to be on disk; a hanging disk must not cost it."""
@@ -44,23 +39,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Case:
-    """What is under way: the questions of one call, until when, and what they cost up to now.
+    """What is under way: the questions of one call and what they cost up to now.
 
-    `ends` is on the event loop's clock; `patience_s` is the time that one call gets unless the end comes first. `body`
-    is the JSON of the request once it is made; in it `names` (by the ids of the images) stand for their data URLs.
+    `body` is the JSON of the request once it is made; in it `names` (by the ids of the images) stand for their data
+    URLs.
     """
 
     requests: Sequence[JudgeRequest]
     prompt: Prompt
-    ends: float
-    patience_s: float
+    asking: Asking
     body: str = ""
     names: Mapping[int, str] = field(default_factory=dict)
-    calls: int = 0
     cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    last: Endpoint | None = None
 
     @property
     def images(self) -> list[Image]:
@@ -71,16 +63,15 @@ class _Case:
 class OpenAICompatibleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.RolloutJudge`, in one event loop; opens connections when first asked.
 
-    Transient failures (no connection, no answer in time, 408, 409, 429, 5xx, a body that is no chat completion) are
-    repeated at another URL where there is one; an answer that is no label is not. What is left is a verdict without
-    label that says why: UNREACHABLE, DEADLINE or INVALID.
+    Failures that may pass are repeated (see `RetryingClient`); an answer that is no label is not. What is left is a
+    verdict without label that says why: UNREACHABLE, DEADLINE or INVALID.
 
     Args:
         config: which model, how it is asked, and the limits.
         urls: says where the model is served.
         share: (number of this process, how many processes ask): together they keep `config.concurrency` per URL.
         cache: earlier verdicts; None asks every time.
-        questions: what it will be asked; a template of one's own (`config.prompt`) fits one of them.
+        questions: what it will be asked; a custom template (`config.prompt`) fits one of them.
 
     Raises:
         ValueError: for a prompt that cannot be used, a parameter that is ours, or a concurrency too small to share.
@@ -110,8 +101,13 @@ class OpenAICompatibleJudge:
             )
             for question in questions
         }
-        self._endpoints = Endpoints(urls, _share_of(config.concurrency, *share))
-        self._chat = ChatClient(config.api_key_env)
+        self._client = RetryingClient(
+            urls,
+            api_key_env=config.api_key_env,
+            limit=_share_of(config.concurrency, *share),
+            deadline_s=config.deadline_s,
+            retries=Retries(attempts=1 + config.max_retries, wait_for_endpoint=False),
+        )
         self._images = DataUrls()
         self._cache = cache
 
@@ -129,7 +125,7 @@ class OpenAICompatibleJudge:
 
     async def close(self) -> None:
         """Close connections and cache."""
-        await self._chat.close()
+        await self._client.close()
         if self._cache is not None:
             await self._cache.close()
 
@@ -141,24 +137,20 @@ class OpenAICompatibleJudge:
             return [verdict] * len(requests)
         left_s = min(request.time_left_s for request in requests)
         left_s -= min(0.1, left_s / 20)  # to answer before nobody waits any more
-        case = _Case(
-            requests,
-            self._prompts[kind],
-            ends=asyncio.get_running_loop().time() + left_s,
-            patience_s=min(self._config.deadline_s, left_s),
-        )
+        case = _Case(requests, self._prompts[kind], Asking(ends=asyncio.get_running_loop().time() + left_s))
         try:
             verdicts = await self._verdicts(case)
         except CallFailed as error:
-            cause = f"{error} (after {case.calls} calls)" if case.calls > 1 else str(error)
-            verdicts = self._failed(case, error.failure, cause, error.text)
+            failure = Failure.DEADLINE if error.late else Failure.UNREACHABLE
+            cause = f"{error} (after {case.asking.calls} calls)" if case.asking.calls > 1 else str(error)
+            verdicts = self._failed(case, failure, cause, error.text)
         except NoEndpoint as error:
             verdicts = self._failed(case, Failure.UNREACHABLE, str(error))
         except TimeoutError:
             verdicts = self._failed(case, Failure.DEADLINE, f"no call could start in the {left_s:.3g} s it had")
         except Exception as error:  # a judge does not raise
-            logger.warning("judge %s: %s", self.name, self._chat.without_key(traceback.format_exc()))
-            cause = self._chat.one_line(f"{type(error).__name__}: {error}")
+            logger.warning("judge %s: %s", self.name, self._client.chat.without_key(traceback.format_exc()))
+            cause = self._client.chat.one_line(f"{type(error).__name__}: {error}")
             verdicts = self._failed(case, Failure.UNREACHABLE, cause)
         return [replace(verdicts[0], usage=self._usage(case, time.monotonic() - started)), *verdicts[1:]]
 
@@ -171,14 +163,15 @@ class OpenAICompatibleJudge:
         """
         key = ""
         if self._cache is not None:
-            async with asyncio.timeout_at(case.ends):
+            async with asyncio.timeout_at(case.asking.ends):
                 key = cache_key(case.prompt.version, await self._body(case))
                 known = await self._cache.get(key)
             if known is not None:
                 case.cached = len(case.requests)
                 return self._labelled(known.labels, known.text)
-        reply = await self._reply(case)
-        text = self._chat.kept(reply.text)
+        reply = await self._client.ask(lambda: self._content(case), case.asking)
+        case.prompt_tokens, case.completion_tokens = reply.prompt_tokens, reply.completion_tokens
+        text = self._client.chat.storable(reply.text)
         labels = case.prompt.parse(reply.text, len(case.requests))
         if labels is None:
             cause = "the answer is no label" + (", it was cut off" if reply.finish_reason == "length" else "")
@@ -215,44 +208,6 @@ class OpenAICompatibleJudge:
             content = content.replace(f'"{name}"'.encode(), f'"{data_url}"'.encode())
         return content
 
-    async def _reply(self, case: _Case) -> Reply:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, CallFailed) and error.again),
-            stop=stop_after_attempt(1 + self._config.max_retries)
-            | stop_before_delay(case.ends - asyncio.get_running_loop().time()),
-            wait=_pause_s,
-            reraise=True,
-        )
-        return await retrying(self._attempt, case)
-
-    async def _attempt(self, case: _Case) -> Reply:
-        """One call at the least busy URL, counted and told to its circuit breaker."""
-        async with asyncio.timeout_at(case.ends):
-            slot = await self._endpoints.take(avoid=case.last)
-        case.last, url = slot.endpoint, slot.endpoint.url
-        outcome, cause = Outcome.UNKNOWN, ""
-        try:
-            # Not before there is a place: many may wait, and the images of each take megabytes.
-            async with asyncio.timeout_at(case.ends):
-                content = await self._content(case)
-            limit_s = min(self._config.deadline_s, case.ends - asyncio.get_running_loop().time())
-            if limit_s <= 0.0:
-                raise TimeoutError
-            reply = await self._chat.complete(url, content, limit_s)
-            outcome = Outcome.ALIVE
-        except CallFailed as error:
-            case.calls += error.sent
-            # A call cut short because its question had little time left says nothing about the endpoint.
-            hurried = error.failure is Failure.DEADLINE and limit_s < case.patience_s / 2
-            outcome, cause = Outcome.UNKNOWN if hurried else error.outcome, str(error)
-            raise
-        finally:
-            self._endpoints.give_back(slot, outcome, cause)
-        case.calls += 1
-        case.prompt_tokens += reply.prompt_tokens
-        case.completion_tokens += reply.completion_tokens
-        return reply
-
     def _labelled(self, labels: Sequence[Label], text: str) -> list[Verdict]:
         return [Verdict(label, self.name, text=text) for label in labels]
 
@@ -262,21 +217,14 @@ class OpenAICompatibleJudge:
     def _usage(self, case: _Case, seconds: float) -> Usage:
         price = self._config.price
         return Usage(
-            calls=case.calls,
-            retries=max(0, case.calls - 1),
+            calls=case.asking.calls,
+            retries=max(0, case.asking.calls - 1),
             cached=case.cached,
             prompt_tokens=case.prompt_tokens,
             completion_tokens=case.completion_tokens,
             seconds=seconds,
             dollars=(price.prompt * case.prompt_tokens + price.completion * case.completion_tokens) / 1e6,
         )
-
-
-def _pause_s(state: RetryCallState) -> float:
-    """What the server asked for, and a random time on top, so that not all come back at once."""
-    error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, CallFailed) else 0.0
-    return asked_s + BACK_OFF(state)
 
 
 def _share_of(concurrency: int, worker: int, workers: int) -> int:

@@ -15,7 +15,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from easyr1_fgrpo.judges.protocol import Failure
 from easyr1_fgrpo.model_client.endpoints import Outcome
 
 MAX_TEXT = 2000
@@ -38,7 +37,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
     """A call without a usable reply; the message is one line without secrets.
 
     Attributes:
-        failure: what a verdict says of it.
+        late: whether there was no answer in time.
         outcome: what it says about the endpoint.
         again: whether another try may end otherwise.
         retry_after_s: how long the server asked us to wait, seconds.
@@ -51,7 +50,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         self,
         cause: str,
         *,
-        failure: Failure = Failure.UNREACHABLE,
+        late: bool = False,
         outcome: Outcome = Outcome.FAULT,
         again: bool = True,
         retry_after_s: float = 0.0,
@@ -60,7 +59,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         status: int = 0,
     ) -> None:
         super().__init__(cause)
-        self.failure = failure
+        self.late = late
         self.outcome = outcome
         self.again = again
         self.retry_after_s = retry_after_s
@@ -153,7 +152,7 @@ class ChatClient:
             session, self._session = self._session, None
             await session.close()
 
-    def kept(self, text: str) -> str:
+    def storable(self, text: str) -> str:
         """Foreign text as it may be stored: without the API key, encodable, bounded."""
         return self.without_key(text)[:MAX_TEXT].encode("utf-8", "replace").decode()
 
@@ -185,7 +184,7 @@ class ChatClient:
             async with asyncio.timeout(limit_s), call as response:
                 content = await response.read()
         except TimeoutError:
-            raise CallFailed(f"{url} gave no answer within {limit_s:.3g} s", failure=Failure.DEADLINE) from None
+            raise CallFailed(f"{url} gave no answer within {limit_s:.3g} s", late=True) from None
         except aiohttp.ClientError as error:
             root = list(_causes(error))[-1]
             sent = not isinstance(error, aiohttp.ClientConnectorError)
@@ -211,7 +210,7 @@ class ChatClient:
 
     def _unreadable(self, url: str, what: str, content: bytes, error: Exception) -> CallFailed:
         cause = f"{url} answered with no {what} ({self.one_line(str(error))})"
-        return CallFailed(cause, text=self.kept(content.decode("utf-8", "replace")))
+        return CallFailed(cause, text=self.storable(content.decode("utf-8", "replace")))
 
     def _refusal(self, url: str, status: int, text: str, retry_after: str) -> CallFailed:
         cause = f"{url} answered {status}: {self.one_line(text) or 'nothing more'}"
@@ -226,7 +225,7 @@ class ChatClient:
             outcome=Outcome.FAULT if status >= 500 else Outcome.ALIVE,
             again=status >= 500 or status in PASSING,
             retry_after_s=_retry_after_s(retry_after) if status in (429, 503) else 0.0,
-            text=self.kept(text),
+            text=self.storable(text),
             status=status,
         )
 

@@ -6,11 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-from tenacity.wait import wait_random_exponential
-
-from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.chat import CallFailed, Reply
+from easyr1_fgrpo.model_client.endpoints import NoEndpoint
+from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient
 
 ATTEMPTS = 4
 """Failed answers to one question (errors of the server, broken or late answers) after which it is given up."""
@@ -20,9 +18,6 @@ PATIENCE_S = 300.0
 
 SHOWN = 20
 """Names of models in a message."""
-
-BACK_OFF = wait_random_exponential(multiplier=0.25, max=8.0)
-"""Seconds before a repetition, on top of what the server asks for: random up to 0.25, 0.5, 1, ... 8."""
 
 
 class ModelGone(Exception):  # noqa: N818 - the evaluation ends here and can go on later
@@ -60,9 +55,13 @@ class ModelClient:
         self.address = address
         self._deadline_s = deadline_s
         self._patience_s = patience_s
-        self._chat = ChatClient(address.api_key_env)
-        self._endpoints = Endpoints(self._urls, concurrency)
-        self._last_sign = time.monotonic()
+        self._client = RetryingClient(
+            address.urls,
+            api_key_env=address.api_key_env,
+            limit=concurrency,
+            deadline_s=deadline_s,
+            retries=Retries(ATTEMPTS, patience_s=patience_s),
+        )
 
     async def served_name(self) -> str:
         """The name under which the server knows the model.
@@ -91,15 +90,8 @@ class ModelClient:
             CallFailed: when the server refuses this request, or fails at it `ATTEMPTS` times.
             ModelGone: after `patience_s` without a sign of life, or when the API key is missing.
         """
-        call = _Call(time.monotonic())
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_passing),
-            stop=lambda state: call.failures >= ATTEMPTS or self._silent_s(call) > self._patience_s,
-            wait=_pause_s,
-            reraise=True,
-        )
         try:
-            return await retrying(self._attempt, call, body)
+            return await self._client.ask(body)
         except NoEndpoint as error:
             raise self._gone(str(error)) from None
         except CallFailed as error:
@@ -111,24 +103,7 @@ class ModelClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._chat.close()
-
-    async def _attempt(self, call: _Call, body: bytes) -> Reply:
-        slot = await self._endpoints.take(call.avoid)
-        outcome, cause = Outcome.UNKNOWN, ""
-        try:
-            reply = await self._chat.complete(slot.endpoint.url, body, self._deadline_s)
-            outcome = Outcome.ALIVE
-        except CallFailed as error:
-            call.failures += error.sent
-            call.avoid = slot.endpoint
-            outcome, cause = error.outcome, str(error)
-            raise
-        finally:
-            if outcome is Outcome.ALIVE:
-                self._last_sign = time.monotonic()
-            self._endpoints.give_back(slot, outcome, cause)
-        return reply
+        await self._client.close()
 
     async def _served_names(self) -> list[str]:
         """What the first URL that answers says it serves; nothing where it has no such list."""
@@ -136,7 +111,7 @@ class ModelClient:
         while True:
             for url in self.address.urls:
                 try:
-                    return await self._chat.models(url, self._deadline_s)
+                    return await self._client.chat.models(url, self._deadline_s)
                 except CallFailed as error:
                     if error.status in (404, 405):
                         return []
@@ -147,34 +122,11 @@ class ModelClient:
                 raise self._gone(cause)
             await asyncio.sleep(1.0)
 
-    async def _urls(self) -> tuple[str, ...]:
-        return self.address.urls
-
-    def _silent_s(self, call: _Call) -> float:
-        return time.monotonic() - max(self._last_sign, call.started)
-
     def _gone(self, cause: str) -> ModelGone:
         return ModelGone(f"the model at {', '.join(self.address.urls)} cannot be asked: {cause}")
-
-
-@dataclass
-class _Call:
-    started: float
-    failures: int = 0
-    avoid: Endpoint | None = None
 
 
 def _some(names: list[str]) -> str:
     """A list that foreign names and their number keep within bounds."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(repr(name[:100]) for name in names[:SHOWN]) + more
-
-
-def _passing(error: BaseException) -> bool:
-    return isinstance(error, NoEndpoint) or (isinstance(error, CallFailed) and error.again)
-
-
-def _pause_s(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked_s = error.retry_after_s if isinstance(error, CallFailed) else 0.0
-    return asked_s + BACK_OFF(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Endpoint:
     def recover(self) -> None:
         """It answered."""
         if self.open:
-            logger.warning("judge endpoint %s answers again", self.url)
+            logger.warning("endpoint %s answers again", self.url)
         self.faults, self.cool_down_s = 0, 0.0
 
     def fail(self, cause: str, trial: bool) -> None:
@@ -84,7 +85,7 @@ class Endpoint:
         if trial or self.faults >= FAULTS_TO_OPEN:
             self.cool_down_s = min(2 * self.cool_down_s or FIRST_COOL_DOWN_S, LAST_COOL_DOWN_S)
             self.open_until = time.monotonic() + self.cool_down_s
-            logger.warning("judge endpoint %s is left out for %g s: %s", self.url, self.cool_down_s, cause)
+            logger.warning("endpoint %s is left out for %g s: %s", self.url, self.cool_down_s, cause)
 
 
 @dataclass(frozen=True)
@@ -96,26 +97,30 @@ class Slot:
 
 
 class Endpoints:
-    """All URLs of a judge. For one event loop.
+    """All URLs of a model. For one event loop.
 
     Args:
-        urls: says the URLs; asked at the first call, and again when none of those known answers any more.
+        urls: the URLs, or who says them: asked at the first call, and again when none of those known answers any more.
         limit: calls under way at each URL at most.
+        total: calls under way at all URLs together at most; None for no further limit.
     """
 
-    def __init__(self, urls: Callable[[], Awaitable[Sequence[str]]], limit: int) -> None:
+    def __init__(
+        self, urls: Sequence[str] | Callable[[], Awaitable[Sequence[str]]], limit: int, total: int | None = None
+    ) -> None:
         self._urls = urls
         self._limit = limit
+        self._total = math.inf if total is None else total
         self._endpoints: list[Endpoint] = []
         self._lookup: asyncio.Task[None] | None = None
         self._next_lookup = 0.0
         self._waiting: dict[asyncio.Future[Slot], Endpoint | None] = {}
 
     async def take(self, avoid: Endpoint | None = None) -> Slot:
-        """A free place at the least busy URL, as soon as there is one; first come, first served.
+        """A slot at the least busy URL, as soon as there is one; first come, first served.
 
         Args:
-            avoid: where the question failed before: it goes there again only if no other URL has a place.
+            avoid: where the question failed before: it goes there again only if no other URL has a slot.
 
         Raises:
             NoEndpoint: at once, when every URL is left out or none is known.
@@ -134,7 +139,7 @@ class Endpoints:
             raise
 
     def give_back(self, slot: Slot, outcome: Outcome, cause: str = "") -> None:
-        """Free a place and tell how the call went.
+        """Free a slot and tell how the call went.
 
         Args:
             slot: from `take`.
@@ -152,7 +157,7 @@ class Endpoints:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Places to those who wait, in their order; a refusal to all of them when every URL is left out."""
+        """Slots to those who wait, in their order; a refusal to all of them when every URL is left out."""
         while self._waiting:
             waiter, avoid = next(iter(self._waiting.items()))
             if not waiter.done():
@@ -169,7 +174,7 @@ class Endpoints:
 
     def _free(self, avoid: Endpoint | None) -> Slot | None:
         accepting = [endpoint for endpoint in self._endpoints if endpoint.accepts(self._limit)]
-        if not accepting:
+        if not accepting or sum(endpoint.busy for endpoint in self._endpoints) >= self._total:
             return None
         endpoint = min(accepting, key=lambda endpoint: (endpoint is avoid, endpoint.busy))
         endpoint.busy += 1
@@ -191,14 +196,14 @@ class Endpoints:
 
     async def _renew(self) -> None:
         try:
-            urls = await self._urls()
+            urls = await self._urls() if callable(self._urls) else self._urls
             if not urls:
                 raise LookupError("there are none")
         except Exception as error:
             # Whatever it is, known URLs stay: an open circuit tries them again.
             if not self._endpoints:
-                raise NoEndpoint(f"the judge's URLs cannot be looked up: {error or type(error).__name__}") from error
-            logger.warning("the judge's URLs cannot be looked up, the known ones are kept: %s", error)
+                raise NoEndpoint(f"the model's URLs cannot be looked up: {error or type(error).__name__}") from error
+            logger.warning("the model's URLs cannot be looked up, the known ones stay: %s", error)
         else:
             known = {endpoint.url: endpoint for endpoint in self._endpoints}
             self._endpoints = [known.get(url) or Endpoint(url) for url in dict.fromkeys(urls)]

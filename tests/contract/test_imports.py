@@ -24,7 +24,8 @@ ARROWS = {
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
     "easyr1_fgrpo.config": {"extras"},
-    "easyr1_fgrpo.model_client": {"judges.protocol"},
+    "easyr1_fgrpo.pictures": {"files"},
+    "easyr1_fgrpo.model_client": {"pictures"},
     "easyr1_fgrpo.published": {"files"},
     # judges and rewards
     "easyr1_fgrpo.judges.protocol": set(),
@@ -33,14 +34,26 @@ ARROWS = {
     "easyr1_fgrpo.rewards.signal": set(),
     "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "config.schema"},
     # what travels, and the small world
-    "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "files", "config.schema"},
+    "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
     "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "rows", "files", "config.schema"},
     # FGRPO for any trainer
     "easyr1_fgrpo.training": {
         *("algorithm", "rewards", "judges", "traces", "files", "checkpoints", "config"),
     },
     # who uses it
-    "data_prep": {"rewards", "judges", "model_client", "published", "rows", "files", "task_prompt", "config.schema"},
+    "data_prep": {
+        *(
+            "rewards",
+            "judges",
+            "model_client",
+            "pictures",
+            "published",
+            "rows",
+            "files",
+            "task_prompt",
+            "config.schema",
+        ),
+    },
     "reward_servers": {"judges", "miniature", "config"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "files", "checkpoints"),
@@ -48,7 +61,7 @@ ARROWS = {
     },
     "easyr1_fgrpo.evaluation": {
         *("rewards", "judges", "model_client", "traces", "generation", "rows", "files", "checkpoints", "statistics"),
-        *("published", "task_prompt", "config", "judge_validation.agreement"),
+        *("pictures", "published", "task_prompt", "config", "judge_validation.agreement"),
     },
     "easyr1_fgrpo.judge_validation": {"rewards", "judges", "traces", "files", "statistics", "config", "evaluation"},
     "easyr1_fgrpo.report": {

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.judges.protocol import Failure, Label, Question, Verdict
+from easyr1_fgrpo.pictures import image_sha256
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter, image_sha256, read_traces, save_images
+from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter, read_traces, save_images
 
 PICTURE = Image.new("RGB", (8, 4), "red")
 SAMPLE = Sample("Left or right?", ("left", "right"), "left", (PICTURE,), ((1.0, 1.0, 3.0, 3.0),), index=5)

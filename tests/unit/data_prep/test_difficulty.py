@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judge_endpoint import Script, judge_endpoint
 from made_rows import made_folder, made_row, png
-from tenacity import wait_none
 
 from data_prep import difficulty, rollout_engines
 from data_prep.difficulty import Keep, TooManyFailed, choose, filter_by_difficulty, report
@@ -142,14 +141,14 @@ def ask(endpoint, rows):
         try:
             return (await worker(pa.Table.from_pylist(rows))).to_pylist()
         finally:
-            await worker._chat.close()
+            await worker._client.close()
 
     return asyncio.run(texts())
 
 
 @pytest.fixture
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(rollout_engines, "BACK_OFF", wait_none())
+    monkeypatch.setattr("easyr1_fgrpo.model_client.retrying.FIRST_PAUSE_S", 0.0)
 
 
 def test_every_missing_rollout_is_asked_once_with_its_own_seed():

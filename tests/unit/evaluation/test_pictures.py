@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from easyr1_fgrpo.evaluation.pictures import PATCH, fitting_size, prepare
-from easyr1_fgrpo.traces import image_sha256
+from easyr1_fgrpo.pictures import image_sha256
 
 SIDES = st.integers(30, 4000)
 

@@ -12,7 +12,7 @@ QUESTION = "Which?\nA. left\nB. right"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr("easyr1_fgrpo.model_client.client.BACK_OFF", lambda state: 0.01)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.retrying.FIRST_PAUSE_S", 0.01)
 
 
 def score(says, reply="B. right", reference="right"):

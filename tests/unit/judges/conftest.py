@@ -1,9 +1,9 @@
 import pytest
 
-from easyr1_fgrpo.judges import openai_compatible
+from easyr1_fgrpo.model_client import retrying
 
 
 @pytest.fixture
 def no_back_off(monkeypatch):
     """Repetitions of a call come at once."""
-    monkeypatch.setattr(openai_compatible, "BACK_OFF", lambda state: 0.0)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE_S", 0.0)

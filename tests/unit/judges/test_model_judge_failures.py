@@ -121,7 +121,7 @@ async def test_a_judge_does_not_raise(monkeypatch, caplog):
             async def raising(*_):
                 raise RuntimeError(f"cannot send {KEY}\nnow")
 
-            judge._chat.complete = raising
+            judge._client.chat.complete = raising
             verdict = await judge.ask(CLAIM)
     assert verdict.failure is Failure.UNREACHABLE
     assert verdict.cause == "RuntimeError: cannot send *** now"

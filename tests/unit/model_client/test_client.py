@@ -16,7 +16,7 @@ BODY = json.dumps({"model": "a-model", "messages": [{"role": "user", "content": 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     """Repetitions come at once; how long they wait is the library's."""
-    monkeypatch.setattr("easyr1_fgrpo.model_client.client.BACK_OFF", lambda state: 0.05)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.retrying.FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr("easyr1_fgrpo.model_client.endpoints.FIRST_COOL_DOWN_S", 0.05)
 
 

@@ -17,8 +17,9 @@ from easyr1_fgrpo.evaluation.benchmark_results import Evaluation as BenchmarkEva
 from easyr1_fgrpo.evaluation.metrics import measure
 from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
+from easyr1_fgrpo.pictures import image_sha256
 from easyr1_fgrpo.rewards import Sample, score_rollout
-from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord, TraceWriter, image_sha256, save_images
+from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord, TraceWriter, save_images
 from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 THRESHOLDS = {"consistency": 0.95, "spatial_grounding": 0.65, "semantic_grounding": 0.95}

@@ -15,7 +15,7 @@ MESSAGES = [{"role": "system", "content": "Rules."}, {"role": "user", "content":
 
 @pytest.fixture(autouse=True)
 def no_back_off(monkeypatch):
-    monkeypatch.setattr(module, "BACK_OFF", lambda state: 0.0)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.retrying.FIRST_PAUSE_S", 0.0)
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def test_repetitions_are_bounded_and_a_refusal_is_not_repeated():
         async with teaching(server.url) as teacher:
             with pytest.raises(TeacherFailed, match="answered 500: "):
                 await teacher.ask(MESSAGES, 1)
-    assert server.calls == module.MAX_ATTEMPTS
+    assert server.calls == module.RETRIES.attempts
     with judge_endpoint(Script(first=["400"])) as server:
         async with teaching(server.url) as teacher:
             with pytest.raises(TeacherFailed, match="answered 400: "):

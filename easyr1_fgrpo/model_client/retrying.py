@@ -1,0 +1,174 @@
+"""Asks a model until it replies: at the least busy URL, and again as long as that may help."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity.wait import wait_random_exponential
+
+from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
+from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
+
+FIRST_PAUSE_S = 0.25
+"""Seconds before the first repetition, on top of what the server asks for: random up to this, then twice it, ..."""
+
+Body = bytes | Callable[[], Awaitable[bytes]]
+"""The JSON of a request, or who makes it once there is a slot: many questions wait, and pictures take megabytes."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How long a question is asked again.
+
+    Attributes:
+        attempts: calls for one question, the first included.
+        longest_pause_s: most seconds of the random pause before a repetition.
+        wait_for_endpoint: whether a question is repeated, too, when every URL is left out; otherwise it fails at once.
+        patience_s: seconds without a sign of life from any URL for which a server that cannot be reached is waited for,
+            which then costs no attempt; None: it does.
+    """
+
+    attempts: int
+    longest_pause_s: float = 8.0
+    wait_for_endpoint: bool = True
+    patience_s: float | None = None
+
+
+@dataclass
+class Asking:
+    """One question under way. Made within the event loop.
+
+    Attributes:
+        ends: on the event loop's clock; from then on nobody waits for the reply.
+        started: on the same clock.
+        calls: sent up to now, failed ones included.
+        last: where the last one went; a repetition goes elsewhere if it can.
+    """
+
+    ends: float = math.inf
+    started: float = field(default_factory=lambda: _now())
+    calls: int = 0
+    last: Endpoint | None = None
+
+
+class RetryingClient:
+    """One model at one or more URLs. For one event loop; opens connections when first asked.
+
+    Repeated are failures that may pass: no connection, no answer in time, 408, 409, 429, 5xx, a body that is no chat
+    completion. A repetition waits as long as the server asked for and a random time on top.
+
+    Args:
+        urls: base URLs, or who says them (see `Endpoints`).
+        limit: calls under way at each URL at most.
+        total: calls under way at all URLs together at most; None for no limit of its own.
+        deadline_s: seconds for one call.
+        retries: see there.
+        api_key_env: the environment variable with the API key; "" for none.
+        before_call: awaited once a call has its slot and before it is sent: a budget, a pace. What it raises ends the
+            question.
+
+    Attributes:
+        chat: the transport, which also keeps the API key out of foreign texts.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str] | Callable[[], Awaitable[Sequence[str]]],
+        *,
+        limit: int,
+        deadline_s: float,
+        retries: Retries,
+        api_key_env: str = "",
+        total: int | None = None,
+        before_call: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.chat = ChatClient(api_key_env)
+        self._endpoints = Endpoints(urls, limit, total)
+        self._deadline_s = deadline_s
+        self._retries = retries
+        self._before_call = before_call
+        self._last_sign = -math.inf
+
+    async def ask(self, body: Body, asking: Asking | None = None) -> Reply:
+        """Put one question.
+
+        Args:
+            body: see `Body`.
+            asking: when it has to end, and what it cost, also when it fails; by default it has all the time.
+
+        Raises:
+            CallFailed: when the server refuses it, or the last repetition failed, too.
+            NoEndpoint: when no URL can be asked.
+            TimeoutError: when the question's time was over before a call could start.
+        """
+        asking = asking or Asking()
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=lambda state: self._gives_up(state, asking),
+            wait=self._pause_s,
+            reraise=True,
+        )
+        return await retrying(self._attempt, body, asking)
+
+    async def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        await self.chat.close()
+
+    async def _attempt(self, body: Body, asking: Asking) -> Reply:
+        """One call at the least busy URL, counted and told to its circuit breaker."""
+        async with asyncio.timeout_at(asking.ends):
+            slot = await self._endpoints.take(avoid=asking.last)
+        asking.last = slot.endpoint
+        outcome, cause = Outcome.UNKNOWN, ""
+        try:
+            async with asyncio.timeout_at(asking.ends):
+                if self._before_call is not None:
+                    await self._before_call()
+                content = body if isinstance(body, bytes) else await body()
+            limit_s = min(self._deadline_s, asking.ends - _now())
+            if limit_s <= 0.0:
+                raise TimeoutError
+            reply = await self.chat.complete(slot.endpoint.url, content, limit_s)
+            outcome = Outcome.ALIVE
+        except CallFailed as error:
+            asking.calls += error.sent
+            # A call cut short because its question had little time left says nothing about the endpoint.
+            whole_s = min(self._deadline_s, asking.ends - asking.started)
+            hurried = error.late and limit_s < whole_s / 2
+            outcome, cause = Outcome.UNKNOWN if hurried else error.outcome, str(error)
+            raise
+        finally:
+            if outcome is Outcome.ALIVE:
+                self._last_sign = _now()
+            self._endpoints.give_back(slot, outcome, cause)
+        asking.calls += 1
+        return reply
+
+    def _may_pass(self, error: BaseException) -> bool:
+        if isinstance(error, NoEndpoint):
+            return self._retries.wait_for_endpoint
+        return isinstance(error, CallFailed) and error.again
+
+    def _gives_up(self, state: RetryCallState, asking: Asking) -> bool:
+        """After the last attempt, or when the pause would outlast the question's time or our patience."""
+        now, patience_s = _now(), self._retries.patience_s
+        if now + state.upcoming_sleep >= asking.ends:
+            return True
+        if patience_s is None:
+            return state.attempt_number >= self._retries.attempts
+        return asking.calls >= self._retries.attempts or now - max(self._last_sign, asking.started) > patience_s
+
+    def _pause_s(self, state: RetryCallState) -> float:
+        """What the server asked for, and a random time on top, so that not all come back at once."""
+        error = state.outcome.exception() if state.outcome else None
+        asked_s = error.retry_after_s if isinstance(error, CallFailed) else 0.0
+        back_off = wait_random_exponential(multiplier=FIRST_PAUSE_S, max=self._retries.longest_pause_s)
+        return asked_s + back_off(state)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
