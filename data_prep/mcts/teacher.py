@@ -115,6 +115,7 @@ class Teacher:
             TeacherFailed: when the last repetition failed, too.
             Stopped: when the teacher is asked no more.
         """
+        self._check_budget()
         body = {
             "model": self._config.model,
             "messages": list(messages),
