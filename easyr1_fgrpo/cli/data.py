@@ -24,9 +24,9 @@ def normalise(
     seed: Annotated[int, typer.Option(min=0, help="shuffles choices, draws options")] = 0,
 ) -> None:
     """Bring one public source into the row schema; what cannot be used goes to the rejects with its reason."""
-    from data_prep.decontaminate import Benchmarks, read_benchmarks
-    from data_prep.normalise import prepare_source
-    from data_prep.open_ended import OpenEnded
+    from data_prep.normalise.decontaminate import Benchmarks, read_benchmarks
+    from data_prep.normalise.normalise import prepare_source
+    from data_prep.normalise.open_ended import OpenEnded
     from data_prep.sources import SourceError
 
     try:
@@ -57,7 +57,7 @@ def inspect(
     model: Annotated[str, typer.Option(help="checkpoint folder: prompts through its chat template")] = "",
 ) -> None:
     """Write a contact sheet: pictures with boxes drawn, and prompts as the model will see them."""
-    from data_prep.contact_sheet import contact_sheet
+    from data_prep.sets.contact_sheet import contact_sheet
 
     page = out or file.with_name(f"{file.name}.html")
     try:
@@ -73,8 +73,8 @@ def validate(
     files: Annotated[list[Path], typer.Argument(help="parquet files of rows, or folders of shards")],
 ) -> None:
     """Check every row before training, pictures decoded; exit code 1 when one is wrong."""
-    from data_prep.validate import SHOWN
-    from data_prep.validate import validate as check
+    from data_prep.sets.validate import SHOWN
+    from data_prep.sets.validate import validate as check
 
     problems, totals = check(files)
     for problem in problems[:SHOWN]:
@@ -96,8 +96,8 @@ def easyr1(
     image_key: Annotated[str, typer.Option(help="column of the images")] = "images",
 ) -> None:
     """Convert rows of EasyR1; what cannot be used goes to the rejects with its reason."""
-    from data_prep.easyr1 import Keys, convert
     from data_prep.sources import SourceError
+    from data_prep.sources.easyr1 import Keys, convert
 
     try:
         summary = convert(file, out, images, Keys(prompt_key, answer_key, image_key), split)

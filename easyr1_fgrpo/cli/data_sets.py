@@ -21,9 +21,9 @@ def curate(
     seed: Seed = 0,
 ) -> None:
     """Choose representative questions as seeds of the supervised traces (FGRPO: sat=1500 vgr=1500 visual_cot=3000)."""
-    from data_prep.curate import curate as run
-    from data_prep.portions import parse_portions
     from data_prep.record import in_and_out
+    from data_prep.sets.curate import curate as run
+    from data_prep.sets.portions import parse_portions
 
     try:
         sources = run(parse_portions(portions), out, embedder, seed)
@@ -55,9 +55,9 @@ def difficulty(
     With RAY_ADDRESS the work is done on that cluster, else on this machine. The same command goes on after a kill. Exit
     code 1 is for bad input, 3 when too many rollouts failed: run the same command again when the cause is mended.
     """
-    from data_prep.difficulty import Keep, TooManyFailed, filter_by_difficulty, report
-    from data_prep.rollout_engines import Endpoint, Vllm
-    from data_prep.rollouts import Sampling
+    from data_prep.difficulty.filter import Keep, TooManyFailed, filter_by_difficulty, report
+    from data_prep.difficulty.rollout_engines import Endpoint, Vllm
+    from data_prep.difficulty.rollouts import Sampling
 
     if not base_url and "RAY_ADDRESS" not in os.environ and find_spec("vllm") is None:
         _fail("vLLM is not installed here: give --base-url of an endpoint, or RAY_ADDRESS of a cluster that has vLLM")
@@ -80,9 +80,9 @@ def mix(
     seed: Seed = 0,
 ) -> None:
     """Draw the RL set (FGRPO: sat=15700 vgr=7000 visual_cot=13000 treevgr=13000)."""
-    from data_prep.mix import mix as run
-    from data_prep.portions import parse_portions
     from data_prep.record import in_and_out
+    from data_prep.sets.mix import mix as run
+    from data_prep.sets.portions import parse_portions
 
     try:
         sources = run(parse_portions(portions), out, val, seed)
@@ -97,7 +97,7 @@ def card(
     stages: Annotated[list[Path], typer.Argument(help="folders of the stages on the way, in their order")],
 ) -> None:
     """Write the data card README.md of an RL set."""
-    from data_prep.card import write_card
+    from data_prep.sets.card import write_card
 
     try:
         write_card(rl, stages)

@@ -16,7 +16,7 @@ RUN = """
 import resource, sys
 from pathlib import Path
 from PIL import Image
-from data_prep import normalise as stage
+from data_prep.normalise import normalise as stage
 from data_prep.sources import SOURCES
 
 picture = Image.new("RGB", (8, 8))

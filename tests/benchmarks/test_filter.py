@@ -9,10 +9,10 @@ from urllib.request import urlopen
 
 from judge_endpoint import judge_process
 
-from data_prep import difficulty
-from data_prep.cluster import ray_cluster
-from data_prep.rollout_engines import BLOCK_ROWS, Endpoint
-from data_prep.rollouts import Sampling, row_key
+from data_prep.difficulty import filter as difficulty
+from data_prep.difficulty.cluster import ray_cluster
+from data_prep.difficulty.rollout_engines import BLOCK_ROWS, Endpoint
+from data_prep.difficulty.rollouts import Sampling, row_key
 from data_prep.shards import read_rows
 
 sys.path.append(str(Path(__file__).parents[1] / "unit/data_prep"))

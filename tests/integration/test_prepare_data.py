@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from judge_endpoint import Script, judge_endpoint
 
-from data_prep.difficulty import Keep, _settings, filter_by_difficulty
-from data_prep.ledger import Ledger
-from data_prep.rollout_engines import Endpoint
-from data_prep.rollouts import Sampling, measure, row_key
+from data_prep.difficulty.filter import Keep, _settings, filter_by_difficulty
+from data_prep.difficulty.ledger import Ledger
+from data_prep.difficulty.rollout_engines import Endpoint
+from data_prep.difficulty.rollouts import Sampling, measure, row_key
 from data_prep.shards import read_rows, read_summary
 from easyr1_fgrpo.miniature.rows import QUESTIONS
 from easyr1_fgrpo.rows import check_rows

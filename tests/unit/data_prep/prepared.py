@@ -1,8 +1,8 @@
 """Prepares a source, and reads what came of it."""
 
-from data_prep.decontaminate import Benchmarks
-from data_prep.normalise import prepare_source
-from data_prep.open_ended import OpenEnded
+from data_prep.normalise.decontaminate import Benchmarks
+from data_prep.normalise.normalise import prepare_source
+from data_prep.normalise.open_ended import OpenEnded
 from data_prep.shards import read_rejects, read_rows
 
 NOBODY = Benchmarks()

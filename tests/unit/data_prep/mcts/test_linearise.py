@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from scripted_teacher import World
 
 from data_prep.mcts.coordinates import Convention, Frame, PixelBudget
 from data_prep.mcts.linearise import CUE, MAX_RESPONSE, linearise
@@ -9,6 +8,8 @@ from data_prep.mcts.questions import read_questions
 from data_prep.mcts.steps import Step
 from data_prep.mcts.tree import Node, Rollout
 from easyr1_fgrpo.rewards.response import parse_response
+
+from .scripted_teacher import World
 
 
 @pytest.fixture(scope="module")

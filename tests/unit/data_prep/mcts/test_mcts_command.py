@@ -12,7 +12,6 @@ import pytest
 import typer
 from judge_endpoint import Script, judge_endpoint
 from PIL import Image
-from scripted_teacher import BOX, World, files
 from typer.testing import CliRunner
 
 from data_prep.mcts import teacher as teacher_module
@@ -25,6 +24,8 @@ from easyr1_fgrpo.miniature import rows as miniature_rows
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.response import parse_response
 from easyr1_fgrpo.task_prompt import prompt_messages
+
+from .scripted_teacher import BOX, World, files
 
 ROOT = Path(__file__).parents[4]
 SMALL = ["--simulations", "4", "--concurrency", "4"]

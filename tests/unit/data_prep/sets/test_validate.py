@@ -1,11 +1,11 @@
 import pytest
 from source_files import make_sources
 
-from data_prep.decontaminate import Benchmarks
-from data_prep.normalise import prepare_source
-from data_prep.open_ended import OpenEnded
+from data_prep.normalise.decontaminate import Benchmarks
+from data_prep.normalise.normalise import prepare_source
+from data_prep.normalise.open_ended import OpenEnded
+from data_prep.sets.validate import validate
 from data_prep.shards import read_rows, write_rows
-from data_prep.validate import validate
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from source_files import encode, picture, sat_record, write_sat
 
-from data_prep.decontaminate import (
+from data_prep.normalise.decontaminate import (
     ALIKE_IMAGE,
     SAME_IMAGE,
     BenchmarkItem,

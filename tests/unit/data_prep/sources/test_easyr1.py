@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from data_prep.easyr1 import Keys, convert
 from data_prep.shards import read_rejects, read_rows
 from data_prep.sources import SourceError
+from data_prep.sources.easyr1 import Keys, convert
 from easyr1_fgrpo.cli.data import app
 from easyr1_fgrpo.rows import check_rows
 from easyr1_fgrpo.task_prompt import INSTRUCTION

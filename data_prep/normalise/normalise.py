@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from data_prep.decontaminate import Benchmarks
-from data_prep.open_ended import AnswerPool, OpenEnded, check_length
+from data_prep.normalise.decontaminate import Benchmarks
+from data_prep.normalise.open_ended import AnswerPool, OpenEnded, check_length
 from data_prep.shards import ShardWriter, counts, read_summary, write_json
 from data_prep.sources import SOURCES, Item, Reject, Source, SourceError
 from data_prep.sources.boxes import BoxError, to_pixels

@@ -1,10 +1,10 @@
 import pytest
 from made_rows import made_folder, made_row, png
 
-from data_prep.card import write_card
-from data_prep.mix import mix
-from data_prep.portions import Portion
 from data_prep.record import begin, command_line
+from data_prep.sets.card import write_card
+from data_prep.sets.mix import mix
+from data_prep.sets.portions import Portion
 from data_prep.shards import read_summary, write_json
 
 BOX = (1, 2, 9, 8)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_prep.normalise import Normaliser, normalise
+from data_prep.normalise.normalise import Normaliser, normalise
 from data_prep.shards import read_rows
 from data_prep.sources import Item, Reject, Source, SourceError
 from data_prep.sources.files import find_files

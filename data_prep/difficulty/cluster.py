@@ -25,7 +25,7 @@ def ray_cluster() -> Iterator[None]:
     import ray
     from ray.data import DataContext
 
-    checkout = str(Path(__file__).parents[1])
+    checkout = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH", "")]))
     if (address := os.environ.get("RAY_ADDRESS", "local")) == "local":
         os.environ["PYTHONPATH"] = path  # inherited; a runtime_env would make every worker start anew

@@ -17,8 +17,8 @@ import numpy as np
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from data_prep.portions import Portion, check_enough, described
 from data_prep.record import begin, command_line
+from data_prep.sets.portions import Portion, check_enough, described
 from data_prep.shards import ROW_SCHEMA, ParquetFileWriter, read_rows, read_summary, shard_paths, write_json
 from easyr1_fgrpo.rows import Row, count_rows, explain
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from data_prep.portions import Portion, check_enough, described
 from data_prep.record import begin, command_line
+from data_prep.sets.portions import Portion, check_enough, described
 from data_prep.shards import read_rows, read_summary, write_json, write_rows
 
 if TYPE_CHECKING:

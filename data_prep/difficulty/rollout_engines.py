@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from data_prep.rollouts import TEXTS, Sampling, chat_messages
+from data_prep.difficulty.rollouts import TEXTS, Sampling, chat_messages
 from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
 from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient

@@ -55,7 +55,7 @@ def check(command, out, whole, killed_at):
     [
         ("data_prep.shards", "ParquetFileWriter.add", 20),  # some rows are written
         ("data_prep.shards", "ParquetFileWriter.close", 2),  # one part is there, the other is not
-        ("data_prep.mix", "write_json", 1),  # both are there, the summary is not
+        ("data_prep.sets.mix", "write_json", 1),  # both are there, the summary is not
     ],
 )
 def test_mix(tmp_path, killed_at):

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from judge_endpoint import Script, judge_endpoint
 from made_rows import made_folder, made_row, png
 
-from data_prep import difficulty, rollout_engines
-from data_prep.difficulty import Keep, TooManyFailed, choose, filter_by_difficulty, report
-from data_prep.ledger import Ledger
-from data_prep.rollout_engines import AskEndpoint, Endpoint, Vllm, single_rollouts, vllm_reply, vllm_request
-from data_prep.rollouts import Outcome, Sampling, chat_messages, draw_of, measure, row_key
+from data_prep.difficulty import filter as difficulty
+from data_prep.difficulty import rollout_engines
+from data_prep.difficulty.filter import Keep, TooManyFailed, choose, filter_by_difficulty, report
+from data_prep.difficulty.ledger import Ledger
+from data_prep.difficulty.rollout_engines import AskEndpoint, Endpoint, Vllm, single_rollouts, vllm_reply, vllm_request
+from data_prep.difficulty.rollouts import Outcome, Sampling, chat_messages, draw_of, measure, row_key
 from data_prep.shards import read_rejects, read_rows
 
 SAMPLING = Sampling("base")

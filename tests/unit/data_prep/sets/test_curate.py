@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_rows import made_folder, made_row
 
-from data_prep.curate import curate, embed, representatives
-from data_prep.portions import Portion, parse_portions
+from data_prep.sets.curate import curate, embed, representatives
+from data_prep.sets.portions import Portion, parse_portions
 from data_prep.shards import read_rows, read_summary
 from easyr1_fgrpo.rows import check_rows
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.mix import PARTS
+from data_prep.sets.mix import PARTS
 from data_prep.shards import read_rows, read_summary
 
 SIZES = (256, 512, 1024, 2048)

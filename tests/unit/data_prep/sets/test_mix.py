@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_rows import made_folder, made_row, png
 
-from data_prep.mix import draw, mix, split_off
-from data_prep.portions import Portion
+from data_prep.sets.mix import draw, mix, split_off
+from data_prep.sets.portions import Portion
 from data_prep.shards import ROW_SCHEMA, read_rows
 from easyr1_fgrpo.rows import check_rows
 

@@ -18,9 +18,9 @@ from source_files import (
 )
 from typer.testing import CliRunner
 
-from data_prep.decontaminate import Benchmarks
-from data_prep.normalise import prepare_source
-from data_prep.open_ended import OpenEnded
+from data_prep.normalise.decontaminate import Benchmarks
+from data_prep.normalise.normalise import prepare_source
+from data_prep.normalise.open_ended import OpenEnded
 from data_prep.shards import read_rejects, read_rows
 from data_prep.sources import SourceError
 from easyr1_fgrpo.cli.data import app

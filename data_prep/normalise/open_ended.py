@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterable
 from enum import StrEnum
 
-from data_prep.decontaminate import words
+from data_prep.normalise.decontaminate import words
 from data_prep.sources.item import Item, Reject
 from easyr1_fgrpo.rewards.accuracy import normalize_answer
 

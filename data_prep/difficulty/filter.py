@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from data_prep.cluster import ray_cluster
-from data_prep.ledger import Ledger
+from data_prep.difficulty.cluster import ray_cluster
+from data_prep.difficulty.ledger import Ledger
+from data_prep.difficulty.rollouts import Outcome, Sampling, draw_of, measure, row_key
 from data_prep.record import begin, command_line, fingerprint, in_and_out
-from data_prep.rollouts import Outcome, Sampling, draw_of, measure, row_key
 from data_prep.shards import ShardWriter, counts, read_rows, read_summary, shard_paths, write_json
 
 if TYPE_CHECKING:
-    from data_prep.rollout_engines import Endpoint, Vllm
+    from data_prep.difficulty.rollout_engines import Endpoint, Vllm
 
 ASKED_COLUMNS = ["prompt", "images", "reward_model", "extra_info"]
 
@@ -147,7 +147,7 @@ def _texts(
     import ray
     from ray.data import read_parquet
 
-    from data_prep.rollout_engines import BLOCK_ROWS
+    from data_prep.difficulty.rollout_engines import BLOCK_ROWS
 
     names = {
         str(shard.resolve()): name

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data_prep.rollouts import Outcome
+from data_prep.difficulty.rollouts import Outcome
 
 
 class Ledger:

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from data_prep.open_ended import AnswerPool, check_length
+from data_prep.normalise.open_ended import AnswerPool, check_length
 from data_prep.sources import Item, Reject
 
 

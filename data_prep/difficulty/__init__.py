@@ -1,0 +1,1 @@
+"""Stage 3: keep the rows that the base model answers right sometimes."""
