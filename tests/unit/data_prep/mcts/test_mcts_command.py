@@ -14,7 +14,6 @@ from judge_endpoint import Script, judge_endpoint
 from PIL import Image
 from typer.testing import CliRunner
 
-from data_prep.mcts import teacher as teacher_module
 from data_prep.mcts.export import SCHEMA
 from data_prep.mcts.linearise import CUE
 from data_prep.mcts.steps import MAX_REPLY
@@ -35,7 +34,7 @@ APP.command()(mcts)
 
 @pytest.fixture(autouse=True)
 def short_back_off(monkeypatch):
-    monkeypatch.setattr(teacher_module, "BACK_OFF", lambda state: 0.001)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.retrying.FIRST_PAUSE_S", 0.001)
 
 
 def arguments(world, out, server, *more):
