@@ -1,13 +1,71 @@
-"""A checkpoint folder as Hugging Face lays it out: is it whole, and what is its content."""
+"""Checkpoints: where a run's last whole one is, and whether a Hugging Face folder can be loaded.
+
+A run's `checkpoints/` holds a folder `global_step_N` per checkpoint, with verl's policy in `actor/` and the state of
+our multipliers, and a marker file, which verl writes last: the checkpoint it names is whole.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from pathlib import Path
+from typing import Any
+
+MARKER = "latest_checkpointed_iteration.txt"
+STATE_FILE = "fgrpo.json"
+_STEP = re.compile(r"global_step_(\d+)")
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be loaded, and why, in one line."""
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    """The folder of one step's checkpoint."""
+    return checkpoints / f"global_step_{step}"
+
+
+def step_of(folder: Path) -> int | None:
+    """The step whose checkpoint a folder is by its name, None for any other folder."""
+    named = _STEP.fullmatch(folder.name)
+    return int(named[1]) if named else None
+
+
+def finished_step(checkpoints: Path) -> int | None:
+    """The step of the last whole checkpoint, None before the first."""
+    marker = checkpoints / MARKER
+    return int(marker.read_text()) if marker.exists() else None
+
+
+def last_checkpoint(checkpoints: Path) -> Path:
+    """The folder of the last whole checkpoint.
+
+    Raises:
+        CheckpointError: when there is none.
+    """
+    step = finished_step(checkpoints)
+    if step is None:
+        raise CheckpointError(f"{checkpoints}: no checkpoint there yet; train first")
+    return step_folder(checkpoints, step)
+
+
+def exported_model(checkpoint: Path) -> Path:
+    """Verl's Hugging Face folder of a checkpoint: always configuration and tokenizer, weights if the run saves them."""
+    return checkpoint / "actor" / "huggingface"
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """What the multipliers' controller saved (`MultiplierController.state_dict`).
+
+    Raises:
+        FileNotFoundError: when the checkpoint has none.
+    """
+    path = checkpoint / STATE_FILE
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: this checkpoint was not written by a trainer of FGRPO")
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return state
 
 
 _PARTS = {

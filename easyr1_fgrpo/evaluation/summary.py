@@ -7,11 +7,11 @@ with the multipliers and the run directory. Takes the overrides of the run; fini
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from easyr1_fgrpo.checkpoints import CheckpointError, exported_model, last_checkpoint, read_state
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.factory import build_judges, close
@@ -34,30 +34,21 @@ def main(overrides: list[str]) -> int:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)
         return 1
+    except CheckpointError as error:
+        print(f"error: trainer.default_local_dir={error}", file=sys.stderr)
+        return 1
     if "evaluation" not in config:
         print(f"run directory: {settings.run_dir}")
         print(f"its checkpoint for use elsewhere: bash recipes/export_hf.sh {settings.run_dir} OUT")
         return 0
-    checkpoints = {"before_RL": Path(config.actor_rollout_ref.model.path), "after_RL": after / "actor" / "huggingface"}
+    checkpoints = {"before_RL": Path(config.actor_rollout_ref.model.path), "after_RL": exported_model(after)}
     multipliers = {
         "before_RL": {key: settings.constraints[key].initial_multiplier for key in settings.constraint_keys},
-        "after_RL": json.loads((after / "fgrpo.json").read_text())["multipliers"],
+        "after_RL": read_state(after)["multipliers"],
     }
     _evaluate_and_print(config, settings, checkpoints, multipliers)
     print(f"run directory: {settings.run_dir}")
     return 0
-
-
-def last_checkpoint(folder: Path) -> Path:
-    """The folder of the last whole checkpoint.
-
-    Raises:
-        ConfigError: when there is none.
-    """
-    marker = folder / "latest_checkpointed_iteration.txt"
-    if not marker.exists():
-        raise ConfigError([f"trainer.default_local_dir={folder}: no checkpoint there yet; train first"])
-    return folder / f"global_step_{marker.read_text().strip()}"
 
 
 def _evaluate_and_print(

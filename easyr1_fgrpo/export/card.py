@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.checkpoints import checkpoint_sha256
+from easyr1_fgrpo.checkpoints import checkpoint_sha256, exported_model, read_state
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LONGEST = 200
@@ -34,7 +34,7 @@ def model_card(run: Path, checkpoint: Path, step: int, name: str) -> str:
     fgrpo, data = config["fgrpo"], config["data"]
     base = str(config["actor_rollout_ref"]["model"]["path"])
     on_hub = _HUB_ID.fullmatch(base) is not None
-    multipliers = json.loads((checkpoint / "fgrpo.json").read_text())["multipliers"]
+    multipliers = read_state(checkpoint)["multipliers"]
     train_files = data["train_files"] if isinstance(data["train_files"], list) else [data["train_files"]]
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -74,7 +74,7 @@ def _evaluations(run: Path, checkpoint: Path) -> list[dict[str, Any]]:
     if not results:
         return []
     print(f"reading the weights of {checkpoint} to find their evaluations", file=sys.stderr, flush=True)
-    measured = checkpoint_sha256(checkpoint / "actor" / "huggingface")
+    measured = checkpoint_sha256(exported_model(checkpoint))
     return [
         {
             "mode": result["inputs"]["mode"],

@@ -8,7 +8,6 @@ its FSDP shards by `python -m verl.model_merger`; a LoRA adapter is merged into 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -19,10 +18,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from easyr1_fgrpo.checkpoints import CheckpointError, checkpoint_problems
+from easyr1_fgrpo.checkpoints import (
+    STATE_FILE,
+    CheckpointError,
+    checkpoint_problems,
+    exported_model,
+    finished_step,
+    step_folder,
+    step_of,
+)
 from easyr1_fgrpo.export.card import model_card
 
-_STEP = re.compile(r"global_step_(\d+)")
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 ADAPTER = "lora_adapter"
 """Folder into which verl's merger writes the adapter of a LoRA run."""
@@ -50,7 +56,7 @@ class Checkpoint:
     @property
     def exported(self) -> Path:
         """Verl's Hugging Face folder: always configuration and tokenizer, weights where the run saves hf_model."""
-        return self.actor / "huggingface"
+        return exported_model(self.folder)
 
 
 def export(source: Path, out: Path) -> Checkpoint:
@@ -86,21 +92,19 @@ def find_checkpoint(source: Path) -> Checkpoint:
     Raises:
         CheckpointError: when it means none, or one that verl has not finished.
     """
-    named = _STEP.fullmatch(source.resolve().name)
-    checkpoints = source.resolve().parent if named else source / "checkpoints"
-    marker = checkpoints / "latest_checkpointed_iteration.txt"  # written when a checkpoint is whole
-    last = int(marker.read_text()) if marker.exists() else None
-    if named is None and last is None:
+    named = step_of(source.resolve())
+    checkpoints = source / "checkpoints" if named is None else source.resolve().parent
+    last = finished_step(checkpoints)
+    step = last if named is None else named
+    if step is None:
         raise CheckpointError(f"{source}: no checkpoint; give a run's folder or one of its checkpoints/global_step_N")
-    step = int(named[1]) if named else last
-    assert step is not None
-    folder = checkpoints / f"global_step_{step}"
+    folder = step_folder(checkpoints, step)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such checkpoint")
     if last is not None and step > last:
         raise CheckpointError(f"{folder}: half-written; the last whole one is global_step_{last}")
     run = checkpoints.parent
-    for needed in (run / "config.yaml", folder / "fgrpo.json", folder / "actor" / "huggingface" / "config.json"):
+    for needed in (run / "config.yaml", folder / STATE_FILE, exported_model(folder) / "config.json"):
         if not needed.is_file():
             raise CheckpointError(f"{folder}: {needed} is missing, so this is no whole checkpoint of a run")
     return Checkpoint(run, folder, step)

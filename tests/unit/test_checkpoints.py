@@ -1,8 +1,43 @@
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from easyr1_fgrpo.checkpoints import checkpoint_problems, checkpoint_sha256
+from easyr1_fgrpo.checkpoints import (
+    CheckpointError,
+    checkpoint_problems,
+    checkpoint_sha256,
+    finished_step,
+    last_checkpoint,
+    read_state,
+    step_folder,
+    step_of,
+)
+
+
+def test_the_last_whole_checkpoint_is_the_one_that_the_marker_names(tmp_path):
+    assert finished_step(tmp_path) is None
+    with pytest.raises(CheckpointError, match="no checkpoint there yet; train first"):
+        last_checkpoint(tmp_path)
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("40")
+    step_folder(tmp_path, 60).mkdir()  # begun and not finished
+    assert finished_step(tmp_path) == 40
+    assert last_checkpoint(tmp_path) == tmp_path / "global_step_40"
+
+
+def test_the_step_of_a_folder_is_in_its_name():
+    assert step_of(Path("run/checkpoints/global_step_12")) == 12
+    assert step_of(Path("run/checkpoints/global_step_12/actor")) is None
+    assert step_of(Path("run/global_step_")) is None
+
+
+def test_the_state_of_the_multipliers_is_read_or_missed(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"fgrpo\.json is missing: this checkpoint was not written by"):
+        read_state(tmp_path)
+    state = {"controller": "fixed", "multipliers": {"consistency": 1.5}}
+    (tmp_path / "fgrpo.json").write_text(json.dumps(state))
+    assert read_state(tmp_path) == state
 
 
 def test_a_whole_checkpoint_has_no_problems(checkpoint):

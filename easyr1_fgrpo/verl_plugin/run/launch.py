@@ -19,17 +19,12 @@ from typing import Any, TextIO
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
+from easyr1_fgrpo.checkpoints import finished_step
 from easyr1_fgrpo.training.metrics_file import MetricsFollower
 from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
 
 TENSORBOARD_DIR = "TENSORBOARD_DIR"
 _ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
-
-
-def finished_step(config: Any) -> int:
-    """The last checkpointed step of a run; 0 before the first."""
-    marker = Path(config.trainer.default_local_dir) / "latest_checkpointed_iteration.txt"
-    return int(marker.read_text()) if marker.exists() else 0
 
 
 def train(config: Any) -> int:
@@ -42,7 +37,7 @@ def train(config: Any) -> int:
         The exit code: 0 when the last step is reached (also when it was reached before), 1 otherwise.
     """
     total = config.trainer.total_training_steps
-    done = finished_step(config)
+    done = finished_step(Path(config.trainer.default_local_dir)) or 0
     run_dir = Path(config.fgrpo.run_dir)
     if total is not None and done >= total:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")

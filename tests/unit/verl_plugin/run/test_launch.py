@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.run import launch
-from easyr1_fgrpo.verl_plugin.run.launch import _cause, _logged, finished_step, summary, train
+from easyr1_fgrpo.verl_plugin.run.launch import _cause, _logged, summary, train
 
 
 def config_of(run_dir, total=10):
@@ -23,12 +23,6 @@ def config_of(run_dir, total=10):
 def mark_finished(run_dir, step):
     (run_dir / "checkpoints").mkdir()
     (run_dir / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(step))
-
-
-def test_finished_step(tmp_path):
-    assert finished_step(config_of(tmp_path)) == 0
-    mark_finished(tmp_path, 40)
-    assert finished_step(config_of(tmp_path)) == 40
 
 
 def test_summary_shows_task_score_and_multiplier():
