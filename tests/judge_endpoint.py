@@ -1,7 +1,7 @@
 """A real server on loopback that speaks the chat completions protocol and misbehaves as told.
 
 In a thread: `with judge_endpoint(Script(...)) as endpoint`. In a process of its own, where speed is measured or the
-server is to be killed: `with judge_process("--delay", "0.3") as url`. By hand: `python tests/judge_endpoint.py --help`.
+server is to be killed: `with judge_process("--delay", "0.3") as (url, process)`; `--help` lists the arguments.
 
 Behaviours of a call: "answer"; a status such as "500" or "429" (with Retry-After); "drop" (the connection, without a
 byte), "half" (of a body), "broken" (no JSON), "empty" (JSON without choices), "text" (an answer that is no label),
@@ -16,20 +16,17 @@ import base64
 import json
 import random
 import re
-import socket
-import subprocess
-import sys
-import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import isawaitable
 from io import BytesIO
+from subprocess import Popen
 from typing import Any
 
-import uvicorn
+from chat_server import completion, in_process, serve_for_starter, serving
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
@@ -217,65 +214,25 @@ class Server:
         return JSONResponse(body, int(behaviour), {"Retry-After": self.script.retry_after})
 
     def _completion(self, case: Case, text: str | None, finish_reason: str = "stop") -> Response:
-        prompt_tokens, completion_tokens = self.script.tokens
-        completion = {
-            "id": "judge",
-            "object": "chat.completion",
-            "created": 0,
-            "model": case.body["model"],
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
-            ],
-            "usage": {
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": completion_tokens,
-                "total_tokens": prompt_tokens + completion_tokens,
-            },
-        }
-        return Response(json.dumps(completion), media_type="application/json")
-
-
-def _uvicorn(server: Server, port: int = 0) -> tuple[uvicorn.Server, socket.socket]:
-    listening = socket.create_server(("127.0.0.1", port), backlog=1024)
-    # asyncio does this only for sockets that name their protocol; without it replies wait 40 ms for an acknowledgement.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    settings = uvicorn.Config(server, log_level="critical", access_log=False, lifespan="off", timeout_keep_alive=30)
-    return uvicorn.Server(settings), listening
+        reply = completion(case.body["model"], text, finish_reason, self.script.tokens)
+        return Response(json.dumps(reply), media_type="application/json")
 
 
 @contextmanager
 def judge_endpoint(script: Script | None = None, port: int = 0) -> Iterator[Server]:
     """A server in a thread of this process, up within the block."""
     server = Server(script or Script())
-    running, listening = _uvicorn(server, port)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
+    with serving(server, port) as server.url:
         yield server
-    finally:
-        running.should_exit = running.force_exit = True
-        thread.join(10)
-        listening.close()
-        assert not thread.is_alive()
 
 
-@contextmanager
-def judge_process(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A server in a process of its own, up within the block: its URL and the process. See `--help` for arguments."""
-    command = [sys.executable, __file__, *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            url = process.stdout.readline().strip() if process.stdout else ""
-            assert url.startswith("http"), f"{command} did not start"
-            yield url, process
-        finally:
-            process.kill()
+def judge_process(*arguments: str) -> AbstractContextManager[tuple[str, Popen[str]]]:
+    """A server in a process of its own, up within the block: its URL and the process."""
+    return in_process(__file__, *arguments)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="A chat completions server that answers and misbehaves as told.")
-    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before every reply")
     parser.add_argument("--shares", type=json.loads, default={}, help='of behaviours, JSON: {"500": 0.1, "drop": 0.1}')
     parser.add_argument("--seed", type=int, default=0)
@@ -285,20 +242,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Serve until killed, or until the starter is gone (its end of our standard input closes)."""
+    """Serve as the arguments say."""
     given = _arguments()
     answer = answers_of(load_judge(given.judge, given.options)) if given.judge else all_true
-    server = Server(Script(answer=answer, delay_s=given.delay, shares=given.shares, seed=given.seed))
-    running, listening = _uvicorn(server, given.port)
-    print(server.url, flush=True)
-
-    def leave_with_starter() -> None:
-        sys.stdin.read()
-        running.should_exit = running.force_exit = True
-
-    if not sys.stdin.isatty():
-        threading.Thread(target=leave_with_starter, daemon=True).start()
-    running.run(sockets=[listening])
+    serve_for_starter(Server(Script(answer=answer, delay_s=given.delay, shares=given.shares, seed=given.seed)))
 
 
 if __name__ == "__main__":

@@ -6,15 +6,11 @@ In a thread: `with scripted(Model(answer=...)) as model`. In a process of its ow
 import argparse
 import asyncio
 import json
-import socket
-import subprocess
-import sys
-import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
+from chat_server import completion, in_process, serve_for_starter, serving
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
@@ -78,16 +74,7 @@ def build(model):
             model.at_once -= 1
         if isinstance(said, int):
             return JSONResponse({"error": {"message": f"status {said}"}}, said)
-        return {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": body["model"],
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": model.finish_reason}
-            ],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 7, "total_tokens": 8},
-        }
+        return completion(body["model"], said, model.finish_reason, (1, 7))
 
     return app
 
@@ -95,46 +82,25 @@ def build(model):
 @contextmanager
 def scripted(model, port=0):
     """The server, up within the block; its URL is `model.url`."""
-    listening = socket.create_server(("127.0.0.1", port), backlog=512)
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    model.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    server = uvicorn.Server(
-        uvicorn.Config(build(model), log_level="critical", access_log=False, lifespan="off", timeout_keep_alive=30)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
+    with serving(build(model), port) as model.url:
         yield model
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join(10)
-        listening.close()
-        assert not thread.is_alive()
 
 
 @contextmanager
 def model_process(*arguments):
     """A server in a process of its own that always says one thing, up within the block: its URL. See `main`."""
-    command = [sys.executable, __file__, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            url = process.stdout.readline().strip()
-            assert url.startswith("http"), f"{command} did not start"
-            yield url
-        finally:
-            process.kill()
+    with in_process(__file__, *arguments) as (url, _):
+        yield url
 
 
 def main():
-    """Serve until the starter is gone (its end of our standard input closes)."""
+    """Serve as the arguments say."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before every reply")
     parser.add_argument("--says", default="RIGHT", help="every reply")
     given = parser.parse_args()
     model = Model(answer=lambda text: given.says, score=lambda case: given.says, delay_s=given.delay)
-    with scripted(model):
-        print(model.url, flush=True)
-        sys.stdin.read()
+    serve_for_starter(build(model))
 
 
 if __name__ == "__main__":

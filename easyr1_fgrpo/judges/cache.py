@@ -1,4 +1,4 @@
-"""Verdicts of model judges, kept on disk under the content of what was asked."""
+"""Verdicts of model judges, cached on disk under the content of what was asked."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def build_judges(
     Args:
         settings: the key `fgrpo` of the config.
         share: this process's number and how many processes ask; they share a model judge's concurrency.
-        cache: whether model judges keep and use earlier verdicts (`judge_cache`).
+        cache: whether model judges cache verdicts and use cached ones (`judge_cache`).
         in_process: build the judges of embedded servers here instead of asking their Ray actors.
 
     Raises:
@@ -69,8 +69,8 @@ def _model_judge(
 
         return config.base_urls or await server_urls(config.server, settings.namespace)
 
-    kept = settings.judge_cache
-    known = VerdictCache(kept.directory, kept.max_gib) if cache and kept.directory else None
+    files = settings.judge_cache
+    known = VerdictCache(files.directory, files.max_gib) if cache and files.directory else None
     return OpenAICompatibleJudge(config, urls=urls, share=share, cache=known, questions=questions)
 
 

@@ -181,7 +181,7 @@ class OpenAICompatibleJudge:
         return self._labelled(labels, text)
 
     async def _body(self, case: _Case) -> str:
-        """The JSON of the request, with names by content in the place of the images' data URLs."""
+        """The JSON of the request, with names by content instead of the images' data URLs."""
         if not case.body:
             case.names = {id(image): await self._name(image) for image in case.images}
             body = {

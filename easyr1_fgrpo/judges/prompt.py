@@ -72,13 +72,13 @@ class Prompt:
 
         Args:
             question: which question it asks.
-            template: a file of one's own; empty for ours.
+            template: a custom file; empty for ours.
             coordinates: how the judge's model writes boxes.
             repetition: what a claim that only repeats an earlier one is.
             per_rollout: ask about all claims of a rollout at once; grounding only.
 
         Raises:
-            ValueError: when the file cannot be read or is no template for this question; it says what to mend.
+            ValueError: when the file cannot be read or is no template for this question; it says what to fix.
         """
         if per_rollout and question is not Question.GROUNDING:
             raise ValueError(f"per_rollout=True: a rollout has one {question} question, set it for grounding only")
@@ -93,11 +93,11 @@ class Prompt:
             rules = _render(compiled, "rules", {})
             case = _render(compiled, "case", values)
         except Exception as error:
-            # A template is code: whatever it raises is to be mended there.
+            # A template is code: whatever it raises is to be fixed there.
             line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
             known = f"; rules knows coordinates and repetition, case also {', '.join(values)}"
-            mend = known if isinstance(error, jinja2.UndefinedError) else ""
-            raise ValueError(f"prompt template {name}{line}: {error}{mend}") from error
+            fix = known if isinstance(error, jinja2.UndefinedError) else ""
+            raise ValueError(f"prompt template {name}{line}: {error}{fix}") from error
         if hidden := [key for key in values if key in _JUDGED and not _shown(values[key], case)]:
             raise ValueError(
                 f"prompt template {name}: case does not show {hidden[0]}: write {{{{ {hidden[0]} }}}} there"

@@ -1,7 +1,10 @@
 """Speed of the model judge against a real server in another process: beside the bare client, and under latency."""
 
 import asyncio
+import json
 import math
+import statistics
+import time
 
 import openai
 import pytest
@@ -12,9 +15,12 @@ from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
 from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Label, Question
+from easyr1_fgrpo.model_client.chat import ChatClient
+from easyr1_fgrpo.pictures import data_url, wire_png
 
 CONCURRENCY = 64
 PICTURE = Image.effect_noise((84, 84), 60).convert("RGB")
+PHOTO = Image.effect_noise((256, 256), 60).resize((1024, 1024), Image.Resampling.BICUBIC)  # 1.6 MB as a data URL
 
 
 def requests(n):
@@ -49,6 +55,10 @@ def runner():
         yield runner
 
 
+def package(url):
+    return openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0, http_client=openai.DefaultAioHttpClient())
+
+
 def make_judge(url):
     async def urls():
         return [url]
@@ -66,9 +76,7 @@ def test_as_fast_as_the_client_alone(benchmark, runner):
     asked, prompt = requests(calls), Prompt.load(Question.GROUNDING)
     with judge_process() as (url, _):
         judge = make_judge(url)
-        client = openai.AsyncOpenAI(
-            api_key="none", base_url=url, max_retries=0, http_client=openai.DefaultAioHttpClient()
-        )
+        client = package(url)
         data_url = runner.run(judge._images.data_url(PICTURE))
         bodies = [prompt.messages([request], lambda image: data_url) for request in asked]
         structure, loop = prompt.structure(1), runner.get_loop()
@@ -120,3 +128,51 @@ def test_latency_is_hidden_by_concurrency(benchmark, runner):
         runner.run(judge.close())
     benchmark.extra_info["times_the_ideal"] = benchmark.stats.stats.min / ideal_s
     assert benchmark.stats.stats.min < 1.25 * ideal_s
+
+
+def test_the_package_costs_more_than_our_transport(benchmark, runner):
+    """Pictures of 1,024 px, answers after 200 ms: within 10 % of rate and processor time the package would own this."""
+    calls, url_of_photo, prompt = 192, data_url(wire_png(PHOTO)), Prompt.load(Question.GROUNDING)
+    asked = requests(calls)
+    messages = [prompt.messages([request], lambda image: url_of_photo) for request in asked]
+    bodies = [
+        json.dumps({"model": "m", "messages": prompt.messages([request], lambda image: "PHOTO")}) for request in asked
+    ]
+    rates, processor_ms = {"ours": [], "package": []}, {"ours": [], "package": []}
+
+    def timed(name, call):
+        started, used = time.perf_counter(), time.process_time()
+        runner.run(by_workers(call, range(calls)))
+        rates[name].append(calls / (time.perf_counter() - started))
+        processor_ms[name].append(1e3 * (time.process_time() - used) / calls)
+
+    with judge_process("--delay", "0.2") as (url, _):
+        transport, client = ChatClient(), package(url)
+
+        async def ours(number):
+            body = bodies[number].encode().replace(b'"PHOTO"', f'"{url_of_photo}"'.encode())
+            assert (await transport.complete(url, body, 60.0)).text == "CORRECT"
+
+        async def theirs(number):
+            completion = await client.chat.completions.create(model="m", messages=messages[number])
+            assert completion.choices[0].message.content == "CORRECT"
+
+        timed("ours", ours), timed("package", theirs)
+        for figures in (rates, processor_ms):
+            figures["ours"].clear(), figures["package"].clear()
+        benchmark.pedantic(
+            lambda: timed("ours", ours), setup=lambda: timed("package", theirs), rounds=5
+        )  # one of each in turn: a shared machine disturbs both alike
+        runner.run(transport.close())
+        runner.run(client.close())
+    rate, processor = (
+        statistics.median(theirs / ours for ours, theirs in zip(figures["ours"], figures["package"], strict=True))
+        for figures in (rates, processor_ms)
+    )
+    benchmark.extra_info |= {
+        "package_rate_over_ours": rate,
+        "package_processor_time_over_ours": processor,
+        "processor_ms_per_call": {name: statistics.median(times) for name, times in processor_ms.items()},
+        "calls_per_s": {name: statistics.median(times) for name, times in rates.items()},
+    }
+    assert rate < 0.9 or processor > 1.1, "the package is as good: let it own the transport"

@@ -46,7 +46,7 @@ async def test_whatever_changes_the_question_is_asked(tmp_path):
     assert server.calls == len(changed) + len(configs) - 1
 
 
-async def test_failures_are_not_kept(tmp_path):
+async def test_failures_are_not_cached(tmp_path):
     cache = VerdictCache(tmp_path, max_gib=0.1)
     with judge_endpoint(Script(first=["text", "400"])) as server:
         async with judging(server, cache=cache) as judge:

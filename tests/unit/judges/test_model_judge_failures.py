@@ -64,7 +64,7 @@ async def test_an_answer_that_is_no_label_is_invalid_and_not_repeated(behaviour)
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\ud800 \x1b[31m", "YES\nCORRECT"])
-async def test_hostile_answers_are_kept_bounded_and_encodable(text):
+async def test_hostile_answers_are_stored_bounded_and_encodable(text):
     verdict, _ = await asked(Script(answer=lambda case: text))
     assert verdict.failure is Failure.INVALID
     assert len(verdict.text.encode()) <= MAX_TEXT

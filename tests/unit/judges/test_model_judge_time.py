@@ -38,7 +38,7 @@ async def test_the_answer_comes_before_the_questions_time_is_over(script):
     assert verdict.usage.calls == server.calls == 1
 
 
-async def test_waiting_for_a_place_ends_with_the_questions_time():
+async def test_waiting_for_a_slot_ends_with_the_questions_time():
     quick = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=0.3)
     with judge_endpoint(Script(shares={"hang": 1.0})) as server:
         async with judging(server, concurrency=1) as judge:
@@ -59,7 +59,7 @@ async def test_a_question_without_time_is_not_asked():
     assert (verdict.failure, verdict.usage.calls, server.calls) == (Failure.DEADLINE, 0, 0)
 
 
-async def test_cancellation_passes_and_frees_the_place():
+async def test_cancellation_passes_and_frees_the_slot():
     with judge_endpoint(Script(first=["hang"])) as server:
         async with judging(server, concurrency=1) as judge:
             with pytest.raises(TimeoutError):

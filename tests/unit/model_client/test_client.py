@@ -77,7 +77,7 @@ async def test_a_server_that_stays_away_is_gone():
     assert 0.5 <= time.monotonic() - started < 5.0
 
 
-async def test_another_url_answers_in_place_of_a_dead_one():
+async def test_another_url_answers_instead_of_a_dead_one():
     with scripted(Model(answer=lambda text: "alive")) as model:
         async with client(f"http://127.0.0.1:{free_port()}/v1", model.url) as asked:
             assert {(await asked.complete(BODY)).text for _ in range(5)} == {"alive"}

@@ -45,7 +45,7 @@ async def test_calls_are_spread_and_limited_per_url():
     assert (await waiting).endpoint is slots[3].endpoint
 
 
-async def test_places_are_given_in_the_order_of_asking():
+async def test_slots_are_given_in_the_order_of_asking():
     endpoints = Endpoints(lookup(A), limit=1)
     slot, served = await endpoints.take(), []
 
@@ -73,13 +73,13 @@ async def test_a_repetition_goes_elsewhere_and_home_only_when_it_must():
 
 
 @pytest.mark.parametrize("given_first", [False, True])
-async def test_who_stops_waiting_holds_no_place(given_first):
+async def test_who_stops_waiting_holds_no_slot(given_first):
     endpoints = Endpoints(lookup(A), limit=1)
     slot = await endpoints.take()
     waiting = asyncio.create_task(endpoints.take())
     await asyncio.sleep(0.01)
     if given_first:
-        endpoints.give_back(slot, Outcome.ALIVE)  # the place is on its way when the task is cancelled
+        endpoints.give_back(slot, Outcome.ALIVE)  # the slot is on its way when the task is cancelled
         waiting.cancel()
     else:
         waiting.cancel()
@@ -209,7 +209,7 @@ actions = st.lists(st.sampled_from(["take", "cancel", *Outcome]), max_size=60)
 
 @settings(max_examples=150)
 @given(actions, st.integers(1, 3), st.integers(1, 3), st.randoms(use_true_random=False))
-def test_places_are_neither_lost_nor_invented(plan, limit, n_urls, random):
+def test_slots_are_neither_lost_nor_invented(plan, limit, n_urls, random):
     async def run():
         endpoints = Endpoints(lookup(*[A, B, C][:n_urls]), limit)
         tasks = []
