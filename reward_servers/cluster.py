@@ -19,6 +19,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.served import actor_name
+from easyr1_fgrpo.ray_token import refusal
 
 CONNECT_DEADLINE_S = 5.0
 CLOSE_DEADLINE_S = 30.0
@@ -68,6 +69,8 @@ def joined() -> Iterator[None]:
             # Ray itself would try for two minutes and then end the process.
             parts = urlsplit(address if "://" in address else f"ray://{address}")
             socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_DEADLINE_S).close()
+            if "://" not in address and (problem := refusal(address)):
+                raise ClusterError(problem)
         # Of warnings Ray has one: an actor ends with its placement group. Here that is meant (`end`).
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, ray.exceptions.RayError) as error:

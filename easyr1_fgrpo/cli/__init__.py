@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from easyr1_fgrpo.cli import data, evaluate, export, judge, miniature, report, run, serve, study
 from easyr1_fgrpo.cli.shared import fail
 from easyr1_fgrpo.extras import missing
+from easyr1_fgrpo.ray_token import send_token
 
 
 class Commands(TyperGroup):
@@ -51,3 +52,4 @@ def main(
     ] = False,
 ) -> None:
     """Faithful GRPO: train, judge, evaluate and look at models whose reasoning can be trusted."""
+    send_token()  # before a command imports Ray

@@ -19,6 +19,7 @@ ARROWS = {
     "easyr1_fgrpo.algorithm": set(),
     "easyr1_fgrpo.generation": set(),
     "easyr1_fgrpo.files": set(),
+    "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.statistics": set(),
     "easyr1_fgrpo.rows": set(),
     "easyr1_fgrpo.task_prompt": {"rows"},
@@ -54,7 +55,7 @@ ARROWS = {
             "config.schema",
         ),
     },
-    "reward_servers": {"judges", "miniature", "config"},
+    "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "files", "checkpoints"),
         *("config", "extras", "report.trace_html", "report.trace_view"),
@@ -83,7 +84,7 @@ ARROWS = {
     },
     "easyr1_fgrpo.cli": {
         *("verl_plugin", "evaluation", "judge_validation", "report", "study", "export", "miniature", "checkpoints"),
-        *("model_client", "files", "config", "extras", "__version__", "/reward_servers", "/data_prep"),
+        *("model_client", "files", "ray_token", "config", "extras", "__version__", "/reward_servers", "/data_prep"),
     },
     "easyr1_fgrpo.__main__": {"cli"},
     # What a REPL finds: names only, loaded when they are used, so no room that imports the package runs in a circle.
@@ -93,7 +94,13 @@ ARROWS = {
 # Library -> rooms and modules that may import it.
 HEAVY = {
     "verl": {"easyr1_fgrpo.verl_plugin"},
-    "ray": {"easyr1_fgrpo.verl_plugin", "easyr1_fgrpo.judges.served", "reward_servers", "data_prep"},
+    "ray": {
+        "easyr1_fgrpo.verl_plugin",
+        "easyr1_fgrpo.judges.served",
+        "easyr1_fgrpo.ray_token",
+        "reward_servers",
+        "data_prep",
+    },
     "transformers": {
         *("easyr1_fgrpo.generation", "easyr1_fgrpo.miniature", "easyr1_fgrpo.verl_plugin", "easyr1_fgrpo.evaluation"),
         *("easyr1_fgrpo.export", "data_prep"),

@@ -28,7 +28,7 @@ class Cluster:
 @contextmanager
 def ray_cluster(folder: Path) -> Iterator[Cluster]:
     """Start head and worker with a token of their own; end exactly these processes."""
-    ports = {name: _free_port() for name in ("gcs", "dashboard", "agent", "agent_grpc", "metrics", "client")}
+    ports = {name: free_port() for name in ("gcs", "dashboard", "agent", "agent_grpc", "metrics", "client")}
     environment = {
         **os.environ,
         "VERL_PLATFORM": "cpu",
@@ -83,7 +83,7 @@ def _wait(command: list[str], environment: dict[str, str]) -> None:
         time.sleep(1.0)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,8 @@
-"""Every RL recipe of the folder: planned as it is, and run here for two steps where its configuration is a new one."""
+"""Every RL recipe of the folder: planned as it is, and run for two steps with what a user would change.
+
+With the miniature's groups all recipes are one, and arms differ in configuration only: what each arm does to a step is
+tests/unit/training's. Here run FGRPO (the whole run), a custom constraint, and as a job an arm without any.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,7 @@ from .recipes import ARMS, HERE, ROOT, digest, rl_recipes
 pytestmark = pytest.mark.integration
 
 RECIPES = rl_recipes()
-OVERRIDDEN = [
-    "fgrpo.constraints.consistency.threshold=0.9",
-    "fgrpo.dual.lambda_max=2",
-    "fgrpo.constraint_keys=[consistency]",
-]
+OVERRIDDEN = ["fgrpo.constraints.consistency.threshold=0.9", "fgrpo.dual.lambda_max=2"]
 ENDED = "judge-oracle: ended in namespace fgrpo-"  # left there, it would keep its CPU from the next run
 SEVEN_B = "recipes/run_fgrpo_qwen25vl_7b.sh"
 
@@ -108,26 +108,10 @@ def test_arm_fgrpo_has_run_already(runs: Runs, whole: str) -> None:
     assert sorted(runs.metrics("whole")) == list(range(1, STEPS + 1))
 
 
-@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in ("fgrpo", "grpo_t")])
-def test_each_distinct_configuration_runs(runs: Runs, whole: str, cluster: Cluster, arm: str) -> None:
-    """Two steps on the shared cluster. GRPO-T is run as a job below; the other recipes would repeat these runs."""
-    _two_steps(runs, cluster, f"arm-{arm}", f"arm={arm}", *(OVERRIDDEN if arm == "consistency_only" else []))
-    metrics = runs.metrics(f"arm-{arm}")
-    assert sorted(metrics) == [1, 2]
-    thresholds = {key.split("/")[1] for key in metrics[2] if key.startswith("fgrpo/") and key.endswith("/threshold")}
-    assert thresholds == {
-        "fixed_multipliers": {"consistency", "spatial_grounding", "semantic_grounding"},
-        "consistency_only": {"consistency"},
-    }.get(arm, set())
-    if arm == "consistency_only":
-        assert metrics[1]["fgrpo/consistency/threshold"] == 0.9
-        assert metrics[1]["fgrpo/dual/lambda_max"] == 2.0
-
-
-def test_own_data_and_an_own_constraint_train(runs: Runs, whole: str, cluster: Cluster, tmp_path: Path) -> None:
+def test_custom_data_constraint_and_thresholds_train(runs: Runs, whole: str, cluster: Cluster, tmp_path: Path) -> None:
     """Scenes in SAT's published format, normalised and mixed; one function and six lines of YAML (recipes/examples).
 
-    The oracle knows the scenes by their pictures.
+    The oracle knows the scenes by their pictures. Thresholds and bounds are overrides of the command line.
     """
     rows = pq.read_table(runs.folder / "stages/world/train.parquet").to_pylist()[:40]
     sat = {
@@ -147,14 +131,21 @@ def test_own_data_and_an_own_constraint_train(runs: Runs, whole: str, cluster: C
             [sys.executable, "-m", "easyr1_fgrpo", "data", *map(str, stage)], cwd=ROOT, check=True, timeout=400
         )
     _two_steps(
-        runs, cluster, "own", "arm=length_budget", f"data.train_files={tmp_path}/rl/train.parquet",
+        runs, cluster, "custom", "arm=length_budget", *OVERRIDDEN, f"data.train_files={tmp_path}/rl/train.parquet",
         f"data.val_files={tmp_path}/rl/val.parquet", "data.max_prompt_length=256", FGRPO_CONFIG_DIR="recipes/examples",
     )  # fmt: skip
-    first, last = runs.metrics("own")[1], runs.metrics("own")[2]
-    assert last["fgrpo/length_budget/threshold"] == 0.9
+    first, last = runs.metrics("custom")[1], runs.metrics("custom")[2]
+    thresholds = {
+        key.split("/")[1]: last[key] for key in last if key.startswith("fgrpo/") and key.endswith("/threshold")
+    }
+    assert thresholds == {
+        **{"consistency": 0.9, "spatial_grounding": 0.65, "semantic_grounding": 0.95},
+        "length_budget": 0.9,
+    }
+    assert last["fgrpo/dual/lambda_max"] == 2.0
     expected = first["fgrpo/length_budget/multiplier"] + 0.05 * (0.9 - first["fgrpo/length_budget/score"])
     assert last["fgrpo/length_budget/multiplier"] == pytest.approx(expected, abs=1e-12)
-    records, bad = read_traces((runs.folder / "own/traces").glob("train-*.jsonl"))
+    records, bad = read_traces((runs.folder / "custom/traces").glob("train-*.jsonl"))
     assert bad == 0
     assert len(records) == 2 * 8 * 5
     assert {record.question for record in records} <= {row["extra_info"]["question"] for row in rows}
@@ -183,7 +174,7 @@ def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluste
     The checkout lies where both nodes see it. A working directory that travels cannot be tested with two nodes on one
     machine: they share Ray's session folder, and one removes what the other still uses.
     """
-    overrides = runs.overrides("job", "arm=grpo_t", "trainer.total_training_steps=2")
+    overrides = runs.overrides("job", "arm=multiplicative", "trainer.total_training_steps=2")
     done = subprocess.run(
         ["ray", "job", "submit", "--address", cluster.jobs, "--", "bash", str(ROOT / SEVEN_B), *HERE, *overrides],
         cwd=ROOT, env=cluster.environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
