@@ -1,9 +1,8 @@
-"""What a stage writes down about itself: its settings before it begins, its command and counts for the data card."""
+"""What a stage writes down about itself for the data card: its command, its input, its counts."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shlex
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from data_prep.shards import shard_paths, write_json
+from data_prep.shards import shard_paths
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -29,22 +28,6 @@ def in_and_out(summary: Mapping[str, Any]) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
     total = sum(rejected.values())
     return f"{summary['in']} in = {summary['out']} out + {total} rejected" + (f" ({reasons})" if reasons else "")
-
-
-def begin(folder: Path, settings: dict[str, Any]) -> None:
-    """Write down what a folder is made with, or compare with what it was begun with.
-
-    Raises:
-        ValueError: when that was something else.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "settings.json"
-    if not path.exists():
-        write_json(path, settings)
-    elif (before := json.loads(path.read_text(encoding="utf-8"))) != settings:
-        changed = sorted(key for key in before | settings if before.get(key) != settings.get(key))
-        was = ", ".join(f"{key}={before.get(key)!r}" for key in changed)
-        raise ValueError(f"{folder} was begun with other settings ({was}): remove it or choose another --out")
 
 
 def fingerprint(place: Path) -> str:

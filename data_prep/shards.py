@@ -1,4 +1,4 @@
-"""The layout in which stages hand rows on: a folder of shards, and the one parquet schema of a row.
+"""The layout in which stages hand rows on: a folder of shards.
 
     rows-00000.parquet   at most 1,000 rows in the columns of `easyr1_fgrpo.rows`, zstd
     rejects-00000.jsonl  what that stretch of the source lost, one {"source", "row", "reason", "detail"} a line
@@ -13,49 +13,20 @@ one step; a shard's rejects appear before its rows, so a shard is finished when 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+
+from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.rows import BATCH_ROWS, ParquetWriter
 
 SHARD_ROWS = 1000
 """Source rows of a shard, rejects included."""
-
-GROUP_ROWS = 100
-"""Rows of a parquet row group: what a reader has in memory at a time."""
-
-ROW_SCHEMA = pa.schema(
-    {
-        "data_source": pa.string(),
-        "prompt": pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
-        "images": pa.list_(pa.struct([("bytes", pa.binary())])),
-        "reward_model": pa.struct([("style", pa.string()), ("ground_truth", pa.string())]),
-        "extra_info": pa.struct(
-            [
-                ("index", pa.int64()),
-                ("split", pa.string()),
-                ("question", pa.string()),
-                ("choices", pa.list_(pa.string())),
-                ("source", pa.string()),
-                ("boxes", pa.list_(pa.list_(pa.float64()))),
-                ("width", pa.int64()),
-                ("height", pa.int64()),
-                ("dataset", pa.string()),
-                ("question_type", pa.string()),
-                ("licence", pa.string()),
-            ]
-        ),
-    }
-)
-"""One row of every source. Beside what `easyr1_fgrpo.rows.ExtraInfo` says: `index` is the row's number in its source,
-`dataset` the part of the source it comes from (gqa, coco, ...), `question_type` the source's own label, `licence` the
-annotations' licence; "" where a source says nothing."""
 
 
 def shard_paths(place: str | Path) -> list[Path]:
@@ -73,7 +44,7 @@ def shard_paths(place: str | Path) -> list[Path]:
 
 
 def read_rows(place: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Rows of a file or a folder of shards, in order, 100 in memory at a time.
+    """Rows of a file or a folder of shards, in order, a few in memory at a time.
 
     Args:
         place: a parquet file or a folder of shards.
@@ -82,7 +53,7 @@ def read_rows(place: str | Path, columns: Sequence[str] | None = None) -> Iterat
     """
     for path in shard_paths(place):
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(GROUP_ROWS, columns=columns and list(columns)):
+            for batch in file.iter_batches(BATCH_ROWS, columns=columns and list(columns)):
                 yield from batch.to_pylist()
 
 
@@ -97,60 +68,6 @@ def read_summary(folder: str | Path) -> dict[str, Any] | None:
     """The folder's summary.json, None while it is not finished."""
     path = Path(folder) / "summary.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def write_rows(path: str | Path, rows: Iterable[dict[str, Any]], schema: pa.Schema = ROW_SCHEMA) -> int:
-    """Write one parquet file that appears in one step, 100 rows in memory at a time.
-
-    Returns:
-        How many rows were written.
-    """
-    file = ParquetFileWriter(Path(path), schema)
-    for row in rows:
-        file.add(row)
-    return file.close()
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """Write one JSON file that appears in one step."""
-    path = Path(path)
-    part = _part(path)
-    part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
-class ParquetFileWriter:
-    """One parquet file, which appears under its name when it is closed; the same rows give the same bytes."""
-
-    def __init__(self, path: Path, schema: pa.Schema = ROW_SCHEMA) -> None:
-        self._path, self._schema = path, schema
-        self._rows: list[dict[str, Any]] = []
-        self._written = 0
-        self._writer = pq.ParquetWriter(_part(path), schema, compression="zstd")
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Append a row."""
-        self._rows.append(row)
-        if len(self._rows) == GROUP_ROWS:
-            self._flush()
-
-    def close(self) -> int:
-        """Finish the file; returns its number of rows."""
-        self._flush()
-        self._writer.close()
-        os.replace(_part(self._path), self._path)
-        return self._written
-
-    def abandon(self) -> None:
-        """Leave nothing behind."""
-        self._writer.close()
-        _part(self._path).unlink(missing_ok=True)
-
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-            self._written += len(self._rows)
-            self._rows = []
 
 
 class ShardWriter:
@@ -173,7 +90,7 @@ class ShardWriter:
         )
         self._rejects: list[str] = []
         self._held = 0
-        self._file: ParquetFileWriter | None = None
+        self._file: ParquetWriter | None = None
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep the source's next row, in the columns of `ROW_SCHEMA`."""
@@ -201,7 +118,7 @@ class ShardWriter:
         if kind is None and self._held:
             self._finish()
         elif self._file is not None:
-            self._file.abandon()
+            self._file.__exit__(kind, error, trace)
 
     def _count(self) -> None:
         self._held += 1
@@ -210,16 +127,14 @@ class ShardWriter:
 
     def _finish(self) -> None:
         rejects = self._name("rejects", self._shard)
-        part = _part(rejects)
-        part.write_text("".join(self._rejects), encoding="utf-8")
-        os.replace(part, rejects)
+        write_whole(rejects, "".join(self._rejects))
         self._rows_file().close()
         self.position += self._held
         self._shard, self._held, self._rejects, self._file = self._shard + 1, 0, [], None
 
-    def _rows_file(self) -> ParquetFileWriter:
+    def _rows_file(self) -> ParquetWriter:
         if self._file is None:
-            self._file = ParquetFileWriter(self._name("rows", self._shard))
+            self._file = ParquetWriter(self._name("rows", self._shard))
         return self._file
 
     def _name(self, kind: str, shard: int) -> Path:
@@ -231,10 +146,6 @@ def counts(folder: str | Path) -> dict[str, Any]:
     out = sum(pq.read_metadata(path).num_rows for path in sorted(Path(folder).glob("rows-*.parquet")))
     reasons = Counter(entry["reason"] for entry in read_rejects(folder))
     return {"in": out + reasons.total(), "out": out, "rejected": dict(sorted(reasons.items()))}
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
 
 
 def _lines(path: Path) -> int:

@@ -17,13 +17,16 @@ BLOCK = 1 << 16
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, only_writer: bool = False) -> Iterator[Path]:
     """A new file beside `path` to write to; it becomes `path` when the block went well, and is removed otherwise.
 
-    Several processes may write the same path at once: each has a file of its own, and the last one wins.
+    Args:
+        path: its folder is made when it is not there.
+        only_writer: whether no other process writes this path at the same time. What a killed one left is then written
+            over, which large files want; otherwise each has a file of its own, and the last one wins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{path.name}.part" if only_writer else f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield part
         os.replace(part, path)
@@ -108,10 +111,18 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_json(path, dict(settings))
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if changed := sorted(key for key in before | settings if before.get(key) != settings.get(key)):
+    check_settings(folder, json.loads(path.read_text(encoding="utf-8")), settings)
+
+
+def check_settings(path: Path, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Compare what a file or folder was begun with and what it would go on with.
+
+    Raises:
+        ValueError: when they differ; the message names the settings, before and now.
+    """
+    if changed := sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key)):
         said = ", ".join(f"{key}={before.get(key)!r}, now {settings.get(key)!r}" for key in changed)
-        raise ValueError(f"{folder} was begun with other settings ({said}): remove it or choose another folder")
+        raise ValueError(f"{path} was begun with other settings ({said}): remove it or choose another --out")
 
 
 def taken(out: Path) -> bool:
@@ -120,20 +131,28 @@ def taken(out: Path) -> bool:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     """A folder beside `out` to write into; it becomes `out` when everything in the block went well.
 
+    Args:
+        out: the folder.
+        replace: whether it takes the place of an earlier one.
+
     Raises:
-        FileExistsError: when `out` already holds something; it is never overwritten.
+        FileExistsError: when `out` already holds something that is not to be replaced.
     """
     out = out.absolute()
-    if taken(out):
+    if not replace and taken(out):
         raise FileExistsError(f"{out} is not empty: remove it or choose another folder")
-    partial = out.with_name(f".{out.name}.partial")
+    partial, earlier = (out.with_name(f".{out.name}.{what}") for what in ("partial", "earlier"))
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
     partial.mkdir(parents=True)
     yield partial
+    if replace and out.exists():
+        shutil.rmtree(earlier, ignore_errors=True)
+        out.rename(earlier)
     partial.rename(out)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _whole_bytes(file: Any) -> int:

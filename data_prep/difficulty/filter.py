@@ -23,8 +23,9 @@ from tqdm import tqdm
 from data_prep.difficulty.cluster import ray_cluster
 from data_prep.difficulty.ledger import Ledger
 from data_prep.difficulty.rollouts import Outcome, Sampling, draw_of, measure, row_key
-from data_prep.record import begin, command_line, fingerprint, in_and_out
-from data_prep.shards import ShardWriter, counts, read_rows, read_summary, shard_paths, write_json
+from data_prep.record import command_line, fingerprint, in_and_out
+from data_prep.shards import ShardWriter, counts, read_rows, read_summary, shard_paths
+from easyr1_fgrpo.files import begin, write_json
 
 if TYPE_CHECKING:
     from data_prep.difficulty.rollout_engines import Endpoint, Vllm
@@ -119,9 +120,9 @@ def _measure(
     Returns:
         Why a row lacks one still, by its key.
     """
-    kept = out / "failures.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    finished = out / "failures.json"
+    if finished.exists():
+        return dict(json.loads(finished.read_text(encoding="utf-8")))
     keys = [key for name, place in places.items() for key in _keys(name, place)]
     pending = {key: missing for key in keys if (missing := ledger.missing(key, sampling.rollouts))}
     failures: dict[str, str] = {}
@@ -136,7 +137,7 @@ def _measure(
                 bar.set_postfix(failed_rows=len(failures))
                 if len(failures) > keep.max_failed * len(keys):
                     raise TooManyFailed(_too_many(failures, len(keys), keep))
-    write_json(kept, failures)
+    write_json(finished, failures)
     return failures
 
 
@@ -180,7 +181,7 @@ def _too_many(failures: Mapping[str, str], rows: int, keep: Keep) -> str:
     cause, count = Counter(failures.values()).most_common(1)[0]
     return (
         f"{len(failures)} of {rows} rows lack a rollout, more than max_failed={keep.max_failed:g} of all; {count} of "
-        f"them: {cause}. What was measured is kept: mend the cause and run the same command again"
+        f"them: {cause}. What was measured is kept: fix the cause and run the same command again"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.difficulty.rollouts import Outcome
+from easyr1_fgrpo.files import LineFile, check_settings
 
 
 class Ledger:
@@ -25,20 +25,25 @@ class Ledger:
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        self.path = path
+        self._file = LineFile(path, sync=True)
         self.outcomes: dict[str, dict[int, Outcome]] = defaultdict(dict)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
-        if self._drop_torn_line() == 0:
-            self._write([settings])
-        self._read(settings)
+        lines = (line for _, line in self._file)
+        try:
+            if (first := next(lines, None)) is None:
+                self._file.append(json.dumps(settings))
+            else:
+                check_settings(path, dict(json.loads(first)), settings)
+            for line in lines:
+                self._note(Outcome(**json.loads(line)))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} is no ledger of rollouts ({error})") from None
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Keep what was measured; it is on disk when this returns."""
-        known = list(outcomes)
-        self._write([asdict(outcome) for outcome in known])
-        for outcome in known:
-            self.outcomes[outcome.key][outcome.number] = outcome
+        """Note what was measured; it is on disk when this returns."""
+        measured = list(outcomes)
+        self._file.append(*(json.dumps(asdict(outcome)) for outcome in measured))
+        for outcome in measured:
+            self._note(outcome)
 
     def missing(self, key: str, rollouts: int) -> list[int]:
         """Numbers of a row's rollouts that are not measured."""
@@ -48,32 +53,5 @@ class Ledger:
         """Close the file."""
         self._file.close()
 
-    def _drop_torn_line(self) -> int:
-        """Cut the file after its last whole line; returns the bytes left."""
-        self._file.seek(0)
-        whole = 0
-        for line in self._file:
-            if line.endswith(b"\n"):
-                whole += len(line)
-        self._file.truncate(whole)
-        return whole
-
-    def _read(self, settings: dict[str, Any]) -> None:
-        self._file.seek(0)
-        try:
-            first = json.loads(next(self._file))
-            if first != settings:
-                changed = sorted(key for key in first | settings if first.get(key) != settings.get(key))
-                raise ValueError(f"was measured with another {', '.join(changed)}: choose another --out or remove it")
-            for line in self._file:
-                outcome = Outcome(**json.loads(line))
-                self.outcomes[outcome.key][outcome.number] = outcome
-        except (TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{self.path} is no ledger of rollouts ({error})") from None
-        except ValueError as error:
-            raise ValueError(f"{self.path} {error}") from None
-
-    def _write(self, lines: list[dict[str, Any]]) -> None:
-        self._file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _note(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.key][outcome.number] = outcome

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from PIL import Image
 from pydantic import ValidationError
 from tqdm import tqdm
@@ -28,20 +26,13 @@ from data_prep.mcts.coordinates import Convention, PixelBudget
 from data_prep.mcts.linearise import MAX_RESPONSE, Chains, linearise
 from data_prep.mcts.questions import Question, read_questions
 from data_prep.mcts.tree import Tree
-from data_prep.shards import ParquetFileWriter, write_json
+from easyr1_fgrpo.files import whole_folder, write_json
+from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ParquetWriter
 from easyr1_fgrpo.task_prompt import prompt_messages
 
 FAILED, NOT_YET = "the teacher failed", "not searched yet"
 AGAIN = (FAILED, NOT_YET)
-"""Reasons for a question without a tree that another run may mend."""
-
-SCHEMA = pa.schema(
-    {
-        "messages": pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
-        "images": pa.list_(pa.struct([("bytes", pa.binary())])),
-    }
-)
-"""As verl's supervised trainer reads it (its keys `messages` and `images`)."""
+"""Reasons for a question without a tree that another run may fix."""
 
 DATASET_INFO = {
     "fgrpo_traces": {
@@ -64,8 +55,8 @@ class _Files:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        (folder / "images").mkdir(parents=True)
-        self._parquet = ParquetFileWriter(folder / "train.parquet", SCHEMA)
+        (folder / "images").mkdir()
+        self._parquet = ParquetWriter(folder / "train.parquet", CONVERSATION_SCHEMA)
         self._traces = (folder / "traces.json").open("w", encoding="utf-8")
         self._rejects = (folder / "rejects.jsonl").open("w", encoding="utf-8")
         self._first = True
@@ -125,9 +116,27 @@ def export(
     Raises:
         ValueError: when a tree is damaged, or was made from another row than the one of its name.
     """
-    partial, final, old = (out / name for name in (".sft.part", "sft", ".sft.old"))
-    shutil.rmtree(partial, ignore_errors=True)
-    files, tally = _Files(partial), _Tally()
+    with whole_folder(out / "sft", replace=True) as folder:
+        tally = _write(rows, out, folder, total, unsearched, convention, budget)
+        teacher = json.loads((out / "settings.json").read_text(encoding="utf-8"))
+        policy = {"coordinates": convention.value, "min_pixels": budget.least, "max_pixels": budget.most}
+        summary = tally.summary() | {"policy": policy, "teacher": teacher}
+        write_json(folder / "dataset_info.json", DATASET_INFO)
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _write(
+    rows: Path,
+    out: Path,
+    folder: Path,
+    total: int,
+    unsearched: Mapping[str, str],
+    convention: Convention,
+    budget: PixelBudget,
+) -> _Tally:
+    """Write the conversations of all questions, and what is left out."""
+    files, tally = _Files(folder), _Tally()
     for name, question in tqdm(read_questions(rows), total=total, desc="Linearising", unit="question", delay=2):
         problem, chains = "", Chains()
         if isinstance(question, str):
@@ -147,17 +156,7 @@ def export(
             cut = chain.response[:MAX_RESPONSE]
             files.reject({"name": name, "chain": chain.kind, "reason": chain.problem, "response": cut})
     files.close()
-    teacher = json.loads((out / "settings.json").read_text(encoding="utf-8"))
-    policy = {"coordinates": convention.value, "min_pixels": budget.least, "max_pixels": budget.most}
-    summary = tally.summary() | {"policy": policy, "teacher": teacher}
-    write_json(partial / "dataset_info.json", DATASET_INFO)
-    write_json(partial / "summary.json", summary)
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    partial.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    return summary
+    return tally
 
 
 def tree_path(out: Path, name: str) -> Path:

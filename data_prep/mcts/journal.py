@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from easyr1_fgrpo.files import LineFile
+
 
 class Entry(BaseModel):
     """A teacher's reply at an address of the tree (see `search`): its text, whether it was cut, and its tokens."""
@@ -30,18 +32,12 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("ab+")
-        self._file.seek(0)
-        lines = self._file.read().split(b"\n")
-        self.entries = {entry.address: entry for line in lines if (entry := _read(line)) is not None}
-        if lines[-1]:
-            self._file.write(b"\n")
+        self._file = LineFile(path)
+        self.entries = {entry.address: entry for _, line in self._file if (entry := _read(line)) is not None}
 
     def add(self, entry: Entry) -> None:
-        """Keep a reply: when this returns, killing the process does not lose it."""
-        self._file.write(entry.model_dump_json(ensure_ascii=True).encode("ascii") + b"\n")
-        self._file.flush()
+        """Note a reply: when this returns, killing the process does not lose it."""
+        self._file.append(entry.model_dump_json(ensure_ascii=True))
         self.entries[entry.address] = entry
 
     def close(self) -> None:
@@ -49,9 +45,9 @@ class Journal:
         self._file.close()
 
     def remove(self) -> None:
-        """Delete the file: what came of it is kept elsewhere."""
+        """Delete the file: the finished tree holds what came of it."""
         self._file.close()
-        self._path.unlink()
+        self._file.path.unlink()
 
 
 def _read(line: bytes) -> Entry | None:

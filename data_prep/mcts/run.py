@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from data_prep.mcts.search import search
 from data_prep.mcts.steps import MAX_REPLY, BadReply, Step, read_step
 from data_prep.mcts.teacher import Stopped, Teacher, TeacherConfig, TeacherFailed
 from data_prep.mcts.tree import Node, SearchSettings, Tree
-from data_prep.shards import write_json
+from easyr1_fgrpo.files import begin, write_json
 
 
 class Settings(BaseModel):
@@ -70,24 +69,6 @@ class Outcome:
     stopped: Stopped | None = None
 
 
-def keep_settings(out: Path, settings: Settings) -> None:
-    """Note what the trees of a folder are made with.
-
-    Raises:
-        ValueError: when it holds trees that are made with other settings.
-    """
-    path = out / "settings.json"
-    ours = json.loads(settings.model_dump_json())
-    if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if other := [key for key in ours if kept.get(key) != ours[key]]:
-            key = other[0]
-            raise ValueError(f"{path} says {key}={kept.get(key)}, now it is {ours[key]}: choose another --out")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, ours)
-
-
 async def run(rows: Path, out: Path, names: Sequence[str], config: TeacherConfig, settings: Settings) -> Outcome:
     """Search all questions that have no tree yet.
 
@@ -101,8 +82,10 @@ async def run(rows: Path, out: Path, names: Sequence[str], config: TeacherConfig
         settings: of the trees.
 
     Raises:
+        ValueError: when `out` holds trees that are made with other settings.
         TeacherFailed: when the API key is missing.
     """
+    begin(out, settings.model_dump(mode="json"))
     for folder in ("trees", "unfinished"):
         (out / folder).mkdir(exist_ok=True)
     for path in (out / "unfinished").iterdir():

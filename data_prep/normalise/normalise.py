@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import random
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,91 +13,18 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from data_prep.normalise.decontaminate import Benchmarks
-from data_prep.normalise.open_ended import AnswerPool, OpenEnded, check_length
-from data_prep.shards import ShardWriter, counts, read_summary, write_json
+from data_prep.normalise.open_ended import AnswerPool, OpenEnded
+from data_prep.normalise.row import Normaliser
+from data_prep.shards import ShardWriter, counts, read_summary
 from data_prep.sources import SOURCES, Item, Reject, Source, SourceError
-from data_prep.sources.boxes import BoxError, to_pixels
+from data_prep.sources.easyr1 import Keys, easyr1
 from data_prep.sources.files import count_records, find_files, is_hub_id, matching, read_records
-from data_prep.sources.pictures import Pictures, keep_bytes, unpack
-from data_prep.sources.text import right_choice
-from easyr1_fgrpo.rows import Row, explain
-from easyr1_fgrpo.task_prompt import prompt_messages
+from data_prep.sources.pictures import Pictures, unpack
+from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.rows import explain
 
 CHUNK = 64
 """Source rows in memory at a time; their pictures are decoded in parallel."""
-
-
-@dataclass(frozen=True)
-class Normaliser:
-    """Turns the records of one source into rows.
-
-    Attributes:
-        source: what is read.
-        seed: of the shuffled choices and drawn options; every row has a generator of its own, made of the seed, the
-            source's name and the row's number.
-        open_ended: what becomes of questions without choices.
-        pictures: where paths of pictures lead.
-        benchmarks: what must not come out.
-        pool: where options are drawn from.
-    """
-
-    source: Source
-    seed: int = 0
-    open_ended: OpenEnded = OpenEnded.KEEP
-    pictures: Pictures = field(default_factory=lambda: Pictures(None))
-    benchmarks: Benchmarks = field(default_factory=Benchmarks)
-    pool: AnswerPool = field(default_factory=AnswerPool)
-
-    def row(self, number: int, item: Item) -> dict[str, Any]:
-        """The row of an item, in the columns of `data_prep.shards.ROW_SCHEMA`, checked.
-
-        Raises:
-            Reject: when it cannot be used.
-        """
-        choices = self._choices(item, random.Random(f"{self.seed} {self.source.name} {number}"))
-        answer = right_choice(item.answer, choices) if choices else item.answer
-        encoded, opened = zip(*(keep_bytes(self.pictures.read(ref)) for ref in item.images), strict=True)
-        width, height = opened[0].size
-        if item.size not in (None, (width, height)):
-            raise Reject("image of another size", f"{width} x {height}, the source says {item.size}")
-        try:
-            boxes = [to_pixels(box, item.convention, width, height) for box in item.boxes]
-        except BoxError as error:
-            raise Reject("box cannot be used", str(error)) from None
-        self.benchmarks.check(item.question, opened)
-        row = {
-            "data_source": self.source.name,
-            "prompt": prompt_messages(item.question, choices, len(encoded)),
-            "images": [{"bytes": data} for data in encoded],
-            "reward_model": {"style": "rule", "ground_truth": answer},
-            "extra_info": {
-                "index": number,
-                "split": "train",
-                "question": item.question,
-                "choices": list(choices),
-                "source": self.source.name,
-                "boxes": [list(box) for box in boxes],
-                "width": width,
-                "height": height,
-                "dataset": item.dataset,
-                "question_type": item.question_type,
-                "licence": self.source.licence,
-            },
-        }
-        try:
-            Row.model_validate(row)
-        except ValidationError as error:
-            raise Reject("breaks the row schema", explain(error)) from None
-        return row
-
-    def _choices(self, item: Item, rng: random.Random) -> tuple[str, ...]:
-        if not item.choices:
-            if self.open_ended is OpenEnded.DROP:
-                raise Reject("open-ended question")
-            if self.open_ended is OpenEnded.TO_CHOICES:
-                return self.pool.choices(item, rng)
-            check_length(item.answer)
-        return tuple(rng.sample(item.choices, len(item.choices))) if item.shuffle else item.choices
 
 
 def read_items(source: Source, files: Sequence[Path], start: int = 0) -> Iterator[Item | Reject]:
@@ -131,7 +55,8 @@ def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads:
         The folder's summary.
 
     Raises:
-        SourceError: when a file cannot be read, or when `out` was begun with other settings.
+        SourceError: when a file cannot be read.
+        ValueError: when `out` was begun with other settings.
     """
     source = normaliser.source
     total = count_records(files)
@@ -144,7 +69,9 @@ def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads:
         "benchmark_items": normaliser.benchmarks.items,
         "benchmarks": normaliser.benchmarks.fingerprint,
     }
-    _begin(out, settings)
+    if normaliser.split != "train":
+        settings["split"] = normaliser.split
+    begin(out, settings)
     if summary := read_summary(out):
         return summary
     with ShardWriter(out, source.name) as writer, ThreadPoolExecutor(threads) as pool:
@@ -185,7 +112,8 @@ def prepare_source(
         The folder's summary.
 
     Raises:
-        SourceError: when something is missing or cannot be read, or when `out` was begun with other settings.
+        SourceError: when something is missing or cannot be read.
+        ValueError: when `out` was begun with other settings.
     """
     if name not in SOURCES:
         raise SourceError(f"{name}: no such source; there are {', '.join(SOURCES)}")
@@ -203,6 +131,27 @@ def prepare_source(
     return normalise(Normaliser(source, seed, open_ended, pictures, benchmarks, pool), files, out)
 
 
+def prepare_easyr1(location: str, out: Path, images: Path | None, keys: Keys, split: str) -> dict[str, Any]:
+    """Write the rows of a data set of EasyR1 as shards.
+
+    Args:
+        location: see `data_prep.sources.easyr1.easyr1`.
+        out: folder of the shards; a killed run goes on in it.
+        images: as `location`.
+        keys: names of the columns.
+        split: `extra_info.split` of all rows: "train" is trained on.
+
+    Returns:
+        The folder's summary.
+
+    Raises:
+        SourceError: when something cannot be read.
+        ValueError: when `out` was begun with another split or other files.
+    """
+    source, files = easyr1(location, images, keys)
+    return normalise(Normaliser(source, split=split), files, out)
+
+
 def _row_or_reject(normaliser: Normaliser, number: int, item: Item | Reject) -> dict[str, Any] | Reject:
     if isinstance(item, Reject):
         return item
@@ -210,18 +159,6 @@ def _row_or_reject(normaliser: Normaliser, number: int, item: Item | Reject) -> 
         return normaliser.row(number, item)
     except Reject as reject:
         return reject
-
-
-def _begin(out: Path, settings: dict[str, Any]) -> None:
-    """Write down what the folder is made with, or compare with what it was begun with."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "settings.json"
-    if not path.exists():
-        write_json(path, settings)
-    elif (before := json.loads(path.read_text(encoding="utf-8"))) != settings:
-        changed = [key for key in settings if before.get(key) != settings[key]]
-        was = ", ".join(f"{key}={before.get(key)!r}" for key in changed)
-        raise SourceError(f"{out}: was begun with other settings ({was}); remove it or choose another folder")
 
 
 def _pictures(source: Source, location: str, images: str, out: Path) -> Pictures:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from data_prep.record import begin, command_line
+from data_prep.record import command_line
 from data_prep.sets.portions import Portion, check_enough, described
-from data_prep.shards import read_rows, read_summary, write_json, write_rows
+from data_prep.shards import read_rows, read_summary
+from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.rows import write_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,6 +10,7 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ import numpy as np
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from data_prep.record import begin, command_line
+from data_prep.record import command_line
 from data_prep.sets.portions import Portion, check_enough, described
-from data_prep.shards import ROW_SCHEMA, ParquetFileWriter, read_rows, read_summary, shard_paths, write_json
-from easyr1_fgrpo.rows import Row, count_rows, explain
+from data_prep.shards import read_rows, read_summary, shard_paths
+from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.rows import ParquetWriter, Row, count_rows, explain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -130,20 +132,19 @@ def _rows(drawn: Drawn, label: str, columns: Sequence[str] | None = None) -> Ite
 
 def _write(drawn: Drawn, validation: set[int], out: Path) -> Counter[tuple[str, str]]:
     """Write both parts in one pass; returns the rows of each part and source."""
-    files = {part: ParquetFileWriter(out / f"{part}.parquet", ROW_SCHEMA) for part in PARTS}
     counts: Counter[str] = Counter()
     by_source: Counter[tuple[str, str]] = Counter()
-    for number, (source, row) in enumerate(_rows(drawn, "Writing the mix")):
-        part = "val" if number in validation else "train"
-        row["extra_info"] |= {"split": part, "index": counts[part]}
-        if row["data_source"] in WITHOUT_BOXES:
-            row["extra_info"]["boxes"] = []
-        _check(source, row)
-        files[part].add(row)
-        counts[part] += 1
-        by_source[part, source] += 1
-    for file in files.values():
-        file.close()
+    with ExitStack() as opened:
+        files = {part: opened.enter_context(ParquetWriter(out / f"{part}.parquet")) for part in PARTS}
+        for number, (source, row) in enumerate(_rows(drawn, "Writing the mix")):
+            part = "val" if number in validation else "train"
+            row["extra_info"] |= {"split": part, "index": counts[part]}
+            if row["data_source"] in WITHOUT_BOXES:
+                row["extra_info"]["boxes"] = []
+            _check(source, row)
+            files[part].add(row)
+            counts[part] += 1
+            by_source[part, source] += 1
     return by_source
 
 

@@ -15,10 +15,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_prep.normalise.normalise import Normaliser, normalise
-from data_prep.shards import read_rows
-from data_prep.sources import Item, Reject, Source, SourceError
 from data_prep.sources.files import find_files
+from data_prep.sources.item import Item, Reject
+from data_prep.sources.source import Source
 from data_prep.sources.text import clean_answer, is_letter, right_choice, split_options
 
 NAME = "easyr1"
@@ -35,18 +34,6 @@ class Keys:
     image: str = "images"
 
 
-@dataclass(frozen=True)
-class _Split(Normaliser):
-    """Writes rows of another split than "train"."""
-
-    split: str = "train"
-
-    def row(self, number: int, item: Item) -> dict[str, Any]:
-        row = super().row(number, item)
-        row["extra_info"]["split"] = self.split
-        return row
-
-
 class _Record(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
     prompt: str
@@ -54,36 +41,22 @@ class _Record(BaseModel):
     images: list[Any]
 
 
-def convert(location: str, out: Path, images: Path | None, keys: Keys, split: str) -> dict[str, Any]:
-    """Write the rows of a data set of EasyR1 as shards.
+def easyr1(location: str, images: Path | None, keys: Keys) -> tuple[Source, list[Path]]:
+    """A data set of EasyR1 as a source, and its files.
 
     Args:
         location: what stands in EasyR1's `data.train_files`: a file, a folder or a hub id, with `@part` for the files
             of one part.
-        out: folder of the shards; a killed run goes on in it.
         images: EasyR1's `data.image_dir`: the folder of images that rows name by path; None for the records' folder.
         keys: names of the columns.
-        split: `extra_info.split` of all rows: "train" is trained on.
-
-    Returns:
-        The folder's summary.
 
     Raises:
-        SourceError: when something cannot be read, or when `out` was begun with another split or other files.
+        SourceError: when nothing is found, or when the hub cannot be read.
     """
-    place, _, part = location.partition("@")
+    path, _, part = location.partition("@")
     patterns = [f"**/{part}-*.parquet", f"**/{part}*.parquet", f"**/{part}*.jsonl", f"**/{part}*.json"]
-    files = find_files(place, patterns if part else ["**/*.parquet", "**/*.jsonl", "**/*.json"])
-    _refuse_another_split(out, split)
-    source = Source(NAME, "", "not stated", (), _reader(images or files[0].parent, keys))
-    return normalise(_Split(source, split=split), files, out)
-
-
-def _refuse_another_split(out: Path, split: str) -> None:
-    if any(out.glob("rows-*.parquet")):
-        first = next(read_rows(out, ["extra_info.split"]), None)
-        if first is not None and (begun := first["extra_info"]["split"]) != split:
-            raise SourceError(f"{out}: was begun with split {begun!r}; remove it or choose another folder")
+    files = find_files(path, patterns if part else ["**/*.parquet", "**/*.jsonl", "**/*.json"])
+    return Source(NAME, "", "not stated", (), _reader(images or files[0].parent, keys)), files
 
 
 # ---------------------------------------------------------------------- one record

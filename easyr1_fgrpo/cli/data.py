@@ -34,7 +34,7 @@ def normalise(
             raise SourceError(f"--open-ended {open_ended}: is none of {', '.join(OpenEnded)}")
         benchmarks = Benchmarks(read_benchmarks(benchmark or []))
         summary = prepare_source(source, location, images, out, seed, OpenEnded(open_ended), benchmarks)
-    except (SourceError, OSError) as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     rejected = sum(summary["rejected"].values())
@@ -96,12 +96,12 @@ def easyr1(
     image_key: Annotated[str, typer.Option(help="column of the images")] = "images",
 ) -> None:
     """Convert rows of EasyR1; what cannot be used goes to the rejects with its reason."""
-    from data_prep.sources import SourceError
-    from data_prep.sources.easyr1 import Keys, convert
+    from data_prep.normalise.normalise import prepare_easyr1
+    from data_prep.sources.easyr1 import Keys
 
     try:
-        summary = convert(file, out, images, Keys(prompt_key, answer_key, image_key), split)
-    except (SourceError, OSError) as error:
+        summary = prepare_easyr1(file, out, images, Keys(prompt_key, answer_key, image_key), split)
+    except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{file}: in {summary['in']} = out {summary['out']} + rejected {sum(summary['rejected'].values())}")

@@ -47,7 +47,7 @@ def mcts(
     """
     from data_prep.mcts.export import AGAIN, export
     from data_prep.mcts.questions import question_names
-    from data_prep.mcts.run import Settings, keep_settings, run
+    from data_prep.mcts.run import Settings, run
     from data_prep.mcts.teacher import BudgetUsedUp, TeacherConfig, TeacherFailed
     from data_prep.mcts.tree import SearchSettings
 
@@ -78,7 +78,6 @@ def mcts(
     try:
         budget = settings.budget
         names = question_names(rows)
-        keep_settings(out, settings)
         outcome = asyncio.run(run(rows, out, names, config, settings))
         summary = export(rows, out, len(names), outcome.unsearched, policy_coordinates, budget)
     except (ValueError, OSError, TeacherFailed) as error:

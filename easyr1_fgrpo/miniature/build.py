@@ -15,6 +15,7 @@ from easyr1_fgrpo.miniature.render import fingerprint, png, render
 from easyr1_fgrpo.miniature.scene_file import scene_line
 from easyr1_fgrpo.miniature.teacher import noisy_response
 from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
+from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ROW_SCHEMA, write_rows
 
 # Held-out splits come first: what they hold does not depend on how much training data is asked for.
 SPLITS = ("test", "val", "sft_val", "sft_train", "train")
@@ -69,8 +70,8 @@ def build(
                 else:
                     written.append(rows.question_row(example, png(picture), split=split, index=index))
                 bar.update()
-            schema = rows.CONVERSATIONS if split in SUPERVISED else rows.QUESTIONS
-            rows.write(written, schema, folder / f"{split}.parquet")
+            schema = CONVERSATION_SCHEMA if split in SUPERVISED else ROW_SCHEMA
+            write_rows(folder / f"{split}.parquet", written, schema)
 
 
 def _fresh_examples(

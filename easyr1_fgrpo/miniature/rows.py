@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from easyr1_fgrpo.miniature.example import Example
 from easyr1_fgrpo.miniature.scene import SIDE
-
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_IMAGES = pa.list_(pa.struct([("bytes", pa.binary())]))
-QUESTIONS = pa.schema(
-    {
-        "data_source": pa.string(),
-        "prompt": _MESSAGES,
-        "images": _IMAGES,
-        "reward_model": pa.struct([("style", pa.string()), ("ground_truth", pa.string())]),
-        "extra_info": pa.struct(
-            [
-                ("index", pa.int64()),
-                ("split", pa.string()),
-                ("question", pa.string()),
-                ("choices", pa.list_(pa.string())),
-                ("source", pa.string()),
-                ("boxes", pa.list_(pa.list_(pa.int64()))),
-                ("width", pa.int64()),
-                ("height", pa.int64()),
-            ]
-        ),
-    }
-)
-CONVERSATIONS = pa.schema({"messages": _MESSAGES, "images": _IMAGES})
 
 
 def question_row(example: Example, picture: bytes, *, split: str, index: int) -> dict[str, Any]:
@@ -61,11 +32,6 @@ def conversation_row(example: Example, picture: bytes, response: str) -> dict[st
     """A row with a question and the response to imitate, for verl's supervised trainer."""
     messages = [_user(example.question), {"role": "assistant", "content": response}]
     return {"messages": messages, "images": [{"bytes": picture}]}
-
-
-def write(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
-    """Write rows as one parquet file."""
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
 
 
 def _user(question: str) -> dict[str, str]:

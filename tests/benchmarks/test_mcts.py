@@ -11,12 +11,13 @@ import numpy as np
 
 from data_prep.mcts.coordinates import Convention
 from data_prep.mcts.questions import question_names
-from data_prep.mcts.run import Settings, keep_settings, run
+from data_prep.mcts.run import Settings, run
 from data_prep.mcts.teacher import TeacherConfig
 from data_prep.mcts.tree import SearchSettings
 from easyr1_fgrpo.miniature import rows
 from easyr1_fgrpo.miniature.render import png, render
 from easyr1_fgrpo.miniature.worlds.one_step import draw_example
+from easyr1_fgrpo.rows import write_rows
 
 CONCURRENCY, LATENCY_S, QUESTIONS, CALLS = 20, 0.2, 30, 600
 
@@ -46,7 +47,7 @@ def make_rows(path):
         rows.question_row(example, png(render(example.scene, rng)), split="train", index=index)
         for index, example in enumerate(examples)
     ]
-    rows.write(written, rows.QUESTIONS, path)
+    write_rows(path, written)
 
 
 def test_latency_is_hidden_by_concurrency(benchmark, tmp_path):
@@ -73,7 +74,6 @@ def test_latency_is_hidden_by_concurrency(benchmark, tmp_path):
 
             def search():
                 out = tmp_path / f"out-{len(rates)}"
-                keep_settings(out, settings)
                 started = time.perf_counter()
                 outcome = asyncio.run(run(tmp_path / "rows.parquet", out, names, config, settings))
                 rates.append(outcome.calls / (time.perf_counter() - started))

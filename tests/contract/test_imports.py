@@ -21,7 +21,7 @@ ARROWS = {
     "easyr1_fgrpo.files": set(),
     "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.statistics": set(),
-    "easyr1_fgrpo.rows": set(),
+    "easyr1_fgrpo.rows": {"files"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
     "easyr1_fgrpo.config": {"extras"},

@@ -14,6 +14,7 @@ from easyr1_fgrpo.miniature.scene import OPPOSITE
 from easyr1_fgrpo.miniature.teacher import clean_trace, noisy_response
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.miniature.worlds.one_step import draw_example
+from easyr1_fgrpo.rows import write_rows
 
 
 class World:
@@ -29,7 +30,7 @@ class World:
             rows.question_row(example, png(picture), split="test", index=index)
             for index, (example, picture) in enumerate(pairs)
         ]
-        rows.write(table, rows.QUESTIONS, folder / "test.parquet")
+        write_rows(folder / "test.parquet", table)
         with (folder / "scenes.jsonl").open("w") as file:
             for example, picture in pairs:
                 things = [{"colour": thing.colour, "shape": thing.shape, "box": thing.box} for thing in example.scene]

@@ -22,8 +22,7 @@ from data_prep.difficulty.ledger import Ledger
 from data_prep.difficulty.rollout_engines import Endpoint
 from data_prep.difficulty.rollouts import Sampling, measure, row_key
 from data_prep.shards import read_rows, read_summary
-from easyr1_fgrpo.miniature.rows import QUESTIONS
-from easyr1_fgrpo.rows import check_rows
+from easyr1_fgrpo.rows import ROW_SCHEMA, check_rows
 from easyr1_fgrpo.task_prompt import user_text
 
 ROOT = Path(__file__).parents[2]
@@ -151,9 +150,9 @@ def test_the_recipe_makes_both_sets_and_they_are_valid(made):
     assert check_rows([train, val]) == []
     assert (pq.read_metadata(train).num_rows, pq.read_metadata(val).num_rows) == (22, 4)
     schema = pq.read_schema(train)
-    assert set(QUESTIONS.names) == set(schema.names)
+    assert set(ROW_SCHEMA.names) == set(schema.names)
     for name in ("reward_model", "extra_info"):
-        needed = {field.name for field in QUESTIONS.field(name).type}
+        needed = {field.name for field in ROW_SCHEMA.field(name).type}
         assert needed <= {field.name for field in schema.field(name).type}
     sources = Counter(row["data_source"] for path in (train, val) for row in read_rows(path, ["data_source"]))
     assert sources == MIX

@@ -5,7 +5,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_prep.shards import (
-    ROW_SCHEMA,
     SHARD_ROWS,
     ShardWriter,
     counts,
@@ -13,10 +12,9 @@ from data_prep.shards import (
     read_rows,
     read_summary,
     shard_paths,
-    write_json,
-    write_rows,
 )
-from easyr1_fgrpo.rows import ExtraInfo, Row
+from easyr1_fgrpo.files import write_json
+from easyr1_fgrpo.rows import ROW_SCHEMA, ExtraInfo, Row, write_rows
 
 
 def row(index):

@@ -11,8 +11,7 @@ from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.evaluation.run import Protocol, choose_rows, evaluate_checkpoints, question_seed
 from easyr1_fgrpo.generation.generator import Generator
 from easyr1_fgrpo.judges.protocol import Label, Question
-from easyr1_fgrpo.miniature import rows as miniature_rows
-from easyr1_fgrpo.rows import read_rows
+from easyr1_fgrpo.rows import read_rows, write_rows
 from easyr1_fgrpo.traces import read_traces
 
 MODES = [Mode.GREEDY, Mode.SAMPLED]
@@ -191,7 +190,7 @@ def test_rewards_see_images_and_boxes_at_the_policys_size(evaluate_in, data, res
     image.save(path)
     table["images"] = [{"bytes": path.read_bytes()}]
     table["extra_info"] |= {"width": 168, "height": 126, "boxes": [[84, 63, 168, 126]]}
-    miniature_rows.write([table], miniature_rows.QUESTIONS, tmp_path / "big.parquet")
+    write_rows(tmp_path / "big.parquet", [table])
     respond("<think>It is at <bbox>[84,56,168,112]</bbox>.</think><answer>left</answer>")
     evaluate_in(tmp_path, modes=[Mode.GREEDY], data=tmp_path / "big.parquet", samples=1)
     (record,), _ = read_traces([tmp_path / "traces" / "tiny-greedy.jsonl"])

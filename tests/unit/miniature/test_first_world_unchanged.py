@@ -56,7 +56,13 @@ def pictures(row):
 
 
 def rows(world, name):
-    return pq.read_table(world / f"{name}.parquet").to_pylist()
+    """The hashes are older than the one schema of all rows: boxes were whole numbers, and nothing told a licence."""
+    read = pq.read_table(world / f"{name}.parquet").to_pylist()
+    for info in (row["extra_info"] for row in read if "extra_info" in row):
+        assert [info.pop(name) for name in ("dataset", "question_type", "licence")] == [None] * 3
+        assert info["boxes"] == [[int(side) for side in box] for box in info["boxes"]]
+        info["boxes"] = [[int(side) for side in box] for box in info["boxes"]]
+    return read
 
 
 @pytest.mark.parametrize("name", FILES)

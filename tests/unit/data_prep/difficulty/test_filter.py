@@ -121,7 +121,7 @@ def test_a_line_cut_off_by_a_kill_is_dropped_and_the_others_stay(tmp_path):
 def test_a_ledger_of_other_settings_or_something_else_is_refused(tmp_path):
     path = tmp_path / "rollouts.jsonl"
     Ledger(path, {"model": "m", "seed": 0}).close()
-    with pytest.raises(ValueError, match="measured with another model, seed"):
+    with pytest.raises(ValueError, match=r"begun with other settings \(model='m', now 'n', seed=0, now 1\)"):
         Ledger(path, {"model": "n", "seed": 1})
     path.write_text("[1, 2]\n")
     with pytest.raises(ValueError, match="is no ledger"):
@@ -277,16 +277,16 @@ def test_a_finished_stage_is_left_alone(tmp_path):
     shard.write_bytes(b"untouched")
     assert filter_by_difficulty(folders, tmp_path / "out", nobody(), SAMPLING, Keep()) == first
     assert shard.read_bytes() == b"untouched"
-    with pytest.raises(ValueError, match=r"begun with other settings \(extremes=0.1\)"):
+    with pytest.raises(ValueError, match=r"begun with other settings \(extremes=0.1, now "):
         filter_by_difficulty(folders, tmp_path / "out", nobody(), SAMPLING, Keep(extremes=0.2))
 
 
 def test_outcomes_of_another_input_or_model_are_refused(tmp_path):
     folders = measured(tmp_path, {"sat": [1, 2]})
-    with pytest.raises(ValueError, match="measured with another model"):
+    with pytest.raises(ValueError, match=r"begun with other settings \(model='base', now 'other'\)"):
         filter_by_difficulty(folders, tmp_path / "out", nobody(), Sampling("other"), Keep())
     made_folder(tmp_path / "more" / "sat", [made_row(i) for i in range(3)])
-    with pytest.raises(ValueError, match="measured with another inputs"):
+    with pytest.raises(ValueError, match=r"begun with other settings \(inputs="):
         filter_by_difficulty([tmp_path / "more" / "sat"], tmp_path / "out", nobody(), SAMPLING, Keep())
 
 

@@ -15,6 +15,7 @@ from easyr1_fgrpo.miniature.language import LINK
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
 from easyr1_fgrpo.miniature.scene import OPPOSITE, SIDE
 from easyr1_fgrpo.miniature.worlds.one_step import draw_example
+from easyr1_fgrpo.rows import write_rows
 
 BOX = re.compile(r"<bbox>\[(.*?)\]</bbox>")
 
@@ -40,7 +41,7 @@ class World:
             picture = render(example.scene, rng)
             self.scenes[fingerprint(picture)] = index, example
             written.append(rows.question_row(example, png(picture), split="train", index=index))
-        rows.write(written, rows.QUESTIONS, path)
+        write_rows(path, written)
 
     def answer(self, case):
         """The next step: perhaps the whole picture, a box of red, one of blue, then the relation and the answer."""

@@ -14,14 +14,13 @@ from judge_endpoint import Script, judge_endpoint
 from PIL import Image
 from typer.testing import CliRunner
 
-from data_prep.mcts.export import SCHEMA
 from data_prep.mcts.linearise import CUE
 from data_prep.mcts.steps import MAX_REPLY
 from data_prep.mcts.tree import Tree
 from easyr1_fgrpo.cli.data_mcts import mcts
-from easyr1_fgrpo.miniature import rows as miniature_rows
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.response import parse_response
+from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, write_rows
 from easyr1_fgrpo.task_prompt import prompt_messages
 
 from .scripted_teacher import BOX, World, files
@@ -119,10 +118,9 @@ def test_each_trace_is_a_right_response_to_the_policys_prompt(finished, world):
     assert seen == sorted(seen)
 
 
-def test_verls_columns_are_those_of_the_miniatures_warm_start(finished):
+def test_the_columns_are_those_of_verls_supervised_trainer(finished):
     out, _, _ = finished
-    assert SCHEMA == miniature_rows.CONVERSATIONS
-    assert pq.read_schema(out / "sft" / "train.parquet").equals(SCHEMA)
+    assert pq.read_schema(out / "sft" / "train.parquet").equals(CONVERSATION_SCHEMA)
 
 
 def test_both_sets_are_read_back_by_datasets(finished, tmp_path, monkeypatch):
@@ -323,7 +321,7 @@ def test_bad_rows_are_rejected_and_the_others_searched(world, tmp_path):
     rows[1]["reward_model"]["ground_truth"] = "sideways"
     rows[2]["extra_info"]["width"] = 85
     path = tmp_path / "rows.parquet"
-    miniature_rows.write(rows, miniature_rows.QUESTIONS, path)
+    write_rows(path, rows)
     broken = World(tmp_path / "unused.parquet", 5)
     broken.path = path
     result, _ = run(broken, tmp_path / "out", scripted(world))
@@ -338,7 +336,7 @@ def test_bad_rows_are_rejected_and_the_others_searched(world, tmp_path):
 def test_what_does_not_fit_is_refused_in_one_line(finished, world, tmp_path):
     out, _, _ = finished
     for more, message in [
-        (["--seed", "1"], "settings.json says seed=0, now it is 1: choose another --out"),
+        (["--seed", "1"], "was begun with other settings (seed=0, now 1): remove it or choose another --out"),
         (["--min-pixels", "9"], "--min-pixels 9 --max-pixels 4194304: at least 784"),
         (["--api-key-env", "NO_SUCH_KEY"], "the environment variable NO_SUCH_KEY"),
     ]:
@@ -347,7 +345,7 @@ def test_what_does_not_fit_is_refused_in_one_line(finished, world, tmp_path):
         assert message in result.output.splitlines()[-1]
     twice = tmp_path / "twice.parquet"
     rows = pq.read_table(world.path).to_pylist()
-    miniature_rows.write([*rows, rows[1]], miniature_rows.QUESTIONS, twice)
+    write_rows(twice, [*rows, rows[1]])
     world_twice = World(tmp_path / "unused.parquet", 1)
     world_twice.path = twice
     result, _ = run(world_twice, tmp_path / "out", scripted(world))
@@ -359,7 +357,7 @@ def test_a_tree_of_another_row_is_not_taken_for_this_ones(finished, world, tmp_p
     other = World(tmp_path / "rows.parquet", 6)
     rows = pq.read_table(other.path).to_pylist()
     rows[0]["images"], rows[5]["images"] = rows[5]["images"], rows[0]["images"]
-    miniature_rows.write(rows[:1], miniature_rows.QUESTIONS, other.path)
+    write_rows(other.path, rows[:1])
     result, _ = run(other, finished[0], scripted(world))
     assert result.exit_code == 1
     assert "trees/miniature-0.json was made from another row of this name" in result.output

@@ -17,8 +17,8 @@ from data_prep.normalise.decontaminate import (
     read_benchmarks,
     words,
 )
-from data_prep.shards import write_rows
 from data_prep.sources import Reject, SourceError
+from easyr1_fgrpo.rows import write_rows
 
 LONG = "Seen from the bench, is the red bin left or right of the tall lamp beside it?"
 BALL = "Is the ball, which nobody has thrown yet, nearer to us than the oak?"

@@ -22,7 +22,6 @@ from data_prep.normalise.decontaminate import Benchmarks
 from data_prep.normalise.normalise import prepare_source
 from data_prep.normalise.open_ended import OpenEnded
 from data_prep.shards import read_rejects, read_rows
-from data_prep.sources import SourceError
 from easyr1_fgrpo.cli.data import app
 
 
@@ -82,10 +81,10 @@ def test_a_folder_begun_with_other_settings_is_refused(tmp_path):
     source = write_sat(tmp_path / "sat", [sat_record([picture(0)])])
     first = prepare("sat", source, tmp_path / "out")
     assert prepare("sat", source, tmp_path / "out") == first
-    with pytest.raises(SourceError, match=r"out: was begun with other settings \(seed=0\)"):
+    with pytest.raises(ValueError, match=r"out was begun with other settings \(seed=0, now 1\)"):
         prepare("sat", source, tmp_path / "out", seed=1)
     write_sat(source, [sat_record([picture(0)])] * 2)
-    with pytest.raises(SourceError, match="other settings"):
+    with pytest.raises(ValueError, match="other settings"):
         prepare("sat", source, tmp_path / "out")
 
 

@@ -1,11 +1,12 @@
 import pytest
 from made_rows import made_folder, made_row, png
 
-from data_prep.record import begin, command_line
+from data_prep.record import command_line
 from data_prep.sets.card import write_card
 from data_prep.sets.mix import mix
 from data_prep.sets.portions import Portion
-from data_prep.shards import read_summary, write_json
+from data_prep.shards import read_summary
+from easyr1_fgrpo.files import begin, write_json
 
 BOX = (1, 2, 9, 8)
 
@@ -107,5 +108,5 @@ def test_credentials_in_a_url_do_not_reach_the_command_line(monkeypatch):
 def test_a_folder_goes_on_with_the_same_settings_only(tmp_path):
     begin(tmp_path / "out", {"seed": 0, "model": "m"})
     begin(tmp_path / "out", {"seed": 0, "model": "m"})
-    with pytest.raises(ValueError, match=r"out was begun with other settings \(seed=0\)"):
+    with pytest.raises(ValueError, match=r"out was begun with other settings \(seed=0, now 1\)"):
         begin(tmp_path / "out", {"seed": 1, "model": "m"})

@@ -8,8 +8,8 @@ from PIL import Image
 from source_files import picture
 
 from data_prep.sets.contact_sheet import TEXT_LIMIT, THUMBNAIL, contact_sheet, visible
-from data_prep.shards import write_rows
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
+from easyr1_fgrpo.rows import write_rows
 from easyr1_fgrpo.task_prompt import prompt_messages
 
 

@@ -53,8 +53,8 @@ def check(command, out, whole, killed_at):
 @pytest.mark.parametrize(
     "killed_at",
     [
-        ("data_prep.shards", "ParquetFileWriter.add", 20),  # some rows are written
-        ("data_prep.shards", "ParquetFileWriter.close", 2),  # one part is there, the other is not
+        ("easyr1_fgrpo.rows.parquet", "ParquetWriter.add", 20),  # some rows are written
+        ("easyr1_fgrpo.rows.parquet", "ParquetWriter.close", 2),  # one part is there, the other is not
         ("data_prep.sets.mix", "write_json", 1),  # both are there, the summary is not
     ],
 )
@@ -67,4 +67,4 @@ def test_mix(tmp_path, killed_at):
 def test_curate(tmp_path, embedder):
     sat = made_folder(tmp_path / "sat", [made_row(i) for i in range(40)])
     command = ["curate", f"{sat}=6", "--embedder", embedder]
-    check(command, tmp_path / "out", tmp_path / "whole", ("data_prep.shards", "ParquetFileWriter.close", 1))
+    check(command, tmp_path / "out", tmp_path / "whole", ("easyr1_fgrpo.rows.parquet", "ParquetWriter.close", 1))

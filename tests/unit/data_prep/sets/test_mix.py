@@ -8,7 +8,7 @@ from made_rows import made_folder, made_row, png
 
 from data_prep.sets.mix import draw, mix, split_off
 from data_prep.sets.portions import Portion
-from data_prep.shards import ROW_SCHEMA, read_rows
+from data_prep.shards import read_rows
 from easyr1_fgrpo.rows import check_rows
 
 
@@ -137,11 +137,3 @@ def test_a_sources_draw_does_not_depend_on_the_others(tmp_path):
     assert np.array_equal(numbers, np.sort(numbers))
     assert numbers.tolist() == draw(Portion(tmp_path / "elsewhere" / "sat", 5), 100, seed=7).tolist()
     assert numbers.tolist() != draw(Portion(tmp_path / "vgr", 5), 100, seed=7).tolist()
-
-
-def test_the_schema_has_every_column_of_the_miniature():
-    from easyr1_fgrpo.miniature.rows import QUESTIONS
-
-    assert set(QUESTIONS.names) == set(ROW_SCHEMA.names)
-    fields = {field.name for field in QUESTIONS.field("extra_info").type}
-    assert fields <= {field.name for field in ROW_SCHEMA.field("extra_info").type}

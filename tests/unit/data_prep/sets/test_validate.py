@@ -5,7 +5,8 @@ from data_prep.normalise.decontaminate import Benchmarks
 from data_prep.normalise.normalise import prepare_source
 from data_prep.normalise.open_ended import OpenEnded
 from data_prep.sets.validate import validate
-from data_prep.shards import read_rows, write_rows
+from data_prep.shards import read_rows
+from easyr1_fgrpo.rows import write_rows
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from data_prep.normalise.normalise import prepare_easyr1
 from data_prep.shards import read_rejects, read_rows
 from data_prep.sources import SourceError
-from data_prep.sources.easyr1 import Keys, convert
+from data_prep.sources.easyr1 import Keys
 from easyr1_fgrpo.cli.data import app
 from easyr1_fgrpo.rows import check_rows
 from easyr1_fgrpo.task_prompt import INSTRUCTION
@@ -39,7 +40,7 @@ def parquet(path, *rows):
 
 
 def converted(file, out, images=None, keys=None, split="train"):
-    summary = convert(str(file), out, images, keys or Keys(), split)
+    summary = prepare_easyr1(str(file), out, images, keys or Keys(), split)
     rows = list(read_rows(out))
     rejects = list(read_rejects(out))
     assert summary["in"] == len(rows) + len(rejects)
@@ -147,7 +148,7 @@ def test_columns_and_parts_are_named_as_in_easyr1(tmp_path):
 def test_another_split_into_the_same_folder_is_refused(tmp_path):
     file = parquet(tmp_path / "rows.parquet", {"images": [PICTURE], "problem": "<image>What?", "answer": "red"})
     converted(file, tmp_path / "out")
-    with pytest.raises(SourceError, match="begun with split 'train'"):
+    with pytest.raises(ValueError, match=r"begun with other settings \(split=None, now 'val'\)"):
         converted(file, tmp_path / "out", split="val")
     assert [row["extra_info"]["split"] for row in read_rows(tmp_path / "out")] == ["train"]
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS, Item, Reject
-from easyr1_fgrpo.miniature import rows as miniature_rows
 from easyr1_fgrpo.miniature.scene import SIDE
+from easyr1_fgrpo.rows import write_rows
 
 from . import published_files
 
@@ -88,7 +88,7 @@ def miniature_row(index, **info):
 
 def test_rows_of_the_miniature_are_items_with_boxes(tmp_path):
     rows = [miniature_row(0), miniature_row(1, boxes=[]), miniature_row(2, boxes=[[5, 5, 1, 1]]), miniature_row(1)]
-    miniature_rows.write(rows, miniature_rows.QUESTIONS, tmp_path / "test.parquet")
+    write_rows(tmp_path / "test.parquet", rows)
     first, second, third, fourth = BENCHMARKS["miniature"].load(tmp_path / "test.parquet")
     assert isinstance(first, Item)
     assert (first.id, first.question, first.choices, first.answer) == ("test-0", "Where?", ("left", "right"), "left")
