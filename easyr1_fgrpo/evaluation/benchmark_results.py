@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.evaluation.benchmarks import ItemMeta
 from easyr1_fgrpo.evaluation.metrics import measure
-from easyr1_fgrpo.evaluation.results import Estimate, Outcome
-from easyr1_fgrpo.judge_validation.agreement import cohen_kappa, confusion_by_record, estimate
+from easyr1_fgrpo.evaluation.results import Outcome
+from easyr1_fgrpo.statistics import Estimate, cohen_kappa, confusion_by_record, of_counts
 
 RESULTS = "results.json"
 
@@ -183,7 +183,7 @@ def scorer_agreement(outcomes: Iterable[Outcome], seed: int = 0) -> ScorerAgreem
     return ScorerAgreement(
         right_by_rule_only=int(total[1, 0]),
         right_by_scorer_only=int(total[0, 1]),
-        kappa=estimate(counts, cohen_kappa, seed),
+        kappa=of_counts(counts, cohen_kappa, seed),
         unscored=len(outcomes) - len(pairs),
     )
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest, bootstrap
-
 from easyr1_fgrpo.evaluation.benchmark_results import BenchmarkResult
-from easyr1_fgrpo.evaluation.metrics import RESAMPLES, paired
-from easyr1_fgrpo.evaluation.results import Estimate, Outcome
+from easyr1_fgrpo.evaluation.metrics import paired
+from easyr1_fgrpo.evaluation.results import Outcome
+from easyr1_fgrpo.statistics import Estimate, mcnemar, mean_of_means
 
 AVERAGE = "average"
 """Stands for the unweighted mean over benchmarks, as in the last column of FGRPO Table 1."""
@@ -83,35 +80,6 @@ def average(results: Sequence[BenchmarkResult], measure: str, seed: int = 0) -> 
     return mean_of_means(samples, seed)
 
 
-def mean_of_means(samples: Sequence[Sequence[float]], seed: int = 0) -> Estimate:
-    """The mean of the samples' means with a seeded percentile bootstrap within each; n counts values."""
-    n = sum(map(len, samples))
-    if not samples or not all(samples):
-        return Estimate(value=None, low=None, high=None, n=n)
-    arrays = [np.array(sample) for sample in samples]
-    value = float(np.mean([array.mean() for array in arrays]))
-    if all(len(np.unique(array)) < 2 for array in arrays):
-        return Estimate(value=value, low=None, high=None, n=n)
-    interval = bootstrap(
-        [np.repeat(array, 2) if len(array) == 1 else array for array in arrays],  # scipy wants two values at least
-        _mean_of_means,
-        n_resamples=RESAMPLES,
-        batch=100,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Estimate(value=value, low=float(interval.low), high=float(interval.high), n=n)
-
-
-def mcnemar(pairs: Sequence[tuple[float, float]]) -> float:
-    """Exact two-sided p of "either model is as likely to be the only one with a yes"; 1 when they never differ."""
-    only_first = sum(a > b for a, b in pairs)
-    only_second = sum(b > a for a, b in pairs)
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second).pvalue)
-
-
 def _both(pairs: Sequence[tuple[Outcome, Outcome]], measure: str) -> list[tuple[float, float]]:
     """The values of the pairs that both have one."""
     value = MEASURES[measure]
@@ -124,8 +92,3 @@ def _difference(
 ) -> Difference:
     binary = measure != "semantic_grounding" and bool(pairs)
     return Difference(benchmark, measure, mean_of_means(samples, seed), mcnemar(pairs) if binary else None)
-
-
-def _mean_of_means(*samples: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    means: NDArray[np.float64] = np.mean([sample.mean(axis=axis) for sample in samples], axis=0)
-    return means

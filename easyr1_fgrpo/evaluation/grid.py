@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from easyr1_fgrpo.evaluation.results import Estimate
+from easyr1_fgrpo.statistics import Estimate
 
 NOTHING = "–"
 

@@ -5,44 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from scipy.stats import binomtest, bootstrap
-
-from easyr1_fgrpo.evaluation.results import Estimate, Outcome, Result
+from easyr1_fgrpo.evaluation.results import Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.rewards import Reason
-
-RESAMPLES = 2000
-
-
-def share(hits: Iterable[bool]) -> Estimate:
-    """A share of yes among yes and no, with Wilson's interval."""
-    values = list(hits)
-    if not values:
-        return Estimate(value=None, low=None, high=None, n=0)
-    test = binomtest(sum(values), len(values))
-    interval = test.proportion_ci(method="wilson")
-    return Estimate(value=float(test.statistic), low=float(interval.low), high=float(interval.high), n=len(values))
-
-
-def mean(values: Iterable[float | None], seed: int = 0) -> Estimate:
-    """A mean over the values there are, with a seeded percentile bootstrap over them.
-
-    Equal values have no interval: resampling them would claim a certainty that a few equal values do not give.
-    """
-    measured = np.array([value for value in values if value is not None], dtype=np.float64)
-    if len(np.unique(measured)) < 2:
-        return Estimate(value=float(measured[0]) if len(measured) else None, low=None, high=None, n=len(measured))
-    rng = np.random.default_rng(seed)
-    interval = bootstrap(
-        (measured,), np.mean, n_resamples=RESAMPLES, batch=100, method="percentile", rng=rng
-    ).confidence_interval
-    return Estimate(value=float(measured.mean()), low=float(interval.low), high=float(interval.high), n=len(measured))
-
-
-def paired_difference(pairs: Iterable[tuple[float | None, float | None]], seed: int = 0) -> Estimate:
-    """Mean of second minus first over the pairs with both values, bootstrapped over pairs."""
-    return mean((None if a is None or b is None else b - a for a, b in pairs), seed)
+from easyr1_fgrpo.statistics import Estimate, mean, paired_difference, share
 
 
 def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.rewards import Reason
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.traces import TraceRecord
 
 
@@ -28,21 +29,6 @@ class Mode(StrEnum):
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Estimate(_Record):
-    """A measured number with its 95 % interval.
-
-    Attributes:
-        value: None when there was nothing to measure.
-        low, high: ends of the interval; None where there is none (a mean over nothing or over equal values).
-        n: how many were measured.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int = Field(ge=0)
 
 
 class Outcome(_Record):

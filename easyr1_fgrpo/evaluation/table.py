@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.table import Table
 
-from easyr1_fgrpo.evaluation.results import Estimate, Result
+from easyr1_fgrpo.evaluation.results import Result
+from easyr1_fgrpo.statistics import Estimate
 
 NOTHING = "–"
 

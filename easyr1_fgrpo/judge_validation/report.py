@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from easyr1_fgrpo.evaluation.metrics import share
-from easyr1_fgrpo.evaluation.results import Estimate
-from easyr1_fgrpo.judge_validation.agreement import (
-    agreement_share,
-    cohen_kappa,
-    confusion_by_record,
-    estimate,
-)
 from easyr1_fgrpo.judge_validation.families import shared_family
 from easyr1_fgrpo.judge_validation.perturbations import FALSE, TRUE, Plan
 from easyr1_fgrpo.judge_validation.questions import Case
 from easyr1_fgrpo.judges.protocol import LABELS, Label, Question, Verdict
+from easyr1_fgrpo.statistics import (
+    Estimate,
+    agreement_share,
+    cohen_kappa,
+    confusion_by_record,
+    of_counts,
+    share,
+)
 
 NO_VERDICT = "no verdict"
 ENOUGH = 20
@@ -225,8 +225,8 @@ def measure_agreement(
         first_cause=failed[0].cause if failed else "",
         left_out=dict(left_out),
         unjudged_share=share(answers.first[number].label is None for number in asked),
-        agreement=estimate(by_record, agreement_share, seed),
-        kappa=estimate(by_record, cohen_kappa, seed),
+        agreement=of_counts(by_record, agreement_share, seed),
+        kappa=of_counts(by_record, cohen_kappa, seed),
         confusion={
             row or NO_VERDICT: {column or NO_VERDICT: cells[row, column] for column in (*labels, None)}
             for row in (*labels, None)
@@ -245,7 +245,7 @@ def _retest(
         if before is not None and after is not None:
             pairs.append((cases[number].record, labels.index(before), labels.index(after)))
     by_record = confusion_by_record(pairs, len(labels))
-    return Retest(flips=estimate(by_record, _off_diagonal, seed), unjudged=len(asked) - len(pairs))
+    return Retest(flips=of_counts(by_record, _off_diagonal, seed), unjudged=len(asked) - len(pairs))
 
 
 def _off_diagonal(confusion: np.ndarray) -> float | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
-from easyr1_fgrpo.evaluation.results import Estimate
 from easyr1_fgrpo.report import run_files
 from easyr1_fgrpo.report.figures import Format, write_figures
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import Record
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from easyr1_fgrpo.evaluation.results import Estimate, Mode
+from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import AFTER, BEFORE, Record
 from easyr1_fgrpo.study.results import MEASURES, followed, minus, row

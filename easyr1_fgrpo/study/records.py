@@ -15,9 +15,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.evaluation.metrics import load_result, measure
-from easyr1_fgrpo.evaluation.results import Estimate, Mode, Result
+from easyr1_fgrpo.evaluation.results import Mode, Result
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.report.run_files import Series, read_run
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.runs import INTERVENTION, Run
 from easyr1_fgrpo.traces import read_traces
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-from scipy.stats import t
-
-from easyr1_fgrpo.evaluation.results import Estimate, Mode
+from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.statistics import Estimate, student
 from easyr1_fgrpo.study.records import AFTER, Record
 
 MEASURES = ("accuracy", "faithful_accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
@@ -35,14 +33,12 @@ def minus(
         (_metrics(record, mode, AFTER, held_out), theirs[record.seed]) for record in records if record.seed in theirs
     ]
     values = {name: [(_of(a, name).value, _of(b, name).value) for a, b in pairs] for name in MEASURES}
-    return {name: _t_interval(_differences(both)) for name, both in values.items()}
+    return {name: student(_differences(both)) for name, both in values.items()}
 
 
 def followed(records: Sequence[Record], when: str = AFTER) -> Estimate:
     """Share of questions whose answer follows a forced, flipped trace, over seeds."""
-    return _clipped(
-        _t_interval([record.followed[when].followed / record.followed[when].questions for record in records])
-    )
+    return _clipped(student([record.followed[when].followed / record.followed[when].questions for record in records]))
 
 
 def over_seeds(estimates: Iterable[Estimate]) -> Estimate:
@@ -53,7 +49,7 @@ def over_seeds(estimates: Iterable[Estimate]) -> Estimate:
     known = [estimate for estimate in estimates if estimate.value is not None]
     if len(known) == 1:
         return known[0].model_copy(update={"n": 1})
-    return _clipped(_t_interval([estimate.value for estimate in known if estimate.value is not None]))
+    return _clipped(student([estimate.value for estimate in known if estimate.value is not None]))
 
 
 def _metrics(record: Record, mode: Mode, when: str, held_out: bool) -> Mapping[str, Estimate]:
@@ -68,18 +64,6 @@ def _of(metrics: Mapping[str, Estimate], name: str) -> Estimate:
 
 def _differences(pairs: Iterable[tuple[float | None, float | None]]) -> list[float]:
     return [a - b for a, b in pairs if a is not None and b is not None]
-
-
-def _t_interval(values: Sequence[float]) -> Estimate:
-    """Mean with Student's 95 % interval; none over fewer than two values, or equal ones."""
-    n = len(values)
-    if n == 0:
-        return Estimate(value=None, low=None, high=None, n=0)
-    mean, error = float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    if error == 0.0:
-        return Estimate(value=mean, low=None, high=None, n=n)
-    reach = float(t.ppf(0.975, n - 1)) * error
-    return Estimate(value=mean, low=mean - reach, high=mean + reach, n=n)
 
 
 def _clipped(estimate: Estimate) -> Estimate:

@@ -64,7 +64,7 @@ ARROWS = {
         *("rewards", "judges", "model_client", "traces", "generation", "rows", "files", "checkpoints", "statistics"),
         *("pictures", "published", "task_prompt", "config", "judge_validation.agreement"),
     },
-    "easyr1_fgrpo.judge_validation": {"rewards", "judges", "traces", "files", "statistics", "config", "evaluation"},
+    "easyr1_fgrpo.judge_validation": {"rewards", "judges", "traces", "files", "statistics", "config"},
     "easyr1_fgrpo.report": {
         "traces",
         "rewards",

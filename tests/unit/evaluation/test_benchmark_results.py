@@ -3,22 +3,19 @@ import io
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
-from scipy.stats import binom
 
 from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, Meta, RejectRecord, Totals, scorer_agreement
 from easyr1_fgrpo.evaluation.benchmark_run import Tally
 from easyr1_fgrpo.evaluation.benchmark_tables import accuracy_table, comparison_table, quality_table, save, tables
-from easyr1_fgrpo.evaluation.comparison import AVERAGE, average, differences, mcnemar, mean_of_means
+from easyr1_fgrpo.evaluation.comparison import AVERAGE, average, differences
 from easyr1_fgrpo.evaluation.evaluate import lines, result_of
 from easyr1_fgrpo.evaluation.grid import Grid, latex_text
 from easyr1_fgrpo.evaluation.lm_eval import lm_eval_layout
 from easyr1_fgrpo.evaluation.models import ModelSpec
-from easyr1_fgrpo.evaluation.results import Estimate
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Label
+from easyr1_fgrpo.statistics import Estimate
 
 from .test_metrics import item
 
@@ -88,22 +85,6 @@ def test_the_benchmarks_own_aggregations_are_used():
 # ---------------------------------------------------------------------- comparison
 
 
-def test_mcnemar_is_exact():
-    # 1 against 8 discordant pairs: 2 * P(X <= 1 | 9, 1/2) = 2 * 10/512
-    pairs = [(1.0, 0.0)] + [(0.0, 1.0)] * 8 + [(1.0, 1.0)] * 20
-    assert mcnemar(pairs) == pytest.approx(20 / 512)
-    assert mcnemar([(1.0, 1.0), (0.0, 0.0)]) == 1.0
-
-
-@settings(max_examples=50)
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
-def test_mcnemar_is_the_binomial_sum(pairs):
-    first = sum(a and not b for a, b in pairs)
-    second = sum(b and not a for a, b in pairs)
-    slow = min(1.0, 2 * binom.cdf(min(first, second), first + second, 0.5)) if first + second else 1.0
-    assert mcnemar([(float(a), float(b)) for a, b in pairs]) == pytest.approx(slow)
-
-
 def test_differences_are_paired_by_item():
     first = [rights("a", [1, 1, 0, 0]), rights("a", [0, 0], "other")]
     second = [rights("b", [1, 1, 1, 0, 1]), rights("b", [1, 0], "other")]
@@ -123,14 +104,6 @@ def test_the_average_is_unweighted_and_missing_when_one_is():
     assert average([many, few], "accuracy").value == pytest.approx((0.9 + 0.5) / 2)
     blind = rights("m", [1, 1], "blind", consistency=None)
     assert average([many, blind], "inconsistency").value is None
-
-
-def test_the_average_has_the_interval_of_its_parts():
-    spread = mean_of_means([[0.0, 1.0] * 50, [0.0, 1.0] * 50])
-    # each mean has a standard error of .05, their mean one of .0354: 95 % is .5 +- .069
-    assert (spread.low, spread.high) == (pytest.approx(0.431, abs=0.02), pytest.approx(0.569, abs=0.02))
-    assert mean_of_means([[1.0], [0.0, 1.0]]).value == 0.75
-    assert mean_of_means([[1.0, 1.0], [1.0]]) == Estimate(value=1.0, low=None, high=None, n=3)
 
 
 # ---------------------------------------------------------------------- tables and files

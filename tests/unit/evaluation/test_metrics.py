@@ -1,13 +1,11 @@
-import math
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.evaluation.metrics import compare, load_result, mean, measure, paired_difference, share
-from easyr1_fgrpo.evaluation.results import Estimate, Inputs, Mode, Outcome, Result
+from easyr1_fgrpo.evaluation.metrics import compare, load_result, measure
+from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
 from easyr1_fgrpo.judges.protocol import Label
+from easyr1_fgrpo.statistics import Estimate
 
 NOTHING = Estimate(value=None, low=None, high=None, n=0)
 
@@ -48,44 +46,6 @@ def result(name, items, **inputs):
         metrics=measure(items),
         items=items,
     )
-
-
-def test_a_share_has_wilsons_interval():
-    # p = .8, n = 10, z = 1.95996, z^2 = 3.84146: centre (.8 + .192073) / 1.384146 = .716740 and half width
-    # 1.95996 sqrt(.016 + .00960365) / 1.384146 = .226577.
-    estimate = share([True] * 8 + [False] * 2)
-    assert (estimate.value, estimate.n) == (0.8, 10)
-    assert estimate.low == pytest.approx(0.490163, abs=1e-5)
-    assert estimate.high == pytest.approx(0.943317, abs=1e-5)
-
-
-def test_a_share_of_none_keeps_an_interval():
-    # 0 of 10: 0 to z^2 / (n + z^2) = 3.84146 / 13.84146
-    estimate = share([False] * 10)
-    assert (estimate.value, estimate.low) == (0.0, pytest.approx(0.0, abs=1e-9))
-    assert estimate.high == pytest.approx(0.277533, abs=1e-5)
-
-
-def test_a_mean_leaves_out_what_was_not_measured():
-    estimate = mean([0.5, None, 1.0, None])
-    assert (estimate.value, estimate.n) == (0.75, 2)
-    assert (estimate.low, estimate.high) == (0.5, 1.0)
-
-
-def test_a_means_interval_is_about_its_standard_error_and_repeatable():
-    values = np.random.default_rng(0).uniform(size=400)
-    estimate = mean(values, seed=3)
-    half_width = 1.96 * values.std(ddof=1) / math.sqrt(400)
-    assert estimate.low == pytest.approx(values.mean() - half_width, abs=0.1 * half_width)
-    assert estimate.high == pytest.approx(values.mean() + half_width, abs=0.1 * half_width)
-    assert mean(values, seed=3) == estimate
-    assert mean(values, seed=4) != estimate
-
-
-def test_nothing_is_none_and_equal_values_have_no_interval():
-    assert share([]) == mean([]) == mean([None]) == NOTHING
-    assert mean([0.4]) == Estimate(value=0.4, low=None, high=None, n=1)
-    assert mean([0.4] * 50) == Estimate(value=0.4, low=None, high=None, n=50)
 
 
 def test_the_inconsistency_rate_counts_what_was_judged_and_bounds_the_rest():
@@ -177,21 +137,6 @@ def test_the_rate_lies_within_its_bounds(drawn):
 
 
 # ---------------------------------------------------------------------- comparing
-
-
-def test_a_difference_is_taken_within_pairs():
-    estimate = paired_difference([(1.0, 0.0), (0.0, None), (None, 1.0), (0.5, 0.0)])
-    assert (estimate.value, estimate.n) == (-0.75, 2)
-
-
-def test_pairing_narrows_the_interval():
-    rng = np.random.default_rng(0)
-    hard = rng.uniform(size=200)
-    a, b = hard + rng.normal(0, 0.01, 200), hard + 0.05 + rng.normal(0, 0.01, 200)
-    paired = paired_difference(zip(a, b, strict=True))
-    assert 0.045 < paired.low < paired.value < paired.high < 0.055
-    shuffled = paired_difference(zip(a, rng.permutation(b), strict=True))
-    assert shuffled.high - shuffled.low > 5 * (paired.high - paired.low)
 
 
 def test_results_are_compared_question_by_question():

@@ -2,7 +2,8 @@ import pytest
 from typer.testing import CliRunner
 
 from easyr1_fgrpo.cli import app
-from easyr1_fgrpo.evaluation.results import Estimate, Mode
+from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.page import page
 from easyr1_fgrpo.study.records import record_of
