@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -192,9 +191,7 @@ async def test_a_writer_that_holds_the_lock_leaves_the_event_loop_free(tmp_path)
     with sqlite3.connect(database(tmp_path), isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         putting = asyncio.create_task(cache.put(cache_key("late"), [Label.SKIP], "late"))
-        started = time.monotonic()
-        await asyncio.sleep(0.1)
-        assert time.monotonic() - started < 0.5
+        await asyncio.sleep(0.1)  # in an event loop that the writer held up, it would be over after this
         assert not putting.done()
         other.execute("ROLLBACK")
     other.close()

@@ -1,6 +1,6 @@
 """What is known is not asked again."""
 
-import time
+import threading
 
 import pytest
 from judge_endpoint import Script, judge_endpoint
@@ -66,12 +66,12 @@ async def test_a_known_rollout_counts_every_verdict(tmp_path):
 
 async def test_a_hanging_disk_costs_no_verdict(tmp_path, monkeypatch):
     monkeypatch.setattr(openai_compatible, "CACHE_WAIT_S", 0.05)
-    cache = VerdictCache(tmp_path, max_gib=0.1)
+    cache, disk_answers = VerdictCache(tmp_path, max_gib=0.1), threading.Event()
     with judge_endpoint() as server:
         async with judging(server, cache=cache) as judge:
             await judge.ask(CHOICE)
             store = cache._store.set
-            cache._store.set = lambda *entry: time.sleep(3.0) or store(*entry)
+            cache._store.set = lambda *entry: disk_answers.wait() and store(*entry)
             verdict = await judge.ask(CLAIM)
+            disk_answers.set()
     assert verdict.label is Label.CORRECT
-    assert verdict.usage.seconds < 2.5

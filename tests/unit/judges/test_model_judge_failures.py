@@ -16,58 +16,55 @@ from .model_judge import CLAIM, KEY, asked, dead_url, judging
 pytestmark = pytest.mark.usefixtures("no_back_off")
 
 
-@pytest.mark.parametrize("trouble", ["408", "409", "429", "500", "502", "503", "drop", "half", "broken", "empty"])
-async def test_passing_trouble_is_repeated(trouble):
-    verdict, server = await asked(Script(first=[trouble, trouble]))
-    assert verdict.label is Label.CORRECT
-    assert (verdict.usage.calls, verdict.usage.retries) == (3, 2)
-    assert server.counts == {trouble: 2, "answer": 1}
+async def test_passing_trouble_is_repeated():
+    for trouble in ["408", "409", "429", "500", "502", "503", "drop", "half", "broken", "empty"]:
+        verdict, server = await asked(Script(first=[trouble, trouble]))
+        assert verdict.label is Label.CORRECT
+        assert (verdict.usage.calls, verdict.usage.retries) == (3, 2)
+        assert server.counts == {trouble: 2, "answer": 1}
 
 
-@pytest.mark.parametrize(
-    ("trouble", "cause"),
-    [
+async def test_lasting_trouble_ends_after_the_retries():
+    for trouble, cause in [
         ("429", "answered 429"),
         ("500", "answered 500"),
         ("drop", "broke the connection"),
         ("half", "broke the connection"),
         ("broken", "answered with no chat completion"),
         ("empty", "lacks choices[0].message.content"),
-    ],
-)
-async def test_lasting_trouble_ends_after_the_retries(trouble, cause):
-    verdict, server = await asked(Script(shares={trouble: 1.0}), max_retries=2)
-    assert (verdict.label, verdict.failure) == (None, Failure.UNREACHABLE)
-    assert server.url in verdict.cause
-    assert cause in verdict.cause
-    assert verdict.cause.endswith("(after 3 calls)")
-    assert (verdict.usage.calls, verdict.usage.retries, server.calls) == (3, 2, 3)
+    ]:
+        verdict, server = await asked(Script(shares={trouble: 1.0}), max_retries=2)
+        assert (verdict.label, verdict.failure) == (None, Failure.UNREACHABLE)
+        assert server.url in verdict.cause
+        assert cause in verdict.cause
+        assert verdict.cause.endswith("(after 3 calls)")
+        assert (verdict.usage.calls, verdict.usage.retries, server.calls) == (3, 2, 3)
 
 
-@pytest.mark.parametrize("status", ["400", "401", "403", "404", "422"])
-async def test_a_refusal_is_not_repeated(status):
-    verdict, server = await asked(Script(shares={status: 1.0}, says="no such model"))
-    assert verdict.failure is Failure.UNREACHABLE
-    assert f"answered {status}" in verdict.cause
-    assert "no such model" in verdict.cause
-    assert server.calls == verdict.usage.calls == 1
+async def test_a_refusal_is_not_repeated():
+    for status in ["400", "401", "403", "404", "422"]:
+        verdict, server = await asked(Script(shares={status: 1.0}, says="no such model"))
+        assert verdict.failure is Failure.UNREACHABLE
+        assert f"answered {status}" in verdict.cause
+        assert "no such model" in verdict.cause
+        assert server.calls == verdict.usage.calls == 1
 
 
-@pytest.mark.parametrize("behaviour", ["text", "wrong", "null"])
-async def test_an_answer_that_is_no_label_is_invalid_and_not_repeated(behaviour):
-    verdict, server = await asked(Script(shares={behaviour: 1.0}))
-    assert (verdict.label, verdict.failure) == (None, Failure.INVALID)
-    assert verdict.text == {"text": "Well, that depends on how one looks at it.", "wrong": "YES", "null": ""}[behaviour]
-    assert ("cut off" in verdict.cause) == (behaviour == "null")
-    assert server.calls == verdict.usage.calls == 1
-    assert verdict.usage.prompt_tokens == 100
+async def test_an_answer_that_is_no_label_is_invalid_and_not_repeated():
+    for behaviour, said in [("text", "Well, that depends on how one looks at it."), ("wrong", "YES"), ("null", "")]:
+        verdict, server = await asked(Script(shares={behaviour: 1.0}))
+        assert (verdict.label, verdict.failure) == (None, Failure.INVALID)
+        assert verdict.text == said
+        assert ("cut off" in verdict.cause) == (behaviour == "null")
+        assert server.calls == verdict.usage.calls == 1
+        assert verdict.usage.prompt_tokens == 100
 
 
-@pytest.mark.parametrize("text", ["x" * 100_000, "\ud800 \x1b[31m", "YES\nCORRECT"])
-async def test_hostile_answers_are_stored_bounded_and_encodable(text):
-    verdict, _ = await asked(Script(answer=lambda case: text))
-    assert verdict.failure is Failure.INVALID
-    assert len(verdict.text.encode()) <= MAX_TEXT
+async def test_hostile_answers_are_stored_bounded_and_encodable():
+    for text in ["x" * 100_000, "\ud800 \x1b[31m", "YES\nCORRECT"]:
+        verdict, _ = await asked(Script(answer=lambda case, text=text: text))
+        assert verdict.failure is Failure.INVALID
+        assert len(verdict.text.encode()) <= MAX_TEXT
 
 
 async def test_a_hostile_error_body_gives_a_short_clean_cause():
@@ -96,15 +93,12 @@ async def test_retry_after_is_honoured():
     started = time.monotonic()
     verdict, _ = await asked(Script(first=["429"], retry_after="1"))
     assert verdict.label is Label.CORRECT
-    assert 1.0 <= time.monotonic() - started < 5.0
+    assert time.monotonic() - started >= 1.0
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("3", 3.0), ("0", 0.0), ("99999", 30.0), ("-4", 0.0), ("soon", 0.0), ("", 0.0), ("1e400", 0.0), ("٣", 3.0)],
-)
-def test_retry_after_in_seconds(header, seconds):
-    assert chat._retry_after_s(header) == seconds
+def test_retry_after_in_seconds():
+    headers = {"3": 3.0, "0": 0.0, "99999": 30.0, "-4": 0.0, "soon": 0.0, "": 0.0, "1e400": 0.0, "٣": 3.0}
+    assert {header: chat._retry_after_s(header) for header in headers} == headers
 
 
 def test_retry_after_as_a_date():

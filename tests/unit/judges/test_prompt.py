@@ -108,20 +108,17 @@ def test_a_rollout_is_one_call():
     assert "a JSON array of labels, 2 in all" in after
 
 
-@pytest.mark.parametrize(
-    ("name", "requests"),
-    [
+def test_requests_that_a_prompt_does_not_ask_are_refused():
+    for name, requests in [
         ("grounding", []),
         ("grounding", [GROUNDING, GROUNDING]),
         ("grounding", [CONSISTENCY]),
         ("consistency", [GROUNDING]),
         ("grounding_rollout", []),
         ("grounding_rollout", [GROUNDING, CONSISTENCY]),
-    ],
-)
-def test_requests_that_a_prompt_does_not_ask_are_refused(name, requests):
-    with pytest.raises(ValueError, match=f"this prompt asks one .* of {PROMPTS[name].question}"):
-        PROMPTS[name].messages(requests, url)
+    ]:
+        with pytest.raises(ValueError, match=f"this prompt asks one .* of {PROMPTS[name].question}"):
+            PROMPTS[name].messages(requests, url)
 
 
 def test_boxes_are_written_as_the_model_knows_them():
@@ -186,9 +183,13 @@ def test_rollouts_of_a_prompt_share_rules_images_and_question(name):
 # ---------------------------------------------------------------------- untrusted text
 
 
-@pytest.mark.parametrize(("prompt", "field"), FIELDS, ids=lambda value: value)
-@pytest.mark.parametrize(("name", "text"), INJECTIONS, ids=[name for name, _ in INJECTIONS])
-def test_injected_text_stays_in_its_string(prompt, field, name, text):
+def test_injected_text_stays_in_its_string():
+    for prompt, field in FIELDS:
+        for name, text in INJECTIONS:
+            check_injection(prompt, field, text, f"{name} as {field} of {prompt}")
+
+
+def check_injection(prompt, field, text, case_name):
     harmless = "A harmless text."
     messages, expected = (
         PROMPTS[prompt].messages([replace(REQUEST[PROMPTS[prompt].question], **{field: value})], url)
@@ -196,38 +197,38 @@ def test_injected_text_stays_in_its_string(prompt, field, name, text):
     )
     case = messages[1]["content"].pop()["text"]
     harmless_case = expected[1]["content"].pop()["text"]
-    assert messages == expected
+    assert messages == expected, case_name
 
     literals = re.compile(r'"(?:[^"\\]|\\.)*"')
     strings, harmless_strings = literals.findall(case), literals.findall(harmless_case)
+    assert len(strings) == len(harmless_strings), case_name
     changed = [old for new, old in zip(strings, harmless_strings, strict=True) if new != old]
-    assert all(harmless in old for old in changed)
-    assert len(changed) == (2 if (prompt, field) == ("grounding_rollout", "claim") else 1)
-    assert literals.sub('""', case) == literals.sub('""', harmless_case)
+    assert all(harmless in old for old in changed), case_name
+    assert len(changed) == (2 if (prompt, field) == ("grounding_rollout", "claim") else 1), case_name
+    assert literals.sub('""', case) == literals.sub('""', harmless_case), case_name
 
     data, _ = parts_of(case)
-    assert [key for key, _ in data] == KEYS[prompt]
+    assert [key for key, _ in data] == KEYS[prompt], case_name
     for form in ("NFC", "NFKC"):
-        assert not MARKERS.search(unicodedata.normalize(form, case))
-    assert len(case) < LONGEST
+        assert not MARKERS.search(unicodedata.normalize(form, case)), case_name
+    assert len(case) < LONGEST, case_name
 
 
 def test_injections_are_many_and_differ():
     assert len({name for name, _ in INJECTIONS}) == len({text for _, text in INJECTIONS}) == len(INJECTIONS) >= 60
 
 
-@pytest.mark.parametrize("name", PROMPTS)
-def test_rules_hold_no_markup_either(name):
-    assert "<" not in PROMPTS[name].rules
-    assert "\n\n\n" not in PROMPTS[name].rules
+def test_rules_hold_no_markup_either():
+    for name, prompt in PROMPTS.items():
+        assert "<" not in prompt.rules, name
+        assert "\n\n\n" not in prompt.rules, name
 
 
 # ---------------------------------------------------------------------- answers
 
 
-@pytest.mark.parametrize(
-    ("question", "text", "label"),
-    [
+def test_an_answer_is_a_label_and_nothing_else():
+    for question, text, label in [
         (Question.CONSISTENCY, "YES", Label.YES),
         (Question.CONSISTENCY, " no.\n", Label.NO),
         (Question.CONSISTENCY, "Uncertain", Label.UNCERTAIN),
@@ -246,15 +247,12 @@ def test_rules_hold_no_markup_either(name):
         (Question.GROUNDING, "ſkıp", None),
         (Question.GROUNDING, "NOT CORRECT", None),
         (Question.GROUNDING, '["SKIP"]', None),
-    ],
-)
-def test_an_answer_is_a_label_and_nothing_else(question, text, label):
-    assert Prompt.load(question).parse(text, 1) == (None if label is None else [label])
+    ]:
+        assert Prompt.load(question).parse(text, 1) == (None if label is None else [label]), text
 
 
-@pytest.mark.parametrize(
-    ("text", "labels"),
-    [
+def test_a_rollout_answer_is_an_array_of_as_many_labels():
+    for text, labels in [
         ('["CORRECT", "skip"]', [Label.CORRECT, Label.SKIP]),
         (' [\n"INCORRECT","INCORRECT"]\n', [Label.INCORRECT, Label.INCORRECT]),
         ('["CORRECT"]', None),
@@ -269,10 +267,8 @@ def test_an_answer_is_a_label_and_nothing_else(question, text, label):
         ("[" * 100_000, None),
         ("9" * 5_000, None),
         ("", None),
-    ],
-)
-def test_a_rollout_answer_is_an_array_of_as_many_labels(text, labels):
-    assert PROMPTS["grounding_rollout"].parse(text, 2) == labels
+    ]:
+        assert PROMPTS["grounding_rollout"].parse(text, 2) == labels, text[:40]
 
 
 @given(st.text())
@@ -318,20 +314,17 @@ def test_a_template_of_ones_own_may_include_ours(tmp_path):
     assert "Check every visual claim" in Prompt.load(Question.GROUNDING, template=str(path)).rules
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
+def test_a_template_with_a_mistake_is_refused(tmp_path):
+    for changes, message in [
         ({"case": "{{ clame }}"}, "'clame' is undefined; rules knows coordinates and repetition, case also question"),
         ({"case": "{{ question }} {{ context }}"}, "case does not show claim: write {{ claim }} there"),
         ({"rules": "{{ claim }}"}, "'claim' is undefined"),
         ({"rules": "\n{% if %}"}, ", line 2: Expected an expression"),
         ({"rules": "{{ 1 / 0 }}"}, "division by zero"),
         ({"rules": '{% include "nothing.jinja" %}'}, "nothing.jinja"),
-    ],
-)
-def test_a_template_with_a_mistake_is_refused(tmp_path, changes, message):
-    with pytest.raises(ValueError, match=rf"prompt template .*mine\.jinja.*{re.escape(message)}"):
-        Prompt.load(Question.GROUNDING, template=template(tmp_path, **changes))
+    ]:
+        with pytest.raises(ValueError, match=rf"prompt template .*mine\.jinja.*{re.escape(message)}"):
+            Prompt.load(Question.GROUNDING, template=template(tmp_path, **changes))
 
 
 def test_a_template_without_its_blocks_is_refused(tmp_path):

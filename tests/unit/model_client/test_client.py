@@ -18,6 +18,7 @@ def _soon(monkeypatch):
     """Repetitions come at once; how long they wait is the library's."""
     monkeypatch.setattr("easyr1_fgrpo.model_client.retrying.FIRST_PAUSE_S", 0.05)
     monkeypatch.setattr("easyr1_fgrpo.model_client.endpoints.FIRST_COOL_DOWN_S", 0.05)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.endpoints.LAST_COOL_DOWN_S", 0.05)
 
 
 def client(*urls, patience_s=1.0, deadline_s=5.0, **options):
@@ -63,7 +64,7 @@ async def test_a_server_that_is_away_is_waited_for():
     port = free_port()
     async with client(f"http://127.0.0.1:{port}/v1", patience_s=30.0) as asked:
         calls = [asyncio.create_task(asked.complete(BODY)) for _ in range(20)]
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.2)
         assert not any(call.done() for call in calls)
         with scripted(Model(answer=lambda text: "back"), port=port):
             assert {(await call).text for call in calls} == {"back"}
@@ -74,7 +75,7 @@ async def test_a_server_that_stays_away_is_gone():
     async with client(f"http://127.0.0.1:{free_port()}/v1", patience_s=0.5) as asked:
         with pytest.raises(ModelGone, match=r"127\.0\.0\.1:\d+/v1 cannot be asked"):
             await asked.complete(BODY)
-    assert 0.5 <= time.monotonic() - started < 5.0
+    assert time.monotonic() - started >= 0.5
 
 
 async def test_another_url_answers_instead_of_a_dead_one():
@@ -89,18 +90,15 @@ async def test_the_only_model_needs_no_name():
             assert await asked.served_name() == "a-model"
 
 
-@pytest.mark.parametrize(
-    ("served", "wanted", "said"),
-    [
+async def test_a_model_that_is_not_clear_is_asked_for():
+    for served, wanted, said in [
         (("a", "b"), "", "serves 2 models: name one by served=MODEL"),
         (("a",), "c", "does not serve 'c', it serves 'a'$"),
-    ],
-)
-async def test_a_model_that_is_not_clear_is_asked_for(served, wanted, said):
-    with scripted(Model(served=served)) as model:
-        async with client(model.url, served=wanted) as asked:
-            with pytest.raises(ModelGone, match=said):
-                await asked.served_name()
+    ]:
+        with scripted(Model(served=served)) as model:
+            async with client(model.url, served=wanted) as asked:
+                with pytest.raises(ModelGone, match=said):
+                    await asked.served_name()
 
 
 async def test_many_foreign_names_stay_in_bounds():
@@ -117,7 +115,7 @@ async def test_a_server_that_is_away_is_waited_for_before_its_models_are_known()
     port = free_port()
     async with client(f"http://127.0.0.1:{port}/v1", patience_s=30.0) as asked:
         name = asyncio.create_task(asked.served_name())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         assert not name.done()
         with scripted(Model(), port=port):
             assert await name == "a-model"

