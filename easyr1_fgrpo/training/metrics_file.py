@@ -9,6 +9,8 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from easyr1_fgrpo.files import LineFile
+
 
 class MetricsFile:
     """Appends `{"step": n, "metrics": {...}}` per step; after a resume the last line of a step counts.
@@ -17,19 +19,13 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._lines = LineFile(path)
 
     def write(self, step: int, metrics: dict[str, Any]) -> None:
         """Append one step."""
         numbers = {name: float(value) for name, value in metrics.items() if _is_number(value)}
         missing = sorted(name for name, value in metrics.items() if name not in numbers)
-        record = {"step": step, "metrics": numbers, **({"missing": missing} if missing else {})}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            # A writer that was killed may have left half a line: end it, so that this record stands on its own.
-            if file.tell() and (file.seek(-1, 2), file.read(1))[1] != b"\n":
-                file.write(b"\n")
-            file.write(json.dumps(record).encode() + b"\n")
+        self._lines.append(json.dumps({"step": step, "metrics": numbers, **({"missing": missing} if missing else {})}))
 
 
 class MetricsFollower:
@@ -37,7 +33,8 @@ class MetricsFollower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.offset = path.stat().st_size if path.exists() else 0
+        self.offset = 0
+        self.new()
 
     def new(self) -> list[tuple[int, dict[str, float]]]:
         """Steps written since the last call, as (step, metrics)."""
@@ -45,8 +42,8 @@ class MetricsFollower:
             return []
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            whole, _, _ = file.read().rpartition(b"\n")
-        self.offset += len(whole) + 1 if whole else 0
+            whole, end, _ = file.read().rpartition(b"\n")
+        self.offset += len(whole + end)
         return list(_records(whole.splitlines()))
 
 

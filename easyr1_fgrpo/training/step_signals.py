@@ -1,12 +1,12 @@
-"""From the reward workers' numbers to what one step's advantage and dual step are computed on."""
+"""From rollouts' numbers to what one step's advantage and dual step are computed on."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,25 +19,43 @@ from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS, judged_senten
 TASK = "task"
 
 
+class RolloutId(NamedTuple):
+    """Whose output a row of a batch is.
+
+    Attributes:
+        group: the prompt: rollouts of a group are compared with each other.
+        session: number of the rollout within its group.
+        output: number of the output within the rollout, for conversations of several turns; the last one is scored.
+    """
+
+    group: Hashable
+    session: int
+    output: int = 0
+
+
 @dataclass(frozen=True)
 class StepSignals:
     """One batch of rollouts, row by row in the trainer's order (B rows, padding included).
 
     Attributes:
+        number: of the training step.
+        expected: how many rollouts the step should have.
         task_B: (B,) task reward; anything where `valid_B` is False.
         scores: per signal (B,) scores, NaN where there is none.
         masks: per signal (B,) boolean, where the score applies; False on invalid rows.
         valid_B: (B,) boolean, rows that are a scored rollout.
         groups_B: (B,) integers, one per prompt.
-        owner_B: (B,) row whose advantage a row carries: the last output of its session.
+        owner_B: (B,) row whose advantage a row carries: the last output of its rollout.
         reasons: per signal, how many valid rows have no score, by reason.
-        invalid: how many sessions have no task reward, by reason.
-        sessions: how many sessions the batch holds, padding not counted.
+        invalid: how many rollouts have no task reward, by reason.
+        present: how many rollouts the batch holds, padding not counted.
         sentences: judged sentences that credit their own tokens; none at the outcome level.
         judges: how the judges did, see `judge_metrics`; over all rollouts that were scored.
-        extras: remaining numbers of the reward workers, means over valid rows.
+        extras: remaining numbers of the rollouts, means over valid rows.
     """
 
+    number: int
+    expected: int
     task_B: Tensor
     scores: dict[str, Tensor]
     masks: dict[str, Tensor]
@@ -46,52 +64,63 @@ class StepSignals:
     owner_B: Tensor
     reasons: dict[str, Counter[str]]
     invalid: Counter[str]
-    sessions: int
+    present: int
     sentences: JudgedSentences
     judges: dict[str, float]
     extras: dict[str, float]
 
+    @property
+    def missing(self) -> int:
+        """Rollouts that never came back."""
+        return self.expected - self.present
 
-def split_key(key: str) -> tuple[str, int, int]:
-    """`{uid}_{session}_{index}` of verl's agent loop -> its parts."""
-    uid, session, index = key.rsplit("_", 2)
-    return uid, int(session), int(index)
+    @property
+    def failed(self) -> int:
+        """Rollouts that a failure cost the step: never came back or could not be scored.
+
+        A truncated response that the config leaves out of the statistics is no failure.
+        """
+        return self.expected - int(self.valid_B.sum()) - self.invalid[Reason.TRUNCATED.name.lower()]
 
 
 def read_step(
-    keys: Sequence[str],
-    padding: Sequence[bool],
+    number: int,
+    ids: Sequence[RolloutId | None],
     numbers: Sequence[Mapping[str, Any] | None],
     signal_names: Sequence[str],
+    *,
+    expected: int,
 ) -> StepSignals:
     """Arrange one batch.
 
     Args:
-        keys: of the rows, `{uid}_{session}_{index}`.
-        padding: whether a row is verl's filling and no rollout.
-        numbers: what the reward worker gave for the row (`RolloutScore.to_numbers` and, at the sentence level,
-            `SENTENCE_TOKENS`), None when it gave nothing.
+        number: of the training step.
+        ids: whose output each row is; None for padding.
+        numbers: what was scored for the row (`RolloutScore.to_numbers` and, at the sentence level, `SENTENCE_TOKENS`),
+            None where nothing was.
         signal_names: the signals to read, "task" excepted.
+        expected: how many rollouts the step should have.
     """
-    last: dict[tuple[str, int], tuple[int, int]] = {}  # session -> (index of its last output, row)
-    parts = [None if pad else split_key(key) for key, pad in zip(keys, padding, strict=True)]
-    for row, part in enumerate(parts):
-        if part is not None:
-            uid, session, index = part
-            last[uid, session] = max(last.get((uid, session), (-1, -1)), (index, row))
-    owner = [row if part is None else last[part[0], part[1]][1] for row, part in enumerate(parts)]
-    is_last = [part is not None and owner[row] == row for row, part in enumerate(parts)]
-    known = [row if row is not None and not pad else {} for row, pad in zip(numbers, padding, strict=True)]
+    last: dict[tuple[Hashable, int], tuple[int, int]] = {}  # rollout -> (number of its last output, row)
+    for row, who in enumerate(ids):
+        if who is not None:
+            key = who.group, who.session
+            last[key] = max(last.get(key, (-1, -1)), (who.output, row))
+    owner = [row if who is None else last[who.group, who.session][1] for row, who in enumerate(ids)]
+    is_last = [who is not None and owner[row] == row for row, who in enumerate(ids)]
+    known = [row if row is not None and who is not None else {} for row, who in zip(numbers, ids, strict=True)]
     valid = [use and found.get("task_valid", 0.0) == 1.0 for use, found in zip(is_last, known, strict=True)]
 
-    group_ids: dict[str, int] = {}
+    group_ids: dict[Hashable, int] = {}
     groups = [
-        -1 - row if part is None else group_ids.setdefault(part[0], len(group_ids)) for row, part in enumerate(parts)
+        -1 - row if who is None else group_ids.setdefault(who.group, len(group_ids)) for row, who in enumerate(ids)
     ]
     valid_B = torch.tensor(valid, dtype=torch.bool)
     scores = {name: _column(known, name) for name in signal_names}
     masks = {name: (_column(known, f"{name}_valid") == 1.0) & valid_B for name in signal_names}
     return StepSignals(
+        number=number,
+        expected=expected,
         task_B=torch.where(valid_B, _column(known, TASK), 0.0),
         scores=scores,
         masks=masks,
@@ -109,7 +138,7 @@ def read_step(
         invalid=Counter(
             _reason(found, TASK) for found, use, has in zip(known, is_last, valid, strict=True) if use and not has
         ),
-        sessions=len(last),
+        present=len(last),
         sentences=judged_sentences(
             [found.get(SENTENCE_TOKENS, []) if use else [] for found, use in zip(known, valid, strict=True)]
         ),
@@ -141,24 +170,16 @@ def _extras(
     return {name: sum(row[name] for row in used) / len(used) for name in names}
 
 
-def failed_count(step: StepSignals, expected: int) -> int:
-    """Rollouts of a step that are lost by a failure: never came back or could not be scored.
-
-    A truncated response that the config leaves out of the statistics is no failure.
-    """
-    return expected - int(step.valid_B.sum()) - step.invalid[Reason.TRUNCATED.name.lower()]
-
-
-def metrics_of(step: StepSignals, expected: int) -> dict[str, Any]:
+def metrics_of(step: StepSignals) -> dict[str, Any]:
     """What is logged about a step's signals: means over the rows where they apply, counts, and why scores lack.
 
     A mean over no row is left out: a missing measurement is never a number.
     """
     metrics: dict[str, Any] = {
-        "fgrpo/rollouts/expected": expected,
+        "fgrpo/rollouts/expected": step.expected,
         "fgrpo/rollouts/scored": int(step.valid_B.sum()),
-        "fgrpo/rollouts/missing": expected - step.sessions,
-        "fgrpo/rollouts/failed_share": failed_count(step, expected) / expected,
+        "fgrpo/rollouts/missing": step.missing,
+        "fgrpo/rollouts/failed_share": step.failed / step.expected,
     }
     metrics |= {f"fgrpo/rollouts/invalid/{reason}": count for reason, count in step.invalid.items()}
     if step.valid_B.any():

@@ -211,6 +211,7 @@ def test_a_right_arrow_is_let_through(module, source):
 
 
 LIBRARIES = "torch ray verl vllm transformers"
+CORE = ", ".join(f"easyr1_fgrpo.training.{path.stem}" for path in (ROOT / "easyr1_fgrpo/training").glob("[!_]*.py"))
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,7 @@ LIBRARIES = "torch ray verl vllm transformers"
         ("import easyr1_fgrpo.rewards", LIBRARIES),
         ("import easyr1_fgrpo.judges.factory", LIBRARIES),
         ("import easyr1_fgrpo.miniature.oracle", LIBRARIES),
+        (f"import {CORE}", "ray verl vllm transformers"),
         ("import easyr1_fgrpo.cli", LIBRARIES),
         ("from easyr1_fgrpo.config.load import load_config; load_config([])", LIBRARIES),
         ("import reward_servers.launch, reward_servers.stop", "torch verl vllm transformers"),

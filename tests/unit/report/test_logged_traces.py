@@ -57,7 +57,7 @@ def test_tensorboard_gets_the_series_of_metrics_jsonl_and_the_traces(run_dir, mo
     log_traces(records, 4, tracking.logger, ValidationGenerationsLogger())
     tracking.finish()
     events = EventAccumulator(str(run_dir / "tensorboard")).Reload()
-    written = read_metrics(file.path)
+    written = read_metrics(run_dir / "metrics.jsonl")
     assert set(events.Tags()["scalars"]) == set(written[2])
     for name in written[2]:
         assert [event.value for event in events.Scalars(name)] == pytest.approx([written[n][name] for n in (1, 2)])

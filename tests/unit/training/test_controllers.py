@@ -6,7 +6,7 @@ from made_trainer import settings_of
 
 from easyr1_fgrpo.algorithm import DualAscent, FixedMultipliers
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.verl_plugin.trainer import build_controller
+from easyr1_fgrpo.training.controllers import build_controller
 
 
 def test_dual_ascent_from_the_config():

@@ -61,15 +61,18 @@ def test_a_follower_reads_only_new_whole_lines(tmp_path):
 
 
 def test_a_follower_waits_for_the_file(tmp_path):
-    follower = MetricsFollower(tmp_path / "metrics.jsonl")
+    path = tmp_path / "metrics.jsonl"
+    follower = MetricsFollower(path)
     assert follower.new() == []
-    MetricsFile(follower.path).write(1, {"a": 1.0})
+    MetricsFile(path).write(1, {"a": 1.0})
     assert follower.new() == [(1, {"a": 1.0})]
 
 
 def test_a_follower_of_a_resumed_run_gets_over_the_torn_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "met')
+    MetricsFile(path).write(1, {"a": 1.0})
+    with path.open("a") as file:
+        file.write('{"step": 2, "metrics": {"a": 2.0, "b')
     follower = MetricsFollower(path)
-    MetricsFile(path).write(1, {"a": 1.0})  # first ends the torn line, which the follower sees as an empty one
-    assert follower.new() == [(1, {"a": 1.0})]
+    MetricsFile(path).write(2, {"a": 2.0})  # drops the torn line, so the file is shorter than the follower saw it
+    assert follower.new() == [(2, {"a": 2.0})]

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,19 +10,23 @@ from reported import NAMES, absent, measured_only, numbers, scored
 
 from easyr1_fgrpo.rewards import Reason, failed_numbers
 from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS
-from easyr1_fgrpo.training.step_signals import failed_count, metrics_of, read_step, split_key
+from easyr1_fgrpo.training.step_signals import RolloutId, metrics_of, read_step
 
 
-def read(*rows):
-    """Rows as (key, numbers); a key that starts with "pad" is padding."""
+def read(*rows, expected=5):
+    """Rows as (key, numbers), the key being group_session_output; a group that starts with "pad" is padding."""
     return read_step(
-        [key for key, _ in rows], [key.startswith("pad") for key, _ in rows], [row for _, row in rows], NAMES
+        1,
+        [None if key.startswith("pad") else id_of(key) for key, _ in rows],
+        [row for _, row in rows],
+        NAMES,
+        expected=expected,
     )
 
 
-def test_key_parts():
-    assert split_key("7-12_3_0") == ("7-12", 3, 0)
-    assert split_key("a_b_3_1") == ("a_b", 3, 1)
+def id_of(key):
+    group, session, output = key.rsplit("_", 2)
+    return RolloutId(group, int(session), int(output))
 
 
 def test_sentences_are_those_of_last_valid_outputs_and_no_extra_number():
@@ -38,7 +43,7 @@ def test_sentences_are_those_of_last_valid_outputs_and_no_extra_number():
     assert list(zip(found.starts_S.tolist(), found.ends_S.tolist(), strict=True)) == [(1, 3), (4, 5), (0, 2)]
     assert found.values_S.tolist() == [1.0, 0.0, 1.0]
     assert step.extras == {"boxes": 3.0}
-    assert metrics_of(step, 3)["fgrpo/rollouts/credited_sentences"] == 3
+    assert metrics_of(step)["fgrpo/rollouts/credited_sentences"] == 3
 
 
 def test_plain_rows_keep_their_order_groups_and_scores():
@@ -54,7 +59,7 @@ def test_plain_rows_keep_their_order_groups_and_scores():
     assert step.masks["consistency"].tolist() == [True, False, False]
     assert step.masks["spatial_grounding"].tolist() == [True, False, True]
     assert step.scores["spatial_grounding"][step.masks["spatial_grounding"]].tolist() == [0.25, 0.75]
-    assert step.sessions == 3
+    assert step.present == 3
     assert not step.invalid
 
 
@@ -69,7 +74,7 @@ def test_padding_enters_nothing_whatever_it_carries():
     assert len(set(step.groups_B.tolist())) == 3
     assert step.owner_B.tolist() == [0, 1, 2]
     assert step.task_B.tolist() == [1.0, 0.0, 0.0]
-    assert step.sessions == 1
+    assert step.present == 1
 
 
 def test_only_the_last_output_of_a_session_counts_wherever_it_stands():
@@ -83,7 +88,7 @@ def test_only_the_last_output_of_a_session_counts_wherever_it_stands():
     assert step.owner_B.tolist() == [3, 3, 2, 3]
     assert step.task_B.tolist() == [0.0, 0.0, 0.0, 0.25]
     assert step.masks["consistency"].tolist() == [False, False, False, True]
-    assert step.sessions == 2
+    assert step.present == 2
 
 
 def test_a_scored_earlier_output_does_not_stand_in_for_an_unscored_last_one():
@@ -124,9 +129,10 @@ def test_failures_are_what_never_came_or_was_not_scored_truncated_ones_are_none(
         ("p_2_0", numbers(absent(Reason.TRUNCATED))),
         ("p_3_0", failed_numbers(Reason.REWARD_FAILED)),
         ("padx_0_0", None),
+        expected=6,
     )
     # 6 expected: 4 came, of these 1 is scored, 1 truncated on purpose, 2 without score; 2 never came
-    assert failed_count(step, expected=6) == 4
+    assert (step.missing, step.failed) == (2, 4)
 
 
 def test_metrics_by_hand():
@@ -136,7 +142,7 @@ def test_metrics_by_hand():
         ("q_0_0", numbers(scored(0.0), sentences=1.0)),
         ("q_1_0", failed_numbers(Reason.REWARD_FAILED)),
     )
-    assert metrics_of(step, expected=5) == {
+    assert metrics_of(step) == {
         "fgrpo/rollouts/expected": 5,
         "fgrpo/rollouts/scored": 3,
         "fgrpo/rollouts/missing": 1,
@@ -156,14 +162,14 @@ def test_metrics_by_hand():
 
 
 def test_a_mean_over_nothing_is_left_out():
-    metrics = metrics_of(read(("p_0_0", None)), expected=1)
+    metrics = metrics_of(read(("p_0_0", None)))
     assert not [name for name in metrics if name.endswith("/mean")]
     assert metrics["fgrpo/signals/consistency/applicable"] == 0
 
 
 def test_as_many_numbers_as_keys():
     with pytest.raises(ValueError, match="zip"):
-        read_step(["p_0_0"], [False], [], NAMES)
+        read_step(1, [RolloutId("p", 0)], [], NAMES, expected=1)
 
 
 # ---------------------------------------------------------------------- any batch
@@ -190,16 +196,16 @@ def test_equals_a_slow_obvious_loop(batch):
     applicable = {name: [] for name in NAMES}
     absences = {name: Counter() for name in NAMES}
     for row, (key, found) in enumerate(batch):
-        uid, session, _ = split_key(key)
+        group, session, _ = id_of(key)
         owner, top = row, -1
         for other, (candidate, _) in enumerate(batch):
-            if split_key(candidate)[:2] == (uid, session) and split_key(candidate)[2] > top:
-                owner, top = other, split_key(candidate)[2]
+            if id_of(candidate)[:2] == (group, session) and id_of(candidate).output > top:
+                owner, top = other, id_of(candidate).output
         owners.append(owner)
-        counts = uid != "pad" and owner == row
+        counts = group != "pad" and owner == row
         valid.append(counts and found is not None and found["task_valid"] == 1.0)
-        if uid != "pad":
-            sessions.add((uid, session))
+        if group != "pad":
+            sessions.add((group, session))
         if counts and not valid[-1]:
             invalid["missing" if found is None else Reason(int(found["task_reason"])).name.lower()] += 1
         for name in NAMES:
@@ -211,7 +217,7 @@ def test_equals_a_slow_obvious_loop(batch):
     assert step.owner_B.tolist() == owners
     assert step.valid_B.tolist() == valid
     assert step.invalid == invalid
-    assert step.sessions == len(sessions)
+    assert step.present == len(sessions)
     assert step.reasons == absences
     assert step.task_B.tolist() == [row["task"] if use else 0.0 for (_, row), use in zip(batch, valid, strict=True)]
     for name in NAMES:
@@ -220,15 +226,15 @@ def test_equals_a_slow_obvious_loop(batch):
             assert step.scores[name][row] == batch[row][1][name]
     for row, (key, _) in enumerate(batch):
         for other, (candidate, _) in enumerate(batch):
-            together = row == other or (split_key(key)[0] == split_key(candidate)[0] != "pad")
+            together = row == other or (id_of(key).group == id_of(candidate).group != "pad")
             assert (step.groups_B[row] == step.groups_B[other]).item() == together
 
 
 @given(batches(), st.integers(0, 5))
 def test_metrics_are_finite_numbers_and_counts_add_up(batch, never_came):
     step = read(*batch)
-    expected = max(1, step.sessions + never_came)
-    metrics = metrics_of(step, expected)
+    expected = max(1, step.present + never_came)
+    metrics = metrics_of(replace(step, expected=expected))
     for name, value in metrics.items():
         assert isinstance(value, int | float), name
         assert math.isfinite(value), name

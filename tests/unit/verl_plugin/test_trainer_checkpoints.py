@@ -28,7 +28,7 @@ def checkpoints(monkeypatch):
 
 def move(trainer):
     score = (torch.tensor([1 / 3]), torch.tensor([True]))
-    trainer.controller.step(dict.fromkeys(trainer.settings.constraint_keys, score))
+    trainer.fgrpo.controller.step(dict.fromkeys(trainer.fgrpo.settings.constraint_keys, score))
 
 
 def test_multipliers_go_round_to_the_last_digit(make, checkpoints):
@@ -42,8 +42,8 @@ def test_multipliers_go_round_to_the_last_digit(make, checkpoints):
     fresh = make()
     move(fresh)
     assert resumed.global_steps == 20
-    assert resumed.controller.state_dict() == fresh.controller.state_dict()
-    assert resumed.controller.multipliers != saved.controller.multipliers
+    assert resumed.fgrpo.controller.state_dict() == fresh.fgrpo.controller.state_dict()
+    assert resumed.fgrpo.controller.multipliers != saved.fgrpo.controller.multipliers
     folder = Path(resumed.config.trainer.default_local_dir) / "global_step_20"
     assert [path.name for path in folder.iterdir()] == ["fgrpo.json"]
 
@@ -51,7 +51,7 @@ def test_multipliers_go_round_to_the_last_digit(make, checkpoints):
 def test_a_first_start_keeps_the_initial_multipliers(make, checkpoints):
     trainer = make()
     trainer._load_checkpoint()
-    assert trainer.controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
+    assert trainer.fgrpo.controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
 
 
 def test_resume_from_a_path(make, checkpoints, monkeypatch, tmp_path):
@@ -59,14 +59,14 @@ def test_resume_from_a_path(make, checkpoints, monkeypatch, tmp_path):
     other.mkdir(parents=True)
     trainer = make()
     move(trainer)
-    (other / "fgrpo.json").write_text(json.dumps(trainer.controller.state_dict()))
+    (other / "fgrpo.json").write_text(json.dumps(trainer.fgrpo.controller.state_dict()))
     monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 3))
     resumed = make()
     OmegaConf.set_struct(resumed.config, False)
     resumed.config.trainer.resume_mode = "resume_path"
     resumed.config.trainer.resume_from_path = str(other)
     resumed._load_checkpoint()
-    assert resumed.controller.multipliers == trainer.controller.multipliers
+    assert resumed.fgrpo.controller.multipliers == trainer.fgrpo.controller.multipliers
 
 
 def test_a_checkpoint_of_another_trainer_is_refused(make, checkpoints, monkeypatch):

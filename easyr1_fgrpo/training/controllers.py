@@ -1,0 +1,40 @@
+"""The controllers of the multipliers by the names that `fgrpo.dual.controller` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from easyr1_fgrpo.algorithm import (
+    PID,
+    Constraint,
+    DualAscent,
+    FixedMultipliers,
+    Multiplicative,
+    MultiplierController,
+    NuPI,
+)
+from easyr1_fgrpo.config.schema import FgrpoConfig
+
+ADAPTIVE: dict[str, Callable[..., MultiplierController]] = {
+    "dual_ascent": DualAscent,
+    "pid": PID,
+    "nupi": NuPI,
+    "multiplicative": Multiplicative,
+}
+
+
+def build_controller(settings: FgrpoConfig) -> MultiplierController:
+    """The multipliers' controller that the config asks for."""
+    constraints = [
+        Constraint(key, settings.constraints[key].threshold, settings.constraints[key].initial_multiplier)
+        for key in settings.constraint_keys
+    ]
+    if settings.dual.controller == "fixed":
+        return FixedMultipliers(constraints)
+    return ADAPTIVE[settings.dual.controller](
+        constraints,
+        lr=settings.dual.lr,
+        max_multiplier=settings.dual.lambda_max,
+        min_applicable=settings.dual.min_applicable,
+        **settings.dual.own_options,
+    )
