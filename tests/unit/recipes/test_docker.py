@@ -65,17 +65,25 @@ def test_the_training_image_installs_what_the_project_pins():
     text = (DOCKER / "Dockerfile.train").read_text()
     assert '".[gpu,data]"' in text
     assert pin("gpu", "verl.vllm.") == pin("cpu", "verl")
-    assert pin("gpu", "ray.default.") == pin("cpu", "ray.default.")
+    assert f'"ray[default]=={pin("cpu", "ray.default.")}"' in text
+    assert pin("gpu", "TransferQueue") == pin("cpu", "TransferQueue")
     # verl's image is named after its vLLM: vllm024 is 0.24, which `verl[vllm]` of this version pins.
     assert pin("gpu", "verl.vllm.").startswith("0.9.")
     assert values("Dockerfile.train", "FROM") == ["verlai/verl:vllm024.dev2"]
     assert values("Dockerfile.judge", "FROM") == ["vllm/vllm-openai:v0.24.0"]
 
 
-def test_our_pins_leave_room_for_vllm():
-    """Of vLLM 0.24's requirements one is tighter than ours: mistral-common wants numpy below 2.4."""
+def test_our_ranges_leave_room_for_vllm_and_numba():
+    """What others want more tightly than we do: vLLM 0.24's mistral-common numpy below 2.4, numba 0.61 below 2.3."""
     (numpy,) = [Requirement(line) for line in PROJECT["dependencies"] if line.startswith("numpy")]
-    assert any(numpy.specifier.contains(version) for version in ("2.2.6", "2.3.5")), numpy
+    assert all(numpy.specifier.contains(version) for version in ("2.2.0", "2.2.6", "2.3.5")), numpy
+
+
+def test_only_what_decides_results_is_pinned_for_others():
+    """The extra `cpu` is one tested stack; everything else shares an environment with other people's packages."""
+    extras = PROJECT["optional-dependencies"]
+    lines = [*PROJECT["dependencies"], *(line for extra in extras if extra != "cpu" for line in extras[extra])]
+    assert {Requirement(line).name for line in lines if "==" in line} == {"sentencex", "verl", "TransferQueue"}
 
 
 def test_both_images_have_the_vllm_that_verl_pins():
