@@ -29,9 +29,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data_prep.sources.files import read_records
-from data_prep.sources.item import Reject, SourceError
+from data_prep.sources.item import Reject
 from data_prep.sources.text import split_options
+from easyr1_fgrpo.published.records import Malformed, read_records
 
 SAME_IMAGE = 4
 ALIKE_IMAGE = 10
@@ -136,13 +136,13 @@ def read_benchmarks(paths: Sequence[Path]) -> Iterator[BenchmarkItem]:
         paths: parquet, JSON-lines, JSON or picture files, or folders of such, searched to the bottom.
 
     Raises:
-        SourceError: for a path that is not there or holds nothing, and for a record without question and picture.
+        ValueError: for a path that is not there or holds nothing, and for a record without question and picture.
     """
     for path in paths:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         files = [file for file in files if file.suffix.lower() in _PICTURES | _RECORDS and file.is_file()]
         if not files:
-            raise SourceError(f"{path}: no benchmark items (.parquet, .jsonl, .json or pictures)")
+            raise ValueError(f"{path}: no benchmark items (.parquet, .jsonl, .json or pictures)")
         for file in tqdm(files, desc=f"Reading benchmark {path.name}", unit="file", delay=1.0, leave=False):
             if file.suffix.lower() in _PICTURES:
                 yield BenchmarkItem(file.relative_to(path.parent).as_posix(), _open(file.read_bytes(), file), "")
@@ -153,18 +153,18 @@ def read_benchmarks(paths: Sequence[Path]) -> Iterator[BenchmarkItem]:
 def _items(file: Path) -> Iterator[BenchmarkItem]:
     for number, record in enumerate(read_records([file])):
         name = f"{file.name} row {number}"
-        if isinstance(record, Reject):
-            raise SourceError(f"{name}: {record}")
+        if isinstance(record, Malformed):
+            raise ValueError(f"{name}: malformed record: {record.detail}")
         values = {key.lower(): value for key, value in {**record, **(record.get("extra_info") or {})}.items()}
         question = next((str(values[key]) for key in _QUESTION_KEYS if values.get(key)), "")
         found: Any = next((values[key] for key in _IMAGE_KEYS if values.get(key)), [])
         pictures = [_picture(one, file, name) for one in (found if isinstance(found, list) else [found])]
         if not question and not pictures:
-            raise SourceError(f"{name}: has neither a question nor a picture")
+            raise ValueError(f"{name}: has neither a question nor a picture")
         try:
             question = split_options(question)[0] if question else ""
         except Reject as reject:
-            raise SourceError(f"{name}: {reject}") from None
+            raise ValueError(f"{name}: {reject}") from None
         if not pictures:
             yield BenchmarkItem(name, None, question)
         for picture in pictures:
@@ -178,11 +178,11 @@ def _picture(value: Any, file: Path, name: str) -> Image.Image:
         return _open(value, name)
     if isinstance(value, str) and (place := file.parent / value).is_file():
         return _open(place.read_bytes(), place)
-    raise SourceError(f"{name}: its picture {str(value)[:80]!r} is no bytes and no file beside it")
+    raise ValueError(f"{name}: its picture {str(value)[:80]!r} is no bytes and no file beside it")
 
 
 def _open(data: bytes, name: str | Path) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data)).convert("RGB")
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise SourceError(f"{name}: unreadable picture ({type(error).__name__}: {error})") from None
+        raise ValueError(f"{name}: unreadable picture ({type(error).__name__}: {error})") from None

@@ -16,11 +16,12 @@ from data_prep.normalise.decontaminate import Benchmarks
 from data_prep.normalise.open_ended import AnswerPool, OpenEnded
 from data_prep.normalise.row import Normaliser
 from data_prep.shards import ShardWriter, counts, read_summary
-from data_prep.sources import SOURCES, Item, Reject, Source, SourceError
+from data_prep.sources import SOURCES, Item, Reject, Source
 from data_prep.sources.easyr1 import Keys, easyr1
-from data_prep.sources.files import count_records, find_files, is_hub_id, matching, read_records
 from data_prep.sources.pictures import Pictures, unpack
 from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.published.files import find_files, is_hub_id, matching
+from easyr1_fgrpo.published.records import Malformed, count_records, read_records
 from easyr1_fgrpo.rows import explain
 
 CHUNK = 64
@@ -31,15 +32,15 @@ def read_items(source: Source, files: Sequence[Path], start: int = 0) -> Iterato
     """What a source's files say, one entry a record, from number `start` on; no picture is opened.
 
     Raises:
-        SourceError: when a file cannot be read.
+        ValueError: when a file cannot be read.
     """
     for record in read_records(files, start):
         try:
-            yield record if isinstance(record, Reject) else source.read(record)
+            yield _malformed(record.detail) if isinstance(record, Malformed) else source.read(record)
         except Reject as reject:
             yield reject
         except ValidationError as error:
-            yield Reject("malformed record", explain(error))
+            yield _malformed(explain(error))
 
 
 def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads: int | None = None) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads:
         The folder's summary.
 
     Raises:
-        SourceError: when a file cannot be read.
+        ValueError: when a file cannot be read.
         ValueError: when `out` was begun with other settings.
     """
     source = normaliser.source
@@ -112,17 +113,17 @@ def prepare_source(
         The folder's summary.
 
     Raises:
-        SourceError: when something is missing or cannot be read.
+        ValueError: when something is missing or cannot be read.
         ValueError: when `out` was begun with other settings.
     """
     if name not in SOURCES:
-        raise SourceError(f"{name}: no such source; there are {', '.join(SOURCES)}")
+        raise ValueError(f"{name}: no such source; there are {', '.join(SOURCES)}")
     source = SOURCES[name]
     location = location or source.hub
     files = find_files(location, source.files)
     for file in files:
         if source.held_out and re.search(rf"(?<![a-z]){source.held_out}(?![a-z])", file.name.lower()):
-            raise SourceError(
+            raise ValueError(
                 f"{file}: the {source.held_out} split of {source.hub} is a benchmark; name a training file"
             )
     items = read_items(source, files) if open_ended is OpenEnded.TO_CHOICES else iter(())
@@ -145,11 +146,15 @@ def prepare_easyr1(location: str, out: Path, images: Path | None, keys: Keys, sp
         The folder's summary.
 
     Raises:
-        SourceError: when something cannot be read.
+        ValueError: when something cannot be read.
         ValueError: when `out` was begun with another split or other files.
     """
     source, files = easyr1(location, images, keys)
     return normalise(Normaliser(source, split=split), files, out)
+
+
+def _malformed(detail: str) -> Reject:
+    return Reject("malformed record", detail)
 
 
 def _row_or_reject(normaliser: Normaliser, number: int, item: Item | Reject) -> dict[str, Any] | Reject:

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_prep.sources.files import find_files
 from data_prep.sources.item import Item, Reject
 from data_prep.sources.source import Source
 from data_prep.sources.text import clean_answer, is_letter, right_choice, split_options
+from easyr1_fgrpo.published.files import find_files
 
 NAME = "easyr1"
 _MARK = "<image>"
@@ -51,7 +51,7 @@ def easyr1(location: str, images: Path | None, keys: Keys) -> tuple[Source, list
         keys: names of the columns.
 
     Raises:
-        SourceError: when nothing is found, or when the hub cannot be read.
+        ValueError: when nothing is found, or when the hub cannot be read.
     """
     path, _, part = location.partition("@")
     patterns = [f"**/{part}-*.parquet", f"**/{part}*.parquet", f"**/{part}*.jsonl", f"**/{part}*.json"]

@@ -23,10 +23,6 @@ class Reject(ValueError):  # noqa: N818 (no error of the program: a row that is 
         self.reason, self.detail = reason, detail[:300]
 
 
-class SourceError(ValueError):
-    """A location that cannot be read as the source it is said to be."""
-
-
 @dataclass(frozen=True, slots=True)
 class Item:
     """One question of a source.

@@ -12,7 +12,8 @@ from typing import IO
 from PIL import Image
 from tqdm import tqdm
 
-from data_prep.sources.item import ImageRef, Reject, SourceError
+from data_prep.sources.item import ImageRef, Reject
+from easyr1_fgrpo.published.files import leaves_folder
 
 KEPT_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 """What every reader of ours and of the trainers decodes; of a single frame, such bytes are kept as they are."""
@@ -84,9 +85,9 @@ class Pictures:
         raise Reject("missing image", " or ".join(map(repr, ref)))
 
     def _find(self, name: str) -> list[Path]:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+        if leaves_folder(name):
             raise Reject("image path leaves the folder", repr(name))
+        path = PurePosixPath(name)
         return [base / path for base in self._places.get(path.parts[0], []) if (base / path).is_file()]
 
 
@@ -114,7 +115,7 @@ def unpack(archives: Sequence[Path], folder: Path, parts: frozenset[str] = froze
         parts: only pictures with one of these folders in their path; all when empty.
 
     Raises:
-        SourceError: for an archive that is damaged or cut off.
+        ValueError: for an archive that is damaged or cut off.
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole = [path for path in archives if path.name.endswith((".tar", ".tar.gz", ".tgz"))]
@@ -143,7 +144,7 @@ def _unpack(files: Sequence[Path], folder: Path, parts: frozenset[str]) -> None:
                 if rest.strip(b"\0"):
                     raise tarfile.ReadError("damaged, or pieces are missing")
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise SourceError(f"{files[0]}: cannot be unpacked ({type(error).__name__}: {error})") from None
+        raise ValueError(f"{files[0]}: cannot be unpacked ({type(error).__name__}: {error})") from None
 
 
 class _Joined:

@@ -11,10 +11,10 @@ import re
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from data_prep.sources.files import Record
 from data_prep.sources.item import Item
 from data_prep.sources.source import Source
 from data_prep.sources.text import clean_choice, clean_question, distinct, right_choice
+from easyr1_fgrpo.published.records import Record
 
 _LEFT_OVER = re.compile(r"\s*\bin the first frame\b", re.IGNORECASE)
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from string import ascii_uppercase
 
 from data_prep.sources.item import Reject
+from easyr1_fgrpo.published.options import texts_after
 from easyr1_fgrpo.rewards.accuracy import answer_matches, normalize_answer
 
 _IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
@@ -89,13 +90,13 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     found = _run([(m.group(1), m.start(), m.group(2)) for m in _LINE_OPTION.finditer(text)])
     if not found:
         marks = list(_INLINE_OPTION.finditer(text))
-        ends = [mark.start() for mark in marks[1:]] + [len(text)]
-        found = _run([(m[1] or m[2], m.start(), text[m.end() : end]) for m, end in zip(marks, ends, strict=False)])
+        options = zip(marks, texts_after(marks, text), strict=True)
+        found = _run([(mark[1] or mark[2], mark.start(), option) for mark, option in options])
     if not found:
         return clean_question(text), ()
     question = clean_question(text[: found[0][1]])
-    options = tuple(clean_choice(_INSTRUCTION.sub("", option)) for _, _, option in found)
-    return _OPTIONS_HEAD.sub("", question).strip() or question, options
+    choices = tuple(clean_choice(_INSTRUCTION.sub("", option)) for _, _, option in found)
+    return _OPTIONS_HEAD.sub("", question).strip() or question, choices
 
 
 def distinct(choices: Sequence[str]) -> tuple[str, ...]:

@@ -27,11 +27,10 @@ def normalise(
     from data_prep.normalise.decontaminate import Benchmarks, read_benchmarks
     from data_prep.normalise.normalise import prepare_source
     from data_prep.normalise.open_ended import OpenEnded
-    from data_prep.sources import SourceError
 
     try:
         if open_ended not in set(OpenEnded):
-            raise SourceError(f"--open-ended {open_ended}: is none of {', '.join(OpenEnded)}")
+            raise ValueError(f"--open-ended {open_ended}: is none of {', '.join(OpenEnded)}")
         benchmarks = Benchmarks(read_benchmarks(benchmark or []))
         summary = prepare_source(source, location, images, out, seed, OpenEnded(open_ended), benchmarks)
     except (ValueError, OSError) as error:

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import images
-from easyr1_fgrpo.evaluation.benchmarks.options import by_letter
-from easyr1_fgrpo.evaluation.benchmarks.places import local_copy, parquet_files
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import Table, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import Table, items_or_rejects
+from easyr1_fgrpo.published.files import files_in, local_copy
+from easyr1_fgrpo.published.options import by_letter
+from easyr1_fgrpo.published.pictures import images
 
 COLUMNS = ("idx", "type", "task", "image", "question", "choices", "answer", "source")
 
@@ -58,7 +58,7 @@ class CvBench:
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:
         """From the half's parquet file, or a folder that holds it."""
         file = f"test_{self.type.lower()}.parquet"
-        table = Table(parquet_files(local_copy(location, self.hub_id, [file]), [file]), COLUMNS)
+        table = Table(files_in(local_copy(location, self.hub_id, [file]), [file]), COLUMNS)
         yield from items_or_rejects(self.name, table.named_rows(), lambda row: self._item(table, *row))
 
     def _item(self, table: Table, number: int, values: dict[str, Any]) -> Item:

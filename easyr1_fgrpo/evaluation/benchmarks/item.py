@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image
-
+from easyr1_fgrpo.published.pictures import LoadImages
 from easyr1_fgrpo.rewards.response import Box
-
-LoadImages = Callable[[], list[Image.Image]]
-"""Decodes an item's images, RGB, in the benchmark's order; raises ValueError, naming the item, when one is damaged."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import images
-from easyr1_fgrpo.evaluation.benchmarks.options import by_letter, split_options
-from easyr1_fgrpo.evaluation.benchmarks.places import Folder, file_in, folder_of, local_copy, read_text
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import check_columns, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import check_columns, items_or_rejects
+from easyr1_fgrpo.published.files import Folder, file_in, folder_of, local_copy, read_text
+from easyr1_fgrpo.published.options import by_letter, split_options
+from easyr1_fgrpo.published.pictures import images
 
 INDEX = "raw/MindCube_tinybench.jsonl"
 KEYS = ("id", "question", "images", "gt_answer")

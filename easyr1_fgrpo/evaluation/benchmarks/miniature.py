@@ -8,9 +8,9 @@ from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import images
-from easyr1_fgrpo.evaluation.benchmarks.places import parquet_files
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import Table, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import Table, items_or_rejects
+from easyr1_fgrpo.published.files import files_in, local_copy
+from easyr1_fgrpo.published.pictures import images
 from easyr1_fgrpo.rows import Row
 
 
@@ -26,7 +26,7 @@ class Miniature:
         """From a parquet file of rows; it is on no hub."""
         if location is None:
             raise ValueError("miniature: name a parquet file of rows, such as the one its world was made with")
-        table = Table(parquet_files(Path(location), ["*.parquet"]), tuple(Row.model_fields))
+        table = Table(files_in(local_copy(location, self.hub_id, []), ["*.parquet"]), tuple(Row.model_fields))
         yield from items_or_rejects(self.name, table.named_rows(), lambda row: self._item(table, *row))
 
     def _item(self, table: Table, number: int, values: dict[str, Any]) -> Item:

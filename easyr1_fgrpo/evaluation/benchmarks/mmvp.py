@@ -19,10 +19,10 @@ from pydantic import BaseModel, Field
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import OpenFile, images
-from easyr1_fgrpo.evaluation.benchmarks.options import by_letter
-from easyr1_fgrpo.evaluation.benchmarks.places import file_in, local_copy, parquet_files, read_text
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import Table, check_columns, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import Table, check_columns, items_or_rejects
+from easyr1_fgrpo.published.files import file_in, files_in, local_copy, read_text
+from easyr1_fgrpo.published.options import by_letter, texts_after
+from easyr1_fgrpo.published.pictures import OpenFile, images
 
 COLUMNS = ("Index", "Question", "Options", "Correct Answer")
 _MARK = re.compile(r"\(([a-z])\)")
@@ -48,7 +48,7 @@ class Mmvp:
         copy = local_copy(location, self.hub_id, ["Questions.csv", "MMVP Images/*"])
         if (copy / "Questions.csv").is_file():
             return self._from_csv(copy)
-        files = parquet_files(copy, ["data/train-*.parquet", "train-*.parquet", "*.parquet"])
+        files = files_in(copy, ["data/train-*.parquet", "train-*.parquet", "*.parquet"])
         return self._from_table(Table(files, (*COLUMNS, "image")))
 
     def _from_csv(self, folder: Path) -> Iterator[Item | Reject]:
@@ -104,5 +104,4 @@ def _options(text: str) -> tuple[str, ...]:
     marks = list(_MARK.finditer(text))
     if [mark[1] for mark in marks] != list(ascii_lowercase[: len(marks)]) or len(marks) < 2:
         raise ValueError(f"options {text!r} are not (a) ... (b) ...")
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    return tuple(text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True))
+    return texts_after(marks, text)

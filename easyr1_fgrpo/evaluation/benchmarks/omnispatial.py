@@ -15,9 +15,9 @@ from pydantic import BaseModel, StrictInt
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import OpenFile, images
-from easyr1_fgrpo.evaluation.benchmarks.places import Folder, file_in, folder_of, local_copy, read_text
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import check_columns, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import check_columns, items_or_rejects
+from easyr1_fgrpo.published.files import Folder, file_in, folder_of, local_copy, read_text
+from easyr1_fgrpo.published.pictures import OpenFile, images
 
 KEYS = ("id", "question", "options", "answer", "task_type", "sub_task_type")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

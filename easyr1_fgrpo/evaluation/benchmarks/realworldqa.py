@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import images
-from easyr1_fgrpo.evaluation.benchmarks.options import by_letter, split_options
-from easyr1_fgrpo.evaluation.benchmarks.places import local_copy, parquet_files
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import Table, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import Table, items_or_rejects
+from easyr1_fgrpo.published.files import files_in, local_copy
+from easyr1_fgrpo.published.options import by_letter, split_options
+from easyr1_fgrpo.published.pictures import images
 
 COLUMNS = ("image", "question", "answer")
 ASKS_FOR_LETTER = "Please answer directly with only the letter of the correct option and nothing else."
@@ -43,7 +43,7 @@ class RealWorldQa:
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:
         """From a parquet file or a folder with `data/test-*.parquet`."""
         patterns = ["data/test-*.parquet", "test-*.parquet"]
-        table = Table(parquet_files(local_copy(location, self.hub_id, patterns), patterns), COLUMNS)
+        table = Table(files_in(local_copy(location, self.hub_id, patterns), patterns), COLUMNS)
         yield from items_or_rejects(self.name, table.named_rows(), lambda row: self._item(table, *row))
 
     def _item(self, table: Table, number: int, values: dict[str, Any]) -> Item:

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import images
-from easyr1_fgrpo.evaluation.benchmarks.places import local_copy, parquet_files
-from easyr1_fgrpo.evaluation.benchmarks.published_rows import Table, items_or_rejects
+from easyr1_fgrpo.evaluation.benchmarks.rows import Table, items_or_rejects
+from easyr1_fgrpo.published.files import files_in, local_copy
+from easyr1_fgrpo.published.pictures import images
+from easyr1_fgrpo.published.records import parquet_columns
 
 COLUMNS = ("question", "answers", "question_type", "correct_answer")
 FILE = "SAT_test.parquet"
@@ -41,7 +40,7 @@ class SatReal:
 
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:
         """From `SAT_test.parquet` or a folder that holds it."""
-        files = parquet_files(local_copy(location, self.hub_id, [FILE]), [FILE, "data/test-*.parquet"])
+        files = files_in(local_copy(location, self.hub_id, [FILE]), [FILE, "data/test-*.parquet"])
         column = _image_column(files[0])
         table = Table(files, (column, *COLUMNS))
         yield from items_or_rejects(self.name, _rotations(table), lambda row: self._item(table, column, *row))
@@ -75,7 +74,4 @@ def _rotations(table: Table) -> Iterator[tuple[str, tuple[int, int, dict[str, An
 
 def _image_column(path: Path) -> str:
     """`images` in SAT-v2, `image_bytes` in SAT."""
-    try:
-        return "images" if "images" in pq.read_schema(path).names else "image_bytes"
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path}: cannot be read as parquet ({error})") from error
+    return "images" if "images" in parquet_columns(path) else "image_bytes"

@@ -17,7 +17,7 @@ from data_prep.normalise.decontaminate import (
     read_benchmarks,
     words,
 )
-from data_prep.sources import Reject, SourceError
+from data_prep.sources import Reject
 from easyr1_fgrpo.rows import write_rows
 
 LONG = "Seen from the bench, is the red bin left or right of the tall lamp beside it?"
@@ -142,7 +142,7 @@ def test_benchmarks_as_their_hubs_publish_them(tmp_path):
 )
 def test_a_benchmark_record_that_cannot_be_read_is_named(tmp_path, record):
     (tmp_path / "bench.jsonl").write_text(json.dumps(record) + "\n")
-    with pytest.raises(SourceError, match=r"bench\.jsonl row 0"):
+    with pytest.raises(ValueError, match=r"bench\.jsonl row 0"):
         list(read_benchmarks([tmp_path]))
 
 

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from data_prep.normalise.normalise import prepare_easyr1
 from data_prep.shards import read_rejects, read_rows
-from data_prep.sources import SourceError
 from data_prep.sources.easyr1 import Keys
 from easyr1_fgrpo.cli.data import app
 from easyr1_fgrpo.rows import check_rows
@@ -154,7 +153,7 @@ def test_another_split_into_the_same_folder_is_refused(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SourceError, match=r"absent\.parquet"):
+    with pytest.raises(ValueError, match=r"absent\.parquet"):
         converted(tmp_path / "absent.parquet", tmp_path / "out")
 
 

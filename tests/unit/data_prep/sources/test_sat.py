@@ -8,8 +8,6 @@ from source_files import (
     write_sat,
 )
 
-from data_prep.sources import SourceError
-
 
 def test_sat_shuffles_each_row_by_its_own_seed(tmp_path):
     records = [sat_record([picture(0)], f"Question {n}?", ("a b", "c", "d")) for n in range(60)]
@@ -60,9 +58,9 @@ def test_sat_rows_that_cannot_be_used(tmp_path):
 
 def test_sats_benchmark_split_is_refused(tmp_path):
     source = write_sat(tmp_path, [sat_record([picture(0)])], "SAT_test.parquet")
-    with pytest.raises(SourceError, match="the test split of array/SAT is a benchmark"):
+    with pytest.raises(ValueError, match="the test split of array/SAT is a benchmark"):
         prepare("sat", source / "SAT_test.parquet", tmp_path / "out")
-    with pytest.raises(SourceError, match="holds none of"):
+    with pytest.raises(ValueError, match="holds none of"):
         prepare("sat", source, tmp_path / "out")
 
 

@@ -22,7 +22,6 @@ from source_files import (
     write_visual_cot_json,
 )
 
-from data_prep.sources import SourceError
 from easyr1_fgrpo.rows import check_rows
 
 
@@ -71,16 +70,16 @@ def test_generated_sources_become_valid_rows(tmp_path, open_ended):
 
 @pytest.mark.parametrize("name", ["sat", "vgr", "visual_cot", "treevgr"])
 def test_a_location_without_the_sources_files_is_refused(tmp_path, name):
-    with pytest.raises(SourceError, match="holds none of"):
+    with pytest.raises(ValueError, match="holds none of"):
         prepare(name, tmp_path, tmp_path / "out")
-    with pytest.raises(SourceError, match="no such file or folder, and no hub id"):
+    with pytest.raises(ValueError, match="no such file or folder, and no hub id"):
         prepare(name, "/no/such/place", tmp_path / "out")
 
 
 def test_a_hub_that_is_out_of_reach_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(SourceError, match="array/SAT: cannot be read from the hub") as caught:
+    with pytest.raises(ValueError, match="array/SAT: cannot be read from the hub") as caught:
         prepare("sat", "", tmp_path / "out")
     assert "\n" not in str(caught.value)
 

@@ -10,8 +10,6 @@ from source_files import (
     write_visual_cot_json,
 )
 
-from data_prep.sources import SourceError
-
 
 def test_visual_cot_same_basename_in_two_datasets(tmp_path):
     records = [visual_cot_record(name, "7.jpg", "What?", "cat", [[1, 1, 9, 9]]) for name in ("gqa", "visual7w")]
@@ -78,5 +76,5 @@ def test_visual_cot_a_missing_piece_of_the_archive_is_one_line(tmp_path):
     pictures = {f"gqa/{n}.jpg": picture(n) for n in range(9)}
     source = write_visual_cot(tmp_path / "cot", [visual_cot_record("gqa", "1.jpg", "What?", "cat", [])], pictures, 7)
     (source / "cot_images_tar_split" / "cot_images_03").unlink()
-    with pytest.raises(SourceError, match="cot_images_00: cannot be unpacked"):
+    with pytest.raises(ValueError, match="cot_images_00: cannot be unpacked"):
         prepare("visual_cot", source, tmp_path / "out")

@@ -260,7 +260,7 @@ def test_no_such_file_is_one_error(tmp_path, name):
 def test_an_unreachable_hub_is_one_error(tmp_path, name, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ValueError, match=rf"^{BENCHMARKS[name].hub_id}: not to be had from the hub"):
+    with pytest.raises(ValueError, match=rf"^{BENCHMARKS[name].hub_id}: cannot be read from the hub"):
         first(name, None)
 
 

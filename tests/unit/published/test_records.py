@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.sources.files import count_records, find_files, is_hub_id, read_records
-from data_prep.sources.item import Reject, SourceError
+from easyr1_fgrpo.published.files import find_files, is_hub_id
+from easyr1_fgrpo.published.records import Malformed, count_records, read_records
 
 
 def write(path, records):
@@ -40,23 +40,23 @@ def test_damaged_json(tmp_path):
     lines.write_bytes(b'{"n": 1}\n\n{"n": \n3\n\xff\xfe\n{"n": 2}\n')
     first, *bad, last = read_records([lines])
     assert (first, last) == ({"n": 1}, {"n": 2})
-    assert [type(record) for record in bad] == [Reject] * 3
+    assert [type(record) for record in bad] == [Malformed] * 3
     array = tmp_path / "a.json"
     array.write_text('[{"n": 1}, {"n": ')
-    with pytest.raises(SourceError, match=r"a\.json: is damaged or cut off"):
+    with pytest.raises(ValueError, match=r"a\.json: is damaged or cut off"):
         list(read_records([array]))
     array.write_text('{"n": 1}')
-    with pytest.raises(SourceError, match="no JSON array"):
+    with pytest.raises(ValueError, match="no JSON array"):
         list(read_records([array]))
 
 
 def test_damaged_parquet_and_other_files(tmp_path):
     path = write(tmp_path / "a.parquet", [{"n": 1}])
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SourceError, match=r"a\.parquet: cannot be read as parquet"):
+    with pytest.raises(ValueError, match=r"a\.parquet: cannot be read as parquet"):
         list(read_records([path]))
     (tmp_path / "a.csv").write_text("n\n1\n")
-    with pytest.raises(SourceError, match=r"neither \.parquet nor \.jsonl nor \.json"):
+    with pytest.raises(ValueError, match=r"neither \.parquet nor \.jsonl nor \.json"):
         list(read_records([tmp_path / "a.csv"]))
 
 
@@ -79,7 +79,7 @@ def test_one_huge_row_group_is_read_in_flat_memory(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from data_prep.sources.files import read_records
+from easyr1_fgrpo.published.records import read_records
 def peak_mb():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -1,4 +1,4 @@
-"""Pictures that are looked at when a benchmark is loaded, and decoded when they are asked for."""
+"""Published pictures: looked at when a data set is read, decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import IO
 
 from PIL import Image
 
-from easyr1_fgrpo.evaluation.benchmarks.item import LoadImages
-
 OpenFile = Callable[[], IO[bytes]]
+
+LoadImages = Callable[[], list[Image.Image]]
+"""Decodes an item's images, RGB, in the published order; raises ValueError, naming the item, when one is damaged."""
 
 
 def images(files: Sequence[OpenFile], where: str) -> LoadImages:

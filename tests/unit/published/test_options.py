@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.evaluation.benchmarks.options import by_letter, split_options
+from easyr1_fgrpo.published.options import by_letter, split_options
 
 
 @pytest.mark.parametrize("letter", ["B", "b", "(B)", "(b)", " B. ", "B)"])

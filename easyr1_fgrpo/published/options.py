@@ -1,4 +1,4 @@
-"""Options as benchmarks write them: as letters, and inside the text of the question."""
+"""Options as they are published: as letters, and inside the text of the question."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ def split_options(question: str) -> tuple[str, tuple[str, ...]]:
     """
     for pattern in (_LINE_MARK, _INLINE_MARK):
         if marks := _option_marks(list(pattern.finditer(question))):
-            ends = [mark.start() for mark in marks[1:]] + [len(question)]
-            choices = tuple(question[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True))
-            return question[: marks[0].start()].strip(), choices
+            return question[: marks[0].start()].strip(), texts_after(marks, question)
     return question.strip(), ()
+
+
+def texts_after(marks: Sequence[re.Match[str]], text: str) -> tuple[str, ...]:
+    """What stands behind each mark, up to the next one or the end."""
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    return tuple(text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=False))
 
 
 def _option_marks(marks: list[re.Match[str]]) -> list[re.Match[str]]:

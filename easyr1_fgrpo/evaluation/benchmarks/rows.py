@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, Reject
-from easyr1_fgrpo.evaluation.benchmarks.lazy_images import OpenFile
+from easyr1_fgrpo.published.pictures import OpenFile
+from easyr1_fgrpo.published.records import parquet_columns
 
 R = TypeVar("R")
 
@@ -29,11 +29,7 @@ class Table:
 
     def __init__(self, paths: Sequence[Path], columns: Collection[str]) -> None:
         for path in paths:
-            try:
-                found = pq.read_schema(path).names
-            except (OSError, pa.ArrowException) as error:
-                raise ValueError(f"{path}: cannot be read as parquet ({error})") from error
-            check_columns(path, expected=columns, found=found)
+            check_columns(path, expected=columns, found=parquet_columns(path))
         from datasets import Dataset
         from datasets.exceptions import DatasetsError
 
