@@ -9,8 +9,8 @@ from statistics import fmean
 
 from easyr1_fgrpo.evaluation.benchmark_results import BenchmarkResult, Evaluation, write_whole
 from easyr1_fgrpo.evaluation.comparison import AVERAGE, MEASURES, Difference, average, differences
-from easyr1_fgrpo.evaluation.grid import NOTHING, Cell, Grid
 from easyr1_fgrpo.statistics import Estimate
+from easyr1_fgrpo.tables import NOTHING, Cell, Grid
 
 TITLES = {
     "accuracy": "accuracy, by rule",

@@ -9,8 +9,7 @@ from rich.table import Table
 
 from easyr1_fgrpo.evaluation.results import Result
 from easyr1_fgrpo.statistics import Estimate
-
-NOTHING = "–"
+from easyr1_fgrpo.tables import NOTHING, markdown_table
 
 _MAIN = {
     "accuracy": "accuracy %",
@@ -44,9 +43,8 @@ def results_table(results: Sequence[Result], extra: Mapping[str, Mapping[str, st
 def results_markdown(results: Sequence[Result], extra: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The same table in Markdown."""
     header = ["", *(f"{result.name}, {result.inputs.mode}" for result in results)]
-    lines = [header, ["---", *["---:"] * len(results)]]
-    lines += [[title, *(" ".join(cell) for cell in cells)] for title, cells in _rows(results, extra or {})]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[title, *(" ".join(cell) for cell in cells)] for title, cells in _rows(results, extra or {})]
+    return markdown_table(header, rows, escape=False)
 
 
 def comparison_table(first: Result, second: Result, differences: Mapping[str, Estimate]) -> Table:

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from easyr1_fgrpo.evaluation.table import NOTHING
 from easyr1_fgrpo.judge_validation.report import NO_VERDICT, Agreement, Report
 from easyr1_fgrpo.statistics import Estimate
+from easyr1_fgrpo.tables import NOTHING
 
 MOST_CAUSE = 200
 """Characters of a failure's cause that are shown."""

@@ -13,6 +13,7 @@ from easyr1_fgrpo.study.records import AFTER, BEFORE, Record
 from easyr1_fgrpo.study.results import MEASURES, followed, minus, row
 from easyr1_fgrpo.study.runs import Run
 from easyr1_fgrpo.study.violations import IN_A_ROW, Violations, constraints, violations
+from easyr1_fgrpo.tables import markdown_table
 
 _HEADS = {
     "accuracy": "accuracy %",
@@ -240,5 +241,4 @@ def _value(estimate: Estimate) -> str:
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    marks = ["---" if number < 1 else "---:" for number in range(len(heads))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *lines))
+    return markdown_table(heads, lines, escape=False)

@@ -21,6 +21,7 @@ ARROWS = {
     "easyr1_fgrpo.files": set(),
     "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.statistics": set(),
+    "easyr1_fgrpo.tables": {"statistics"},
     "easyr1_fgrpo.rows": {"files"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
@@ -61,10 +62,21 @@ ARROWS = {
         *("config", "extras", "report.trace_html", "report.trace_view"),
     },
     "easyr1_fgrpo.evaluation": {
-        *("rewards", "judges", "model_client", "traces", "generation", "rows", "files", "checkpoints", "statistics"),
-        *("pictures", "published", "task_prompt", "config", "judge_validation.agreement"),
+        *(
+            "rewards",
+            "judges",
+            "model_client",
+            "traces",
+            "generation",
+            "rows",
+            "files",
+            "checkpoints",
+            "statistics",
+            "tables",
+        ),
+        *("pictures", "published", "task_prompt", "config"),
     },
-    "easyr1_fgrpo.judge_validation": {"rewards", "judges", "traces", "files", "statistics", "config"},
+    "easyr1_fgrpo.judge_validation": {"rewards", "judges", "traces", "files", "statistics", "tables", "config"},
     "easyr1_fgrpo.report": {
         "traces",
         "rewards",
@@ -79,7 +91,17 @@ ARROWS = {
     # on top
     "easyr1_fgrpo.export": {"checkpoints", "files", "generation"},
     "easyr1_fgrpo.study": {
-        *("algorithm", "evaluation", "report", "traces", "miniature", "judges.protocol", "files", "statistics"),
+        *(
+            "algorithm",
+            "evaluation",
+            "report",
+            "traces",
+            "miniature",
+            "judges.protocol",
+            "files",
+            "statistics",
+            "tables",
+        ),
         *("checkpoints", "config"),
     },
     "easyr1_fgrpo.cli": {

@@ -10,12 +10,12 @@ from easyr1_fgrpo.evaluation.benchmark_run import Tally
 from easyr1_fgrpo.evaluation.benchmark_tables import accuracy_table, comparison_table, quality_table, save, tables
 from easyr1_fgrpo.evaluation.comparison import AVERAGE, average, differences
 from easyr1_fgrpo.evaluation.evaluate import lines, result_of
-from easyr1_fgrpo.evaluation.grid import Grid, latex_text
 from easyr1_fgrpo.evaluation.lm_eval import lm_eval_layout
 from easyr1_fgrpo.evaluation.models import ModelSpec
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.statistics import Estimate
+from easyr1_fgrpo.tables import Grid, latex_text
 
 from .test_metrics import item
 
@@ -167,7 +167,7 @@ def test_every_form_of_a_table_holds_the_same_numbers(tmp_path):
     assert "| fgrpo\\_1 | rule | paper | 75.0 (30.1–95.4) |" in markdown
     assert "warm & \\<b\\>\\|" in markdown
     latex = (tmp_path / "tables" / "accuracy.tex").read_text()
-    assert r"fgrpo\_1 & rule & paper & 75.0 {\scriptsize (30.1--95.4)}" in latex
+    assert r"fgrpo\_1 & rule & paper & 75.0 {\scriptsize (30.1--95.4)}" in " ".join(latex.split())
     assert r"warm \& \textless{}b\textgreater{}|" in latex
     assert "+25.0" in (tmp_path / "tables" / "comparison.md").read_text()
 

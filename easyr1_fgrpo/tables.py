@@ -1,19 +1,22 @@
-"""A table of estimates, written for a document, a spreadsheet, a paper and the terminal. No value is "–", never 0."""
+"""Tables for a document, a spreadsheet, a paper and the terminal. No value is "–", never 0."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.table import Table
+from tabulate import DataRow, TableFormat, tabulate
 
 from easyr1_fgrpo.statistics import Estimate
 
 NOTHING = "–"
+"""What stands where nothing could be measured."""
 
 Cell = Estimate | str | None
 """An estimate is shown in per cent with its 95 % interval, a text as it is."""
@@ -53,11 +56,9 @@ class Grid:
 
     def markdown(self) -> str:
         """As a Markdown table under its title."""
-        rule = ["---"] * self.labels + ["---:"] * (len(self.header) - self.labels)
-        lines = [[_escaped(name) for name in self.header], rule]
-        lines += [[_escaped(" ".join(self._lines(cell))) for cell in row] for row in self.rows]
-        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"**{_escaped(self.title)}**\n\n{body}\n\n{_escaped(self.caption)}\n"
+        rows = [[" ".join(self._lines(cell)) for cell in row] for row in self.rows]
+        table = markdown_table(self.header, rows, labels=self.labels)
+        return f"**{markdown_text(self.title)}**\n\n{table}\n\n{markdown_text(self.caption)}\n"
 
     def csv(self) -> str:
         """As CSV; an estimate has four columns: value, low, high (shares, not per cent) and n."""
@@ -72,26 +73,13 @@ class Grid:
         return file.getvalue()
 
     def latex(self) -> str:
-        """As a LaTeX table (booktabs); intervals are set small."""
-        columns = "l" * self.labels + "r" * (len(self.header) - self.labels)
-        lines = [" & ".join(map(latex_text, self.header))]
-        lines += [" & ".join(self._latex_cell(cell) for cell in row) for row in self.rows]
-        head, *body = [f"{line} \\\\" for line in lines]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                rf"\caption{{{latex_text(self.title)}. {latex_text(self.caption)}}}",
-                rf"\begin{{tabular}}{{{columns}}}",
-                r"\toprule",
-                head,
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                r"\end{table}",
-                "",
-            ]
-        )
+        """As a LaTeX table; intervals are set small."""
+        rows = [[self._latex_cell(cell) for cell in row] for row in self.rows]
+        sides = ["left"] * self.labels + ["right"] * (len(self.header) - self.labels)
+        header = list(map(latex_text, self.header))
+        body = tabulate(rows, header, tablefmt="latex_raw", colalign=sides, disable_numparse=True)
+        caption = f"{latex_text(self.title)}. {latex_text(self.caption)}"
+        return f"\\begin{{table}}\n\\caption{{{caption}}}\n{body}\n\\end{{table}}\n"
 
     def rich(self) -> Table:
         """For the terminal; intervals stand below their values."""
@@ -123,13 +111,33 @@ class Grid:
         return f"{100 * value:+.1f}" if self.signed else f"{100 * value:.1f}"
 
 
+def markdown_table(
+    header: Sequence[Any], rows: Iterable[Sequence[Any]], *, labels: int = 1, escape: bool = True
+) -> str:
+    """A table of Markdown, without the blanks that would line its source up: they would change with the longest cell.
+
+    Args:
+        header: names of the columns.
+        rows: cells as they are shown.
+        labels: how many columns on the left are words; the others are set to the right, as numbers are.
+        escape: whether cells are plain text; False for cells that are Markdown already.
+    """
+    rule = f"| {' | '.join(['---'] * labels + ['---:'] * (len(header) - labels))} |"
+    line = DataRow("|", "|", "|")
+    style = TableFormat(None, lambda widths, sides: rule, None, None, line, line, 1, None)
+    write = markdown_text if escape else str
+    cells = [[write(cell) for cell in row] for row in rows]
+    return tabulate(cells, [write(name) for name in header], style, stralign=None, disable_numparse=True)
+
+
+def markdown_text(text: Any) -> str:
+    """Plain text in one line, without any character that Markdown takes for a command."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
 def latex_text(text: str) -> str:
     """Text without any character that LaTeX takes for a command."""
     return "".join(_LATEX.get(char, char) for char in text if char.isprintable())
-
-
-def _escaped(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def _plain(text: str) -> str:
