@@ -4,7 +4,6 @@ import asyncio
 import base64
 import io
 import json
-import threading
 
 import pytest
 from judge_endpoint import Script, answers_of, judge_endpoint
@@ -13,7 +12,6 @@ from PIL import Image
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
 from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Label, Question, RolloutJudge, Usage, Verdict
-from easyr1_fgrpo.model_client.pictures import DataUrls
 
 from .model_judge import CHOICE, RED, asked, claims, judging
 
@@ -83,21 +81,6 @@ async def test_a_picture_is_encoded_once_for_all_its_questions(monkeypatch):
                 claims = [JudgeRequest(Question.GROUNDING, "?", (image,), claim=f"{n} birds.") for n in range(8)]
                 await asyncio.gather(*map(judge.ask, claims))
     assert len(encoded) == 1
-
-
-async def test_a_large_picture_is_encoded_beside_the_event_loop(monkeypatch):
-    threads = {}
-
-    def encoded(image):
-        threads[image.size] = threading.current_thread()
-        return b"x"
-
-    monkeypatch.setattr("easyr1_fgrpo.model_client.pictures.wire_png", encoded)
-    pictures = DataUrls()
-    for size in ((20, 10), (1200, 1200)):
-        await pictures.data_url(Image.new("RGB", size))
-    assert threads[20, 10] is threading.current_thread()
-    assert threads[1200, 1200] is not threading.current_thread()
 
 
 class Recorder:

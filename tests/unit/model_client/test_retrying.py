@@ -1,0 +1,112 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from judge_endpoint import Script, judge_endpoint
+
+from easyr1_fgrpo.model_client import endpoints, retrying
+from easyr1_fgrpo.model_client.chat import CallFailed
+from easyr1_fgrpo.model_client.endpoints import NoEndpoint
+from easyr1_fgrpo.model_client.retrying import Asking, Retries, RetryingClient
+
+BODY = b'{"model": "m", "messages": [{"role": "system", "content": ""}, {"role": "user", "content": []}]}'
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(retrying, "FIRST_PAUSE_S", 0.0)
+
+
+@asynccontextmanager
+async def asking(*servers, limit=4, deadline_s=10.0, retries=None, **options):
+    urls = [server.url for server in servers]
+    client = RetryingClient(urls, limit=limit, deadline_s=deadline_s, retries=retries or Retries(attempts=1), **options)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def script(**behaviour):
+    return Script(answer=lambda case: "fine", **behaviour)
+
+
+def ends_in(seconds, started_s_ago=0.0):
+    now = asyncio.get_running_loop().time()
+    return Asking(ends=now + seconds, started=now - started_s_ago)
+
+
+async def test_a_body_is_made_once_there_is_a_slot():
+    made = []
+
+    async def body():
+        made.append(True)
+        return BODY
+
+    with judge_endpoint(script(first=["hang"])) as server:
+        async with asking(server, limit=1) as client:
+            first = asyncio.create_task(client.ask(body))
+            while not server.calls:
+                await asyncio.sleep(0.01)
+            second = asyncio.create_task(client.ask(body))
+            await asyncio.sleep(0.05)
+            assert len(made) == 1
+            first.cancel()
+            assert (await second).text == "fine"
+    assert len(made) == 2
+
+
+async def test_a_call_cut_short_by_its_questions_end_says_nothing_about_the_endpoint(monkeypatch):
+    monkeypatch.setattr(endpoints, "FAULTS_TO_OPEN", 1)
+    with judge_endpoint(script(first=["hang", "answer", "hang"])) as server:
+        async with asking(server) as client:
+            with pytest.raises(CallFailed, match="no answer within") as cut_short:
+                await client.ask(BODY, ends_in(0.3, started_s_ago=5.0))
+            assert cut_short.value.late
+            assert (await client.ask(BODY)).text == "fine"
+            with pytest.raises(CallFailed, match="no answer within"):
+                await client.ask(BODY, ends_in(0.3))  # it had all of its time
+            with pytest.raises(NoEndpoint):
+                await client.ask(BODY)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_without_an_endpoint_a_question_fails_at_once_or_waits(monkeypatch, waits):
+    monkeypatch.setattr(endpoints, "FAULTS_TO_OPEN", 1)
+    monkeypatch.setattr(endpoints, "FIRST_COOL_DOWN_S", 0.05)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE_S", 0.1 if waits else 0.0)
+    with judge_endpoint(script(first=["500"])) as server:
+        async with asking(server, retries=Retries(attempts=50, wait_for_endpoint=waits)) as client:
+            asked = Asking()
+            if waits:
+                assert (await client.ask(BODY, asked)).text == "fine"
+            else:
+                with pytest.raises(NoEndpoint):
+                    await client.ask(BODY, asked)
+    assert asked.calls == server.calls == (2 if waits else 1)
+
+
+async def test_a_repetition_that_would_come_too_late_is_not_made():
+    with judge_endpoint(script(shares={"429": 1.0}, retry_after="20")) as server:
+        async with asking(server, retries=Retries(attempts=5)) as client:
+            with pytest.raises(CallFailed, match="answered 429"):
+                await client.ask(BODY, ends_in(15.0))
+    assert server.calls == 1
+
+
+async def test_what_is_raised_before_a_call_ends_the_question_and_frees_the_slot():
+    class BudgetError(Exception):
+        pass
+
+    budget = iter([BudgetError(), None])
+
+    async def before_call():
+        if (error := next(budget)) is not None:
+            raise error
+
+    with judge_endpoint(script()) as server:
+        async with asking(server, limit=1, retries=Retries(attempts=5), before_call=before_call) as client:
+            with pytest.raises(BudgetError):
+                await client.ask(BODY)
+            assert (await client.ask(BODY)).text == "fine"
+    assert server.calls == 1
