@@ -45,6 +45,22 @@ class Settings(BaseModel):
     search: SearchSettings
     seed: int
 
+    @classmethod
+    def of(
+        cls, teacher: TeacherConfig, coordinates: Convention, budget: PixelBudget, search: SearchSettings, seed: int
+    ) -> Settings:
+        """Of a teacher that writes boxes in `coordinates` and is sent pictures within the budget."""
+        return cls(
+            model=teacher.model,
+            temperature=teacher.temperature,
+            reply_tokens=teacher.reply_tokens,
+            coordinates=coordinates,
+            min_pixels=budget.least,
+            max_pixels=budget.most,
+            search=search,
+            seed=seed,
+        )
+
     @property
     def budget(self) -> PixelBudget:
         """Of the pictures sent."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
@@ -35,6 +36,15 @@ def refuse(problems: Iterable[str], code: int = BAD_INPUT) -> Never:
 def fail(error: Exception | str, code: int = BAD_INPUT) -> Never:
     """The error in one line, several where it has several, and the exit code."""
     refuse(getattr(error, "lines", None) or [str(error) or type(error).__name__], code)
+
+
+@contextmanager
+def refusing(*kinds: type[Exception]) -> Iterator[None]:
+    """Errors of these kinds are bad input: they end the command as in `fail`."""
+    try:
+        yield
+    except kinds as error:
+        fail(error)
 
 
 def printable(text: str) -> str:

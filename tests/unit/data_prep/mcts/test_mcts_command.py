@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from data_prep.mcts.linearise import CUE
 from data_prep.mcts.steps import MAX_REPLY
 from data_prep.mcts.tree import Tree
-from easyr1_fgrpo.cli.data_mcts import mcts
+from easyr1_fgrpo.cli.data.mcts import mcts
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.response import parse_response
 from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, write_rows
@@ -203,7 +203,7 @@ def test_killed_in_the_middle_and_started_again(finished, world, tmp_path):
     out = tmp_path / "out"
     script = scripted(world, delay_s=0.02)
     with judge_endpoint(script) as server:
-        program = "import typer; from easyr1_fgrpo.cli.data_mcts import mcts; typer.run(mcts)"
+        program = "import typer; from easyr1_fgrpo.cli.data.mcts import mcts; typer.run(mcts)"
         command = [sys.executable, "-c", program, *arguments(world, out, server)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -1,19 +1,16 @@
-"""`fgrpo data ...`: data preparation, from public sources to the sets that are trained on."""
+"""`fgrpo data normalise|easyr1|inspect|validate`: data sets of others -> rows, and looks at rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from easyr1_fgrpo.cli import data_sets
-from easyr1_fgrpo.cli.data_mcts import mcts
-
-app = typer.Typer(no_args_is_help=True, help="Public sources -> one row schema -> the SFT set and the RL set.")
+from easyr1_fgrpo.cli.shared import fail, printable, refusing
 
 
-@app.command()
 def normalise(
     source: Annotated[str, typer.Argument(help="sat, vgr, visual_cot or treevgr")],
     out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it")],
@@ -28,26 +25,17 @@ def normalise(
     from data_prep.normalise.normalise import prepare_source
     from data_prep.normalise.open_ended import OpenEnded
 
-    try:
-        if open_ended not in set(OpenEnded):
-            raise ValueError(f"--open-ended {open_ended}: is none of {', '.join(OpenEnded)}")
+    if open_ended not in set(OpenEnded):
+        fail(f"--open-ended {open_ended}: is none of {', '.join(OpenEnded)}")
+    with refusing(ValueError, OSError):
         benchmarks = Benchmarks(read_benchmarks(benchmark or []))
         summary = prepare_source(source, location, images, out, seed, OpenEnded(open_ended), benchmarks)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    rejected = sum(summary["rejected"].values())
-    typer.echo(f"{source}: in {summary['in']} = out {summary['out']} + rejected {rejected}")
-    for reason, count in summary["rejected"].items():
-        typer.echo(f"  {count:>8}  {reason}")
+    _account(source, summary)
     typer.echo(f"kept out: {summary['benchmark_items']} benchmark items" if benchmark else "no --benchmark was named")
     typer.echo(f"{out}: rows-*.parquet, rejects-*.jsonl, summary.json")
-    if not summary["out"]:
-        typer.echo(f"error: no row is left of {source}; the rejects in {out} say why", err=True)
-        raise typer.Exit(1)
+    _check_any_left(source, summary, out)
 
 
-@app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help="parquet file of rows, or a folder of shards")],
     out: Annotated[Path | None, typer.Option(help="the HTML file; else FILE.html")] = None,
@@ -59,15 +47,11 @@ def inspect(
     from data_prep.sets.contact_sheet import contact_sheet
 
     page = out or file.with_name(f"{file.name}.html")
-    try:
+    with refusing(ValueError, OSError):
         shown = contact_sheet(file, page, rows, seed, model)
-    except (OSError, ValueError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{page}: {shown} rows")
 
 
-@app.command()
 def validate(
     files: Annotated[list[Path], typer.Argument(help="parquet files of rows, or folders of shards")],
 ) -> None:
@@ -77,14 +61,13 @@ def validate(
 
     problems, totals = check(files)
     for problem in problems[:SHOWN]:
-        typer.echo(f"error: {problem}", err=True)
+        typer.echo(f"error: {printable(problem)}", err=True)
     if problems:
         typer.echo(f"{len(problems)} problems, {min(len(problems), SHOWN)} shown", err=True)
         raise typer.Exit(1)
     typer.echo("good: " + ", ".join(f"{count} {name}" for name, count in totals.items()))
 
 
-@app.command()
 def easyr1(
     file: Annotated[str, typer.Argument(help="as EasyR1's data.train_files: file, folder or hub id; @part for a part")],
     out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it")],
@@ -98,18 +81,20 @@ def easyr1(
     from data_prep.normalise.normalise import prepare_easyr1
     from data_prep.sources.easyr1 import Keys
 
-    try:
+    with refusing(ValueError, OSError):
         summary = prepare_easyr1(file, out, images, Keys(prompt_key, answer_key, image_key), split)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"{file}: in {summary['in']} = out {summary['out']} + rejected {sum(summary['rejected'].values())}")
-    for reason, count in summary["rejected"].items():
+    _account(file, summary)
+    _check_any_left(file, summary, out)
+
+
+def _account(name: str, summary: Mapping[str, Any]) -> None:
+    """In = out + rejects, and why."""
+    rejected = summary["rejected"]
+    typer.echo(f"{name}: in {summary['in']} = out {summary['out']} + rejected {sum(rejected.values())}")
+    for reason, count in rejected.items():
         typer.echo(f"  {count:>8}  {reason}")
+
+
+def _check_any_left(name: str, summary: Mapping[str, Any], out: Path) -> None:
     if not summary["out"]:
-        typer.echo(f"error: no row is left of {file}; the rejects in {out} say why", err=True)
-        raise typer.Exit(1)
-
-
-for command in (data_sets.curate, mcts, data_sets.difficulty, data_sets.mix, data_sets.card):
-    app.command()(command)
+        fail(f"no row is left of {name}; the rejects in {out} say why")

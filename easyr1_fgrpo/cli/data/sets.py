@@ -1,13 +1,15 @@
-"""The commands that turn normalised sources into sets: curate, difficulty, mix and card."""
+"""`fgrpo data curate|difficulty|mix|card`: normalised sources -> the seeds of the SFT set, and the RL set."""
 
 from __future__ import annotations
 
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Never
+from typing import Annotated
 
 import typer
+
+from easyr1_fgrpo.cli.shared import fail, refusing
 
 EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -25,10 +27,8 @@ def curate(
     from data_prep.sets.curate import curate as run
     from data_prep.sets.portions import parse_portions
 
-    try:
+    with refusing(OSError, ValueError):
         sources = run(parse_portions(portions), out, embedder, seed)
-    except (OSError, ValueError) as error:
-        _fail(error)
     for summary in sources:
         typer.echo(f"{summary['source']}: {in_and_out(summary)}")
 
@@ -53,22 +53,21 @@ def difficulty(
     """Keep the rows that the base model answers right sometimes, and a draw of the others.
 
     With RAY_ADDRESS the work is done on that cluster, else on this machine. The same command goes on after a kill. Exit
-    code 1 is for bad input, 3 when too many rollouts failed: run the same command again when the cause is mended.
+    code 1 is for bad input, 3 when too many rollouts failed: run the same command again when the cause is fixed.
     """
     from data_prep.difficulty.filter import Keep, TooManyFailed, filter_by_difficulty, report
     from data_prep.difficulty.rollout_engines import Endpoint, Vllm
     from data_prep.difficulty.rollouts import Sampling
 
     if not base_url and "RAY_ADDRESS" not in os.environ and find_spec("vllm") is None:
-        _fail("vLLM is not installed here: give --base-url of an endpoint, or RAY_ADDRESS of a cluster that has vLLM")
+        fail("vLLM is not installed here: give --base-url of an endpoint, or RAY_ADDRESS of a cluster that has vLLM")
     asked = Endpoint(base_url, concurrency, workers, deadline, api_key_env) if base_url else Vllm(workers, gpus)
     sampling = Sampling(model, rollouts, temperature, max_tokens, seed)
-    try:
-        summaries = filter_by_difficulty(folders, out, asked, sampling, Keep(extremes, max_failed))
-    except (OSError, ValueError) as error:
-        _fail(error)
-    except TooManyFailed as error:
-        _fail(error, code=3)
+    with refusing(OSError, ValueError):
+        try:
+            summaries = filter_by_difficulty(folders, out, asked, sampling, Keep(extremes, max_failed))
+        except TooManyFailed as error:
+            fail(error, code=3)
     for line in report(summaries):
         typer.echo(line)
 
@@ -84,10 +83,8 @@ def mix(
     from data_prep.sets.mix import mix as run
     from data_prep.sets.portions import parse_portions
 
-    try:
+    with refusing(OSError, ValueError):
         sources = run(parse_portions(portions), out, val, seed)
-    except (OSError, ValueError) as error:
-        _fail(error)
     for summary in sources:
         typer.echo(f"{summary['source']}: {in_and_out(summary)}; {summary['train']} train, {summary['val']} val")
 
@@ -99,13 +96,6 @@ def card(
     """Write the data card README.md of an RL set."""
     from data_prep.sets.card import write_card
 
-    try:
+    with refusing(OSError, ValueError):
         write_card(rl, stages)
-    except (OSError, ValueError) as error:
-        _fail(error)
     typer.echo(f"{rl / 'README.md'}: written")
-
-
-def _fail(error: Exception | str, code: int = 1) -> Never:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code)

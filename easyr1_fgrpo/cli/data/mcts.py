@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Never
+from typing import Annotated, Any
 
 import typer
 
 from data_prep.mcts.coordinates import Convention, PixelBudget
+from easyr1_fgrpo.cli.shared import fail, refusing
 
-DONE, BAD_INPUT, NOT_ALL = 0, 1, 3
+NOT_ALL = 3
+"""Exit code when questions are left."""
 
 _DEFAULT = PixelBudget()
 
@@ -41,7 +43,7 @@ def mcts(
 ) -> None:
     """Search reasoning steps with a teacher (FGRPO section A.4) and write its traces as supervised training sets.
 
-    The same command goes on where a killed or stopped run ended; finished questions and kept replies are not asked
+    The same command goes on where a killed or stopped run ended; finished questions and replies on disk are not asked
     again. Exit code 0: all questions searched; 1: bad input, or a teacher that does not answer; 3: some questions are
     left (budget used up, calls failed), what there is is written.
     """
@@ -51,18 +53,6 @@ def mcts(
     from data_prep.mcts.teacher import BudgetUsedUp, TeacherConfig, TeacherFailed
     from data_prep.mcts.tree import SearchSettings
 
-    settings = Settings(
-        model=model,
-        temperature=temperature,
-        reply_tokens=reply_tokens,
-        coordinates=coordinates,
-        min_pixels=min_pixels,
-        max_pixels=max_pixels,
-        search=SearchSettings(
-            simulations=simulations, branching=branching, rollouts=rollouts, max_depth=max_depth, c_puct=c_puct
-        ),
-        seed=seed,
-    )
     config = TeacherConfig(
         base_urls=base_url,
         model=model,
@@ -75,19 +65,21 @@ def mcts(
         max_calls=max_calls,
         max_tokens=max_tokens,
     )
-    try:
-        budget = settings.budget
+    search = SearchSettings(
+        simulations=simulations, branching=branching, rollouts=rollouts, max_depth=max_depth, c_puct=c_puct
+    )
+    with refusing(ValueError, OSError, TeacherFailed):
+        budget = PixelBudget(min_pixels, max_pixels)
+        settings = Settings.of(config, coordinates, budget, search, seed)
         names = question_names(rows)
         outcome = asyncio.run(run(rows, out, names, config, settings))
         summary = export(rows, out, len(names), outcome.unsearched, policy_coordinates, budget)
-    except (ValueError, OSError, TeacherFailed) as error:
-        _fail(str(error))
     typer.echo(f"{outcome.calls} calls, {outcome.tokens} tokens in this run")
     for what in ("questions", "chains"):
         typer.echo(_account(what, summary[what]))
     typer.echo(f"wrote {out / 'sft'}")
     if outcome.stopped is not None and not isinstance(outcome.stopped, BudgetUsedUp):
-        _fail(str(outcome.stopped))
+        fail(outcome.stopped)
     left = sum(count for reason, count in summary["questions"]["rejected"].items() if reason in AGAIN)
     if left:
         why = outcome.stopped or f"calls failed, see {out / 'sft' / 'rejects.jsonl'}"
@@ -102,8 +94,3 @@ def _account(what: str, counts: dict[str, Any]) -> str:
         parts[-1] += f" ({counts['direct']} direct, {counts['corrected']} corrected)"
     parts += [f"{count} rejected ({reason})" for reason, count in counts["rejected"].items()]
     return f"{what}: {', '.join(parts)}"
-
-
-def _fail(problem: str) -> Never:
-    typer.echo(f"error: {problem}", err=True)
-    raise typer.Exit(BAD_INPUT)
