@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from torch import Tensor
-
-from .constraints import Constraint, Measurement, initial_multipliers, measure
-from .controller import NOTHING_HELD, MultiplierRecord
-from .saved_state import Memory, check_controller, per_constraint, saved_memory, saved_multipliers
+from .constraints import Constraint, Measurement
+from .controller import MultiplierController, MultiplierRecord
+from .saved_state import Memory, check_controller, per_constraint, saved_memory
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +25,7 @@ class Move:
     terms: Mapping[str, float] = field(default_factory=dict)
 
 
-class AdaptiveMultipliers(ABC):
+class AdaptiveMultipliers(MultiplierController):
     """Multipliers that move with the violation; a subclass is one update rule, its `_move`.
 
     After every rule a multiplier is clipped to [0, max_multiplier]. A constraint on fewer than `min_applicable`
@@ -45,9 +43,6 @@ class AdaptiveMultipliers(ABC):
         ValueError: when an option is out of its range or two constraints share a name.
     """
 
-    name: ClassVar[str]
-    """What the saved state calls this controller."""
-
     def __init__(
         self,
         constraints: Iterable[Constraint],
@@ -62,8 +57,7 @@ class AdaptiveMultipliers(ABC):
         for option, count in (("min_applicable", min_applicable), ("saturation_patience", saturation_patience)):
             if count < 1:
                 raise ValueError(f"{option} must be at least 1, got {count}")
-        self._constraints = tuple(constraints)
-        self._multipliers = initial_multipliers(self._constraints)
+        super().__init__(constraints)
         for constraint in self._constraints:
             if constraint.initial_multiplier > max_multiplier:
                 raise ValueError(
@@ -78,37 +72,9 @@ class AdaptiveMultipliers(ABC):
         self._first = {name: self._first_memory(start) for name, start in self._multipliers.items()}
         self._memory = dict(self._first)
 
-    @property
-    def multipliers(self) -> dict[str, float]:
-        """Lambda per constraint; a copy."""
-        return dict(self._multipliers)
-
-    def step(
-        self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
-    ) -> dict[str, MultiplierRecord]:
-        """Take one dual step on a whole batch (all ranks, all groups), after its advantages were computed.
-
-        Args:
-            scores: per constraint its (B,) scores and (B,) boolean mask, True on applicable valid rollouts.
-            hold: constraints whose multiplier stays this time, and why: they are measured all the same.
-
-        Returns:
-            A record per constraint.
-
-        Raises:
-            ValueError: when `scores` holds other names than the constraints, or for a bad tensor; nothing has moved
-                then.
-        """
-        measured = measure(self._constraints, scores)
-        return {name: self._update(name, measured[name], hold.get(name, "")) for name in measured}
-
     def state_dict(self) -> dict[str, Any]:
-        """Multipliers, saturation counters and what the rule remembers, in plain types that survive JSON."""
-        state: dict[str, Any] = {
-            "controller": self.name,
-            "multipliers": self.multipliers,
-            "updates_at_cap": dict(self._updates_at_cap),
-        }
+        """Multipliers, saturation counters and what the rule remembers."""
+        state = {**super().state_dict(), "updates_at_cap": dict(self._updates_at_cap)}
         if any(self._first.values()):
             state["memory"] = {name: dict(memory) for name, memory in self._memory.items()}
         return state
@@ -120,12 +86,11 @@ class AdaptiveMultipliers(ABC):
             ValueError: when the state is another controller's, of other constraints, or not whole.
         """
         check_controller(state, self.name)
-        multipliers = saved_multipliers(state, self._multipliers)
         memory = saved_memory(state, self._first) if any(self._first.values()) else self._memory
-        self._updates_at_cap = {
-            name: int(count) for name, count in per_constraint(state, "updates_at_cap", self._updates_at_cap).items()
-        }
-        self._multipliers, self._memory = multipliers, memory
+        at_cap = per_constraint(state, "updates_at_cap", self._updates_at_cap)
+        super().load_state_dict(state)
+        self._updates_at_cap = {name: int(count) for name, count in at_cap.items()}
+        self._memory = memory
 
     @abstractmethod
     def _move(self, multiplier: float, violation: float, memory: Memory) -> Move:

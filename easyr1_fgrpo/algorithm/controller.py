@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from .constraints import Measurement
+from .constraints import Constraint, Measurement, initial_multipliers, measure
+from .saved_state import check_controller, saved_multipliers
 
 NOTHING_HELD: Mapping[str, str] = MappingProxyType({})
 
@@ -37,27 +39,60 @@ class MultiplierRecord(Measurement):
         return not self.held
 
 
-class MultiplierController(Protocol):
-    """Anything that weighs constraints. Advantages of a step use the multipliers from before its dual step."""
+class MultiplierController(ABC):
+    """Anything that weighs constraints. Advantages of a step use the multipliers from before its dual step.
+
+    Args:
+        constraints: what to hold, each name once.
+
+    Raises:
+        ValueError: when two constraints share a name.
+    """
+
+    name: ClassVar[str]
+    """What the saved state calls this controller."""
+
+    def __init__(self, constraints: Iterable[Constraint]) -> None:
+        self._constraints = tuple(constraints)
+        self._multipliers = initial_multipliers(self._constraints)
 
     @property
     def multipliers(self) -> dict[str, float]:
         """Lambda per constraint; a copy."""
-        ...
+        return dict(self._multipliers)
 
     def step(
         self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
     ) -> dict[str, MultiplierRecord]:
-        """Take one dual step on a whole batch: per constraint its (B,) scores and (B,) boolean mask.
+        """Take one dual step on a whole batch (all ranks, all groups), after its advantages were computed.
 
-        `hold` names constraints whose multiplier stays, and why.
+        Args:
+            scores: per constraint its (B,) scores and (B,) boolean mask, True on applicable valid rollouts.
+            hold: constraints whose multiplier stays this time, and why: they are measured all the same.
+
+        Returns:
+            A record per constraint.
+
+        Raises:
+            ValueError: when `scores` holds other names than the constraints, or for a bad tensor; nothing has moved
+                then.
         """
-        ...
+        measured = measure(self._constraints, scores)
+        return {name: self._update(name, measured[name], hold.get(name, "")) for name in measured}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything an exact resume needs, in plain types that survive JSON. Thresholds and options stay in config."""
-        ...
+        return {"controller": self.name, "multipliers": self.multipliers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved state, all of it or (with a ValueError) nothing."""
-        ...
+        """Take over a saved state, all of it or nothing.
+
+        Raises:
+            ValueError: when the state is another controller's, of other constraints, or not whole.
+        """
+        check_controller(state, self.name)
+        self._multipliers = saved_multipliers(state, self._multipliers)
+
+    @abstractmethod
+    def _update(self, name: str, measured: Measurement, held: str) -> MultiplierRecord:
+        """Move one multiplier, or keep it where `held` says why."""
