@@ -1,4 +1,4 @@
-"""What this room demands of its tensors; the errors name the tensor, the value and the mend."""
+"""What this room demands of its tensors; the errors name the tensor, the value and the fix."""
 
 from __future__ import annotations
 

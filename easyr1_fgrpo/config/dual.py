@@ -8,7 +8,7 @@ from pydantic import Field
 
 from easyr1_fgrpo.config.base import Settings, UnitInterval
 
-OWN_OPTIONS: dict[str, dict[str, float]] = {
+CONTROLLER_OPTIONS: dict[str, dict[str, float]] = {
     "dual_ascent": {},
     "fixed": {},
     "pid": {"kp": 5.0, "kd": 5.0, "smoothing": 0.9},
@@ -30,7 +30,8 @@ class DualSettings(Settings):
         controller: "dual_ascent" (FGRPO Eq. 4), "fixed" (multipliers never move), "pid", "nupi" or "multiplicative".
         lr: rate of the multiplier per unit of violation and step; of its logarithm with "multiplicative".
         lambda_max: the cap.
-        kp, kd, smoothing, floor: options of single controllers, refused with any other; None is `OWN_OPTIONS`' default.
+        kp, kd, smoothing, floor: options of single controllers, refused with any other; None is the default in
+            `CONTROLLER_OPTIONS`.
     """
 
     controller: Literal["dual_ascent", "fixed", "pid", "nupi", "multiplicative"] = "dual_ascent"
@@ -44,20 +45,20 @@ class DualSettings(Settings):
     floor: Annotated[float, Field(gt=0.0)] | None = None
 
     @property
-    def own_options(self) -> dict[str, float]:
-        """The chosen controller's own options, all of them."""
-        defaults = OWN_OPTIONS[self.controller]
+    def controller_options(self) -> dict[str, float]:
+        """The options that only some controllers have, of the chosen one."""
+        defaults = CONTROLLER_OPTIONS[self.controller]
         return {key: default if getattr(self, key) is None else getattr(self, key) for key, default in defaults.items()}
 
     def check(self) -> None:
         """Raises a ValueError, which starts with the key, for another controller's option or a floor at the cap."""
         for key in ("kp", "kd", "smoothing", "floor"):
-            if (value := getattr(self, key)) is not None and key not in OWN_OPTIONS[self.controller]:
-                owners = " or ".join(name for name, options in OWN_OPTIONS.items() if key in options)
+            if (value := getattr(self, key)) is not None and key not in CONTROLLER_OPTIONS[self.controller]:
+                owners = " or ".join(name for name, options in CONTROLLER_OPTIONS.items() if key in options)
                 raise ValueError(
                     f"dual.{key}={value}: controller={self.controller} has no such option; "
                     f"leave it out, or choose controller={owners}"
                 )
-        floor = self.own_options.get("floor", 0.0)
+        floor = self.controller_options.get("floor", 0.0)
         if floor >= self.lambda_max:
             raise ValueError(f"dual.floor={floor}: Input should be less than dual.lambda_max={self.lambda_max}")

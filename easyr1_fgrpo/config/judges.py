@@ -71,7 +71,7 @@ class ModelJudgeConfig(Settings):
             do, an answer that is no label is invalid.
         parameters: further fields of the chat completion request. Without max_tokens or max_completion_tokens among
             them, an answer may be as long as its labels need.
-        prompt: a template file of one's own; empty for ours. See `easyr1_fgrpo/judges/prompt.py`.
+        prompt: a custom template file; empty for ours. See `easyr1_fgrpo/judges/prompt.py`.
         coordinates: how the model writes boxes.
         repetition: what a claim that only repeats an earlier one is: "skip" (the paper's prompt) or "incorrect" (its
             section A.1).
@@ -106,7 +106,7 @@ JudgeConfig = Annotated[ServerJudgeConfig | LocalJudgeConfig | ModelJudgeConfig,
 
 
 class EmbeddedServerConfig(Settings):
-    """A judge `package.module:Class(**options)` in a Ray actor of its own.
+    """A judge `package.module:Class(**options)` in its own Ray actor.
 
     Attributes:
         target: `package.module:Class` of the judge.
@@ -132,7 +132,7 @@ class VllmServerConfig(Settings):
         gpu_memory_utilization: share of each GPU's memory that vLLM takes.
         num_gpus: GPUs of the Ray cluster that the server reserves; None for `tensor_parallel_size`, 0 for a CPU build.
         num_cpus: logical CPUs that it reserves.
-        port: where it listens; 0 takes a free one and keeps it over restarts.
+        port: where it listens; 0 takes a free one, the same over restarts.
         arguments: further `--key value` arguments; True writes the bare `--key`.
         env: further environment variables; never secrets, they are shown.
         start_deadline_s: seconds until its first healthy answer, loading the model included.
@@ -155,7 +155,7 @@ JudgeServerConfig = Annotated[EmbeddedServerConfig | VllmServerConfig, Field(dis
 
 
 class JudgeCacheSettings(Settings):
-    """Verdicts of model judges, kept between steps and runs.
+    """Verdicts of model judges, cached between steps and runs.
 
     Attributes:
         directory: a folder on a local disk (SQLite does not work on network drives); empty for no cache.

@@ -49,12 +49,12 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
 
 
 def _own_folder() -> list[Path]:
-    """The user's own groups: arm/NAME.yaml, judge/NAME.yaml, ... below FGRPO_CONFIG_DIR."""
-    if not (place := os.environ.get("FGRPO_CONFIG_DIR")):
+    """The user's groups: arm/NAME.yaml, judge/NAME.yaml, ... below FGRPO_CONFIG_DIR."""
+    if not (location := os.environ.get("FGRPO_CONFIG_DIR")):
         return []
-    folder = Path(place).expanduser().absolute()
+    folder = Path(location).expanduser().absolute()
     if not folder.is_dir():
-        raise ConfigError([f"FGRPO_CONFIG_DIR={place}: no such folder"])
+        raise ConfigError([f"FGRPO_CONFIG_DIR={location}: no such folder"])
     return [folder]
 
 

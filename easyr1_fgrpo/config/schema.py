@@ -19,7 +19,7 @@ RESERVED = re.compile(
     rf"{'|'.join(CONSTRAINABLE)}|task|format|accuracy|acc|rollouts|signals|judges|dual|val|truncated|response_boxes"
     r"|(\w+_)?sentences|sentence_tokens|judge_\w*|\w+_(valid|reason)"
 )
-"""Names that a signal of one's own cannot have: they stand for something else among a rollout's numbers or metrics."""
+"""Names that a custom signal cannot have: they stand for something else among a rollout's numbers or metrics."""
 
 SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -100,13 +100,13 @@ class FgrpoConfig(Settings):
         run_dir: everything a run writes, checkpoints included.
         constraint_keys: the constraints that act; none is plain GRPO on the task reward.
         constraints: threshold and initial multiplier by constraint.
-        signals: signals of one's own, `path/to/file.py:function` by name; see `easyr1_fgrpo.rewards.custom_signal`.
+        signals: custom signals, `path/to/file.py:function` by name; see `easyr1_fgrpo.rewards.custom_signal`.
         dual: the multipliers' controller.
         advantage: normalisation, masks and whitening.
         reward: how a rollout becomes signals.
         judges: who answers "consistency" and "grounding".
         reward_servers: judge servers to launch, by name.
-        judge_cache: where verdicts of model judges are kept.
+        judge_cache: where verdicts of model judges are cached.
         max_failed_share: share of a step's rollouts that may fail before the run stops.
     """
 
@@ -207,7 +207,7 @@ def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> st
 
 
 def _walk(loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """A place in the config: its keys, without pydantic's marks for chosen kinds and for keys, and the type there."""
+    """A location in the config: its keys, without pydantic's marks for kinds and for keys, and the type there."""
     here: Any = FgrpoConfig
     keys = []
     for part in loc:

@@ -22,7 +22,7 @@ def drop_video_processor(mixin: Any) -> None:
     """Let processors be built without their video half: images and text need none of it.
 
     Args:
-        mixin: transformers' `ProcessorMixin`, mended in place, once.
+        mixin: transformers' `ProcessorMixin`, patched in place, once.
     """
     original = mixin.get_attributes.__func__
     if hasattr(original, "__wrapped__"):

@@ -1,4 +1,4 @@
-"""Signals of one's own: a function of a scored rollout, which a constraint can be put on (`fgrpo.signals`)."""
+"""Custom signals: a function of a scored rollout, which a constraint can be put on (`fgrpo.signals`)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def load_signal(target: str) -> SignalFunction:
     Raises:
         ValueError: when it cannot be loaded, saying why.
     """
-    place, separator, name = target.rpartition(":")
-    if not separator or not place or not name:
+    location, separator, name = target.rpartition(":")
+    if not separator or not location or not name:
         raise ValueError(f"{target!r}: write path/to/file.py:function or package.module:function")
     try:
-        module = _module_of_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        module = _module_of_file(Path(location)) if location.endswith(".py") else importlib.import_module(location)
         function = getattr(module, name)
     except Exception as error:  # a user's module may raise anything while it is imported
         raise ValueError(f"{target!r} cannot be loaded ({type(error).__name__}: {error})") from error
@@ -38,13 +38,13 @@ def load_signal(target: str) -> SignalFunction:
 
 
 def with_custom_signals(score: RolloutScore, sample: Sample, functions: Mapping[str, SignalFunction]) -> RolloutScore:
-    """A rollout's score with the signals of one's own in it.
+    """A rollout's score with its custom signals.
 
     Raises:
         ValueError: when a function gives something that is neither a number in [0, 1] nor None.
     """
-    own = {name: _signal(name, function(sample, score)) for name, function in functions.items()}
-    return replace(score, signals={**score.signals, **own})
+    custom = {name: _signal(name, function(sample, score)) for name, function in functions.items()}
+    return replace(score, signals={**score.signals, **custom})
 
 
 def _signal(name: str, value: float | None) -> Signal:

@@ -78,7 +78,7 @@ class Sample:
             if len(box) != 4 or not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
                 raise ValueError(
                     f"row {self.index} of split {self.split!r}: ground-truth box {box!r} is not x1 <= x2, y1 <= y2, "
-                    "finite: mend the row"
+                    "finite: fix the row"
                 )
 
     @property
@@ -101,7 +101,7 @@ class RolloutScore:
     """Everything measured about one rollout.
 
     Attributes:
-        signals: measured values by name, "task", `SIGNALS` and signals of one's own; whether a constraint applies is
+        signals: measured values by name, "task", `SIGNALS` and custom signals; whether a constraint applies is
             `applicable`.
         response: the parsed response.
         consistency: the consistency judge's verdict; None when it was not asked.
@@ -134,8 +134,8 @@ class RolloutScore:
             valid 0); `acc`; `COUNTS`, numbers of things, `truncated` being 0 or 1; and per question `JUDGE_COUNTS`.
         """
         numbers = {}
-        own = [name for name in self.signals if name not in (TASK, *SIGNALS)]
-        for name in (TASK, *SIGNALS, *own):
+        custom = [name for name in self.signals if name not in (TASK, *SIGNALS)]
+        for name in (TASK, *SIGNALS, *custom):
             signal = self.signals[name]
             numbers[name] = math.nan if signal.value is None else signal.value
             numbers[f"{name}_valid"] = float(self.applicable(name))
@@ -180,15 +180,15 @@ def _judge_keys(question: Question) -> list[str]:
     return [f"judge_{question}_{count}" for count in JUDGE_COUNTS]
 
 
-def failed_numbers(reason: Reason, own: Iterable[str] = ()) -> dict[str, float]:
+def failed_numbers(reason: Reason, custom: Iterable[str] = ()) -> dict[str, float]:
     """`RolloutScore.to_numbers` for a rollout without a score: no signal has a value, nothing was counted.
 
     Args:
         reason: why there is none.
-        own: names of signals of one's own.
+        custom: names of custom signals.
     """
     numbers: dict[str, float] = {}
-    for name in (TASK, *SIGNALS, *own):
+    for name in (TASK, *SIGNALS, *custom):
         numbers |= {name: math.nan, f"{name}_valid": 0.0, f"{name}_reason": float(reason)}
     judges = {
         key: math.nan if key.endswith("wait_s") else 0.0 for question in Question for key in _judge_keys(question)

@@ -21,7 +21,7 @@ class Reason(IntEnum):
     REWARD_FAILED = 8  # scoring itself raised; the rollout is not valid
     MISSING = 9  # the rollout came back without scores
     TRUNCATED = 10  # cut at the length limit, with reward.truncated=invalid
-    NOT_APPLICABLE = 11  # a signal of the user's own says that it does not apply
+    NOT_APPLICABLE = 11  # a custom signal says that it does not apply
 
 
 @dataclass(frozen=True)

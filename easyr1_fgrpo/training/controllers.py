@@ -36,5 +36,5 @@ def build_controller(settings: FgrpoConfig) -> MultiplierController:
         lr=settings.dual.lr,
         max_multiplier=settings.dual.lambda_max,
         min_applicable=settings.dual.min_applicable,
-        **settings.dual.own_options,
+        **settings.dual.controller_options,
     )

@@ -27,7 +27,7 @@ def sentence_tokens(tokenizer: Any, response_ids: Sequence[int], text: str, scor
     """The judged sentences of a rollout as token ranges with verdicts, in order.
 
     A token belongs to the first sentence that it holds a character of. A sentence without a token of its own is left
-    out, and so are those of a malformed trace whose place is not certain (see `trace_start`).
+    out, and so are those of a malformed trace whose start is not certain (see `trace_start`).
 
     Args:
         tokenizer: the policy's.
@@ -70,7 +70,7 @@ def trace_start(text: str, trace: str) -> int | None:
     opening, closing = text.find("<think>"), text.find("</think>")
     if -1 < closing < opening:
         return None
-    # Nothing but white space comes between that place and the trace, whose own first character is none.
+    # Nothing but white space comes between that point and the trace, whose first character is none.
     return text.index(trace, opening + len("<think>") if opening > -1 else 0)
 
 
@@ -84,21 +84,21 @@ def character_spans(tokenizer: Any, ids: Sequence[int], text: str) -> list[tuple
     """
     spans: list[tuple[int, int]] = []
     pending: list[int] = []
-    place = 0
-    for position, token in enumerate(ids):
+    position = 0
+    for number, token in enumerate(ids):
         pending.append(token)
         piece = tokenizer.decode(pending, skip_special_tokens=True)
         # A character may take several tokens; until it is whole it decodes to the replacement character.
-        if piece.endswith("\ufffd") and position + 1 < len(ids):
+        if piece.endswith("\ufffd") and number + 1 < len(ids):
             continue
-        if not text.startswith(piece, place):
+        if not text.startswith(piece, position):
             raise ValueError(
                 f"{type(tokenizer).__name__} decodes {pending} to {piece!r}, the whole response has "
-                f"{text[place : place + len(piece)]!r} there: reward.level=sentence needs a tokenizer whose text is "
-                "the sum of its tokens' texts; use reward.level=outcome"
+                f"{text[position : position + len(piece)]!r} there: reward.level=sentence needs a tokenizer whose text "
+                "is the sum of its tokens' texts; use reward.level=outcome"
             )
-        spans += [(place, place + len(piece))] * len(pending)
-        place += len(piece)
+        spans += [(position, position + len(piece))] * len(pending)
+        position += len(piece)
         pending = []
     return spans
 

@@ -1,1 +1,1 @@
-"""The only room that imports verl: what is registered with it, and what is mended in it."""
+"""The only room that imports verl: what is registered with it, and what is fixed in it."""

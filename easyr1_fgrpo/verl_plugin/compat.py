@@ -1,7 +1,7 @@
 """Patches to verl 0.9.1 that no registration can replace: each says what, why and until when.
 
 `fgrpo doctor` prints this list and whether each patch is still needed. A patch is applied right after verl imports
-the module that it mends, and only to the version it was written for.
+the module that it fixes, and only to the version it was written for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from importlib.metadata import version
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -27,37 +27,57 @@ def on_cpu() -> bool:
     return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
 
 
+Probe = Callable[[Any], bool]
+Fix = Callable[[Any], None]
+
+
 @dataclass(frozen=True)
 class Patch:
-    """One mend of one module.
+    """One fix of one module.
 
     Attributes:
-        name: what is mended.
-        module: the module that is mended, patched right after its import.
+        name: what is fixed.
+        module: the module that is fixed, patched right after its import.
         why: what happens without it.
         until: when it can go.
-        cpu_only: whether it is applied with VERL_PLATFORM=cpu only.
         needed: looks at the unpatched module and says whether the fault is still there.
-        apply: mends the module in place.
+        apply: fixes the module in place.
+        everywhere: whether it is applied on any platform, not only with VERL_PLATFORM=cpu.
     """
 
     name: str
     module: str
     why: str
     until: str
-    cpu_only: bool
-    needed: Callable[[ModuleType], bool]
-    apply: Callable[[ModuleType], None]
+    needed: Probe
+    apply: Fix
+    everywhere: bool
 
     def wanted(self) -> bool:
         """Whether this process wants the patch: right verl version, right platform."""
-        return version("verl") == PATCHED_VERL and (on_cpu() or not self.cpu_only)
+        return version("verl") == PATCHED_VERL and (self.everywhere or on_cpu())
 
 
-def _source_holds(text: str, *path: str) -> Callable[[ModuleType], bool]:
+PATCHES: list[Patch] = []
+"""In the order in which they stand below."""
+
+
+def _patch(
+    name: str, module: str, *, why: str, until: str, needed: Probe, everywhere: bool = False
+) -> Callable[[Fix], Fix]:
+    """Add the decorated function to `PATCHES`; see `Patch`."""
+
+    def add(apply: Fix) -> Fix:
+        PATCHES.append(Patch(name, module, why, until, needed, apply, everywhere))
+        return apply
+
+    return add
+
+
+def _source_holds(text: str, *path: str) -> Probe:
     """A probe: does the source of `module.path` hold this text?"""
 
-    def probe(module: ModuleType) -> bool:
+    def probe(module: Any) -> bool:
         import inspect
 
         target: Any = module
@@ -68,9 +88,18 @@ def _source_holds(text: str, *path: str) -> Callable[[ModuleType], bool]:
     return probe
 
 
-def _mend_text_only_branch(module: Any) -> None:
+@_patch(
+    "micro-batches without images",
+    "verl.models.transformers.qwen2_vl",
+    why="with transformers 5 the vision tower returns a model output, whose .mean() does not exist",
+    until="verl unpacks the visual output in its text-only branch",
+    needed=_source_holds("image_embeds = model.visual(pixel_values, grid_thw=image_grid_thw)\n", "_get_input_embeds"),
+    everywhere=True,
+)
+def _fix_text_only_branch(module: Any) -> None:
     original = module._get_input_embeds
 
+    @wraps(original)
     def get_input_embeds(
         model: Any,
         input_ids: Any,
@@ -91,20 +120,27 @@ def _mend_text_only_branch(module: Any) -> None:
         mask = attention_mask if attention_mask is None else attention_mask.to(embeds.device)
         return embeds + 0.0 * features.mean(), mask
 
-    get_input_embeds.__wrapped__ = original  # type: ignore[attr-defined]
     module._get_input_embeds = get_input_embeds
 
 
-def _mend_equal_lengths(module: Any) -> None:
+@_patch(
+    "batches of equal length",
+    "verl.utils.tensordict_utils",
+    why="when all sequences are equally long, 3D position ids are ragged along another dimension than verl sets",
+    until="verl builds its nested position ids with the token dimension ragged",
+    needed=_source_holds('data["position_ids"]._ragged_idx = 2', "maybe_fix_3d_position_ids"),
+    everywhere=True,
+)
+def _fix_equal_lengths(module: Any) -> None:
     original = module.maybe_fix_3d_position_ids
 
+    @wraps(original)
     def maybe_fix_3d_position_ids(data: Any) -> None:
         position_ids = data.get("position_ids", None)
         if position_ids is not None and _ragged_along_rows(position_ids):
             data["position_ids"] = _ragged_along_tokens(position_ids)
         original(data)
 
-    maybe_fix_3d_position_ids.__wrapped__ = original  # type: ignore[attr-defined]
     module.maybe_fix_3d_position_ids = maybe_fix_3d_position_ids
 
 
@@ -131,37 +167,67 @@ def _ragged_along_tokens(position_ids: Any) -> Any:
     )
 
 
-def _mend_process_group(module: Any) -> None:
+@_patch(
+    "process group backend",
+    "verl.utils.distributed",
+    why='verl asks torch for the backend "cpu:gloo,cpu:gloo", which torch refuses',
+    until="verl builds the backend string without naming the CPU twice",
+    needed=_source_holds('f"cpu:gloo,{get_device_name()}:', "initialize_global_process_group_ray"),
+)
+def _fix_process_group(module: Any) -> None:
     # torch refuses "cpu:gloo,cpu:gloo"; gloo under the name of an absent device leaves the CPU group alone.
     module.get_device_name = lambda: "cuda"
 
 
-def _mend_offload_policy(module: Any) -> None:
-    module.CPUOffloadPolicy = _UnpinnedOffload(module.CPUOffloadPolicy)
+@_patch(
+    "reference model offload",
+    "verl.workers.engine.fsdp.transformer_impl",
+    why="the reference model's CPUOffloadPolicy pins memory, which needs an accelerator",
+    until="verl pins memory only where an accelerator exists",
+    needed=_source_holds("CPUOffloadPolicy(pin_memory=True)", "FSDPEngine", "_build_fsdp_module"),
+)
+def _fix_offload_policy(module: Any) -> None:
+    policy = module.CPUOffloadPolicy
+    module.CPUOffloadPolicy = lambda pin_memory=True: policy(pin_memory=False)
 
 
-class _UnpinnedOffload:
-    """Builds the same policy without pinned memory, which only an accelerator can pin."""
+@_patch(
+    "processors without torchvision",
+    "transformers.processing_utils",
+    why="transformers builds a video processor for every Qwen-VL processor, which needs torchvision",
+    until="torchvision has a CPU wheel for this torch",
+    needed=lambda module: torchvision_missing(),
+)
+def _fix_video_processor(module: Any) -> None:
+    drop_video_processor(module.ProcessorMixin)
 
-    def __init__(self, policy: Any) -> None:
-        self.policy = policy
 
-    def __call__(self, pin_memory: bool = True) -> Any:
-        return self.policy(pin_memory=False)
-
-
-def _mend_placeholder_count(module: ModuleType) -> None:
+@_patch(
+    "counting placeholders",
+    "transformers.processing_utils",
+    why="transformers makes a tensor of every token to count placeholders: milliseconds, three times a rollout",
+    until="transformers counts them in a list or at once",
+    needed=_source_holds("list(ids).count(token_id)", "ProcessorMixin", "_check_special_mm_tokens"),
+)
+def _fix_placeholder_count(module: Any) -> None:
     original = module.ProcessorMixin._check_special_mm_tokens
 
+    @wraps(original)
     def check(self: Any, text: list[str], text_inputs: Any, modalities: list[str]) -> None:
         ids = text_inputs["input_ids"]
         original(self, text, {"input_ids": ids.tolist() if hasattr(ids, "tolist") else ids}, modalities)
 
-    check.__wrapped__ = original  # type: ignore[attr-defined]
     module.ProcessorMixin._check_special_mm_tokens = check
 
 
-def _mend_agent_loop_building(module: Any) -> None:
+@_patch(
+    "building agent loops",
+    "verl.experimental.agent_loop.agent_loop",
+    why="for every rollout hydra copies and merges what its agent loop is given: some 8 ms, a tenth of a step",
+    until="verl builds agent loops without hydra, or once",
+    needed=_source_holds("agent_loop = hydra.utils.instantiate(", "AgentLoopWorker", "_run_agent_loop"),
+)
+def _fix_agent_loop_building(module: Any) -> None:
     hydra = module.hydra
 
     def instantiate(config: Any, **given: Any) -> Any:
@@ -172,77 +238,8 @@ def _mend_agent_loop_building(module: Any) -> None:
     module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate), __wrapped__=hydra)
 
 
-PATCHES: tuple[Patch, ...] = (
-    Patch(
-        name="micro-batches without images",
-        module="verl.models.transformers.qwen2_vl",
-        why="with transformers 5 the vision tower returns a model output, whose .mean() does not exist",
-        until="verl unpacks the visual output in its text-only branch",
-        cpu_only=False,
-        needed=_source_holds(
-            "image_embeds = model.visual(pixel_values, grid_thw=image_grid_thw)\n", "_get_input_embeds"
-        ),
-        apply=_mend_text_only_branch,
-    ),
-    Patch(
-        name="batches of equal length",
-        module="verl.utils.tensordict_utils",
-        why="when all sequences are equally long, 3D position ids are ragged along another dimension than verl sets",
-        until="verl builds its nested position ids with the token dimension ragged",
-        cpu_only=False,
-        needed=_source_holds('data["position_ids"]._ragged_idx = 2', "maybe_fix_3d_position_ids"),
-        apply=_mend_equal_lengths,
-    ),
-    Patch(
-        name="process group backend",
-        module="verl.utils.distributed",
-        why='verl asks torch for the backend "cpu:gloo,cpu:gloo", which torch refuses',
-        until="verl builds the backend string without naming the CPU twice",
-        cpu_only=True,
-        needed=_source_holds('f"cpu:gloo,{get_device_name()}:', "initialize_global_process_group_ray"),
-        apply=_mend_process_group,
-    ),
-    Patch(
-        name="reference model offload",
-        module="verl.workers.engine.fsdp.transformer_impl",
-        why="the reference model's CPUOffloadPolicy pins memory, which needs an accelerator",
-        until="verl pins memory only where an accelerator exists",
-        cpu_only=True,
-        needed=_source_holds("CPUOffloadPolicy(pin_memory=True)", "FSDPEngine", "_build_fsdp_module"),
-        apply=_mend_offload_policy,
-    ),
-    Patch(
-        name="processors without torchvision",
-        module="transformers.processing_utils",
-        why="transformers builds a video processor for every Qwen-VL processor, which needs torchvision",
-        until="torchvision has a CPU wheel for this torch",
-        cpu_only=True,
-        needed=lambda module: torchvision_missing(),
-        apply=lambda module: drop_video_processor(module.ProcessorMixin),
-    ),
-    Patch(
-        name="counting placeholders",
-        module="transformers.processing_utils",
-        why="transformers makes a tensor of every token to count placeholders: milliseconds, three times a rollout",
-        until="transformers counts them in a list or at once",
-        cpu_only=True,
-        needed=_source_holds("list(ids).count(token_id)", "ProcessorMixin", "_check_special_mm_tokens"),
-        apply=_mend_placeholder_count,
-    ),
-    Patch(
-        name="building agent loops",
-        module="verl.experimental.agent_loop.agent_loop",
-        why="for every rollout hydra copies and merges what its agent loop is given: some 8 ms, a tenth of a step",
-        until="verl builds agent loops without hydra, or once",
-        cpu_only=True,
-        needed=_source_holds("agent_loop = hydra.utils.instantiate(", "AgentLoopWorker", "_run_agent_loop"),
-        apply=_mend_agent_loop_building,
-    ),
-)
-
-
 def apply_patches() -> None:
-    """Arrange for every wanted patch to be applied when verl imports the module it mends."""
+    """Arrange for every wanted patch to be applied when verl imports the module it fixes."""
     if on_cpu() and torchvision_missing() and "qwen_vl_utils" not in sys.modules:
         # Not a patch of verl: a stand-in for a package that cannot be imported here at all.
         from easyr1_fgrpo.verl_plugin.cpu.vision import stand_in

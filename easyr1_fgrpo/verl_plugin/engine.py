@@ -33,8 +33,8 @@ class FrozenVisionEngine(FSDPEngineWithLMHead):
         if freeze not in (True, False, KEEP_PROJECTOR):
             raise ValueError(f"{FREEZE_KEY} is true, false or {KEEP_PROJECTOR}, got {freeze!r}")
         if freeze:
-            places: tuple[Any, ...] = (module, getattr(module, "model", None))
-            tower = next((place.visual for place in places if hasattr(place, "visual")), None)
+            holders: tuple[Any, ...] = (module, getattr(module, "model", None))
+            tower = next((holder.visual for holder in holders if hasattr(holder, "visual")), None)
             if tower is None:
                 raise ValueError(
                     f"{FREEZE_KEY}={freeze} but {type(module).__name__} has no vision tower: set it to false"

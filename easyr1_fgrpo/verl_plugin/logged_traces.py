@@ -55,8 +55,8 @@ def log_traces(records: list[TraceRecord], step: int, loggers: Mapping[str, Any]
         wandb.log({NAME: wandb.Html(traces_html(records))}, step=step)
     if "tensorboard" in loggers:
         writer = loggers["tensorboard"].writer
-        for place, record in enumerate(records):
-            writer.add_text(f"{NAME}/{place}", trace_text(record), step)
+        for number, record in enumerate(records):
+            writer.add_text(f"{NAME}/{number}", trace_text(record), step)
         writer.flush()
     if others:
         samples = [(visible(record.question), trace_text(record), _task(record)) for record in records]

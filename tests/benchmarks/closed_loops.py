@@ -20,7 +20,7 @@ from closed_loop_plant import CAP, CLOSE, Plant, fitted
 from tqdm import tqdm
 
 from easyr1_fgrpo.algorithm import PID, Constraint, DualAscent, FixedMultipliers, Multiplicative, NuPI
-from easyr1_fgrpo.config.dual import OWN_OPTIONS
+from easyr1_fgrpo.config.dual import CONTROLLER_OPTIONS
 from easyr1_fgrpo.training.metrics_file import read_metrics
 
 SEEDS, MIN_APPLICABLE = 20, 8
@@ -56,13 +56,13 @@ def _adaptive(kind, **options) -> Callable:
 CONTROLLERS: dict[str, Callable] = {
     "fixed": FixedMultipliers,
     "dual ascent, lr .05": _adaptive(DualAscent, lr=0.05),
-    "PID, lr .05": _adaptive(PID, lr=0.05, **OWN_OPTIONS["pid"]),
-    "nuPI, lr .05": _adaptive(NuPI, lr=0.05, **OWN_OPTIONS["nupi"]),
-    "multiplicative, lr .05": _adaptive(Multiplicative, lr=0.05, **OWN_OPTIONS["multiplicative"]),
+    "PID, lr .05": _adaptive(PID, lr=0.05, **CONTROLLER_OPTIONS["pid"]),
+    "nuPI, lr .05": _adaptive(NuPI, lr=0.05, **CONTROLLER_OPTIONS["nupi"]),
+    "multiplicative, lr .05": _adaptive(Multiplicative, lr=0.05, **CONTROLLER_OPTIONS["multiplicative"]),
     "dual ascent, lr .5": _adaptive(DualAscent, lr=0.5),
-    "PID, lr .5": _adaptive(PID, lr=0.5, **OWN_OPTIONS["pid"]),
-    "nuPI, lr .5": _adaptive(NuPI, lr=0.5, **OWN_OPTIONS["nupi"]),
-    "multiplicative, lr .5": _adaptive(Multiplicative, lr=0.5, **OWN_OPTIONS["multiplicative"]),
+    "PID, lr .5": _adaptive(PID, lr=0.5, **CONTROLLER_OPTIONS["pid"]),
+    "nuPI, lr .5": _adaptive(NuPI, lr=0.5, **CONTROLLER_OPTIONS["nupi"]),
+    "multiplicative, lr .5": _adaptive(Multiplicative, lr=0.5, **CONTROLLER_OPTIONS["multiplicative"]),
 }
 """The paper's rate, and ten times that: the paper's run is 1,150 steps long, these loops are a fifth of it."""
 

@@ -20,7 +20,7 @@ from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
 
 
 def training_problems(config: Any, *, files: bool = True) -> list[str]:
-    """Everything wrong with a composed config on this machine, one line each: key, value and the mend.
+    """Everything wrong with a composed config on this machine, one line each: key, value and the fix.
 
     Args:
         config: the whole composed config, its key `fgrpo` valid.

@@ -1,4 +1,4 @@
-"""`fgrpo doctor`: what is installed, registered and patched here, and the mend for what is missing.
+"""`fgrpo doctor`: what is installed, registered and patched here, and the fix for what is missing.
 
 Everything is looked up in this process, as training will find it: verl loads the plug-in, and the modules of verl
 that own a registry are imported. Nothing of the plug-in is imported before it is known to be installed.
@@ -108,7 +108,7 @@ CPU_REGISTRATIONS = (
 
 
 def registration_problems() -> list[str]:
-    """Why this process cannot train with FGRPO: one line each, with the mend; nothing when it can.
+    """Why this process cannot train with FGRPO: one line each, with the fix; nothing when it can.
 
     Imports verl, and with it the plug-in.
     """
@@ -247,7 +247,7 @@ def _print_patches(console: Console) -> None:
 
     for patch in PATCHES:
         console.print(f"patch: {patch.name}", style="bold")
-        needed = [("still needed", _still_needed(patch)), ("mends", patch.module)]
+        needed = [("still needed", _still_needed(patch)), ("fixes", patch.module)]
         _print_rows(console, [*needed, ("why", patch.why), ("until", patch.until)])
 
 

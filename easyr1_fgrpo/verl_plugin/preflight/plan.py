@@ -60,11 +60,11 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
     """
     from rich.console import Console
 
-    config, kept, problems = _compose(overrides)
-    config, settings, refused = _settings(config, kept)
+    config, usable, problems = _compose(overrides)
+    config, settings, refused = _settings(config, usable)
     problems += refused
     if settings is not None:
-        about_judges = ("fgrpo.judges.",) if NO_JUDGE in kept else ()
+        about_judges = ("fgrpo.judges.",) if NO_JUDGE in usable else ()
         problems += [line for line in _problems(config, files) if not line.startswith(about_judges)]
         problems += _room_problems(config)
         Console().print(_table(config, settings, assumed))
@@ -82,21 +82,21 @@ def _compose(overrides: Sequence[str]) -> tuple[Any, list[str], list[str]]:
         return load_config(overrides), list(overrides), []
     except ConfigError as error:
         whole = error
-    kept: list[str] = []
+    usable: list[str] = []
     problems = []
     # Group choices first: other keys exist only with them.
     for override in sorted(overrides, key=lambda override: "." in override.partition("=")[0]):
         try:
-            load_config([*kept, override])
+            load_config([*usable, override])
         except ConfigError as error:
             problems += [f"{override}: {line}" for line in error.lines]
         else:
-            kept.append(override)
+            usable.append(override)
     if not problems:
         raise whole
     if any(problem.startswith("judge=") for problem in problems):
-        kept.append(NO_JUDGE)  # the default judge would only add problems of its own
-    return load_config(kept), kept, problems
+        usable.append(NO_JUDGE)  # the default judge would only add more problems
+    return load_config(usable), usable, problems
 
 
 def _settings(config: Any, overrides: Sequence[str]) -> tuple[Any, FgrpoConfig | None, list[str]]:
@@ -106,8 +106,8 @@ def _settings(config: Any, overrides: Sequence[str]) -> tuple[Any, FgrpoConfig |
     except ConfigError as error:
         problems = error.lines
     refused = tuple(problem.partition(":")[0].partition("=")[0] for problem in problems)
-    kept = [override for override in overrides if not override.startswith(refused)]
-    config = load_config(kept)
+    usable = [override for override in overrides if not override.startswith(refused)]
+    config = load_config(usable)
     try:
         return config, read_settings(config), problems
     except ConfigError:
@@ -234,9 +234,9 @@ def _memory(config: Any) -> Iterator[tuple[str, str]]:
             f"{memory.kv_cache / GIB:.1f} GiB for {memory.kv_tokens:,} tokens) beside "
             f"{(memory.weights + memory.optimizer) / GIB:.1f}",
         )
-    kept = config.trainer.max_actor_ckpt_to_keep
+    most = config.trainer.max_actor_ckpt_to_keep
     disk = checkpoint_bytes(shape, config)
-    times = "each" if kept is None else f"x {kept + 1} ({kept} kept, one being written) = {disk * (kept + 1) / GIB:.1f}"
+    times = "each" if most is None else f"x {most + 1} ({most} kept, one being written) = {disk * (most + 1) / GIB:.1f}"
     yield "checkpoints", f"{disk / GIB:.1f} GiB {times}; {_free(config) / GIB:.0f} GiB are free here"
 
 

@@ -35,7 +35,7 @@ class Memory:
     """Bytes on one GPU of the policy, activations not counted.
 
     Attributes:
-        weights, gradients, optimizer: this GPU's shard, kept through the rollout unless it is offloaded.
+        weights, gradients, optimizer: this GPU's shard, there through the rollout unless it is offloaded.
         rollout: what vLLM takes, weights included.
         rollout_weights: its copy of the weights.
         kv_cache: what is left of `rollout` for keys and values.

@@ -1,12 +1,11 @@
 """`fgrpo stages [overrides]`: what an RL run starts from: world and backbone (miniature), warm start.
 
-Takes the overrides of the run it prepares. A finished stage is kept: its folder appears under its final name in one
-step, so a folder that is there is whole. A run that starts from another model than the warm start needs the data alone.
+Takes the overrides of the run it prepares. A stage whose folder is there is finished: the folder gets its name in one
+step, so it is whole. A run that starts from another model than the warm start needs the data alone.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
+from easyr1_fgrpo.files import write_json
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
@@ -120,8 +120,8 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
     if not exports:
         raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
     budget = images.model_dump(include={"min_pixels", "max_pixels"})
-    (exports[-1] / BUDGET_FILE).write_text(json.dumps(budget) + "\n")
-    os.replace(exports[-1], out)
+    write_json(exports[-1] / BUDGET_FILE, budget)
+    exports[-1].rename(out)
     shutil.rmtree(training)
 
 
@@ -132,7 +132,7 @@ def _stage(name: str, folder: str, module: str, options: list[str], env: dict[st
 
 def _missing(name: str, folder: str) -> bool:
     missing = not Path(folder).exists()
-    print(f"{name}: {'making' if missing else 'kept'} {folder}", flush=True)
+    print(f"{name}: {'making' if missing else 'finished'} {folder}", flush=True)
     return missing
 
 

@@ -51,9 +51,9 @@ def make_paths_absolute(config: DictConfig) -> None:
         if value := OmegaConf.select(config, key):
             OmegaConf.update(config, key, _absolute(value))
     for name, target in config.fgrpo.signals.items():
-        place, _, function = target.rpartition(":")
-        if place.endswith(".py"):
-            config.fgrpo.signals[name] = f"{_absolute(place)}:{function}"
+        location, _, function = target.rpartition(":")
+        if location.endswith(".py"):
+            config.fgrpo.signals[name] = f"{_absolute(location)}:{function}"
     model = config.actor_rollout_ref.model
     if Path(model.path).exists():  # otherwise it is a hub id
         model.path = _absolute(model.path)

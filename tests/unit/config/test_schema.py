@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from easyr1_fgrpo.config.dual import OWN_OPTIONS
+from easyr1_fgrpo.config.dual import CONTROLLER_OPTIONS
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings, problems_of
 
 GOOD: dict[str, Any] = {
@@ -245,7 +245,7 @@ def test_a_constraint_can_be_put_on_a_signal_of_ones_own():
     assert settings.constraints["brevity"].threshold == 0.5
 
 
-def test_a_controllers_own_options_are_its_defaults_and_what_is_given():
+def test_a_controllers_options_are_its_defaults_and_what_is_given():
     pid = FgrpoConfig.model_validate(changed(dual__controller="pid", dual__kp=0.25)).dual
-    assert pid.own_options == {**OWN_OPTIONS["pid"], "kp": 0.25}
-    assert FgrpoConfig.model_validate(GOOD).dual.own_options == {}
+    assert pid.controller_options == {**CONTROLLER_OPTIONS["pid"], "kp": 0.25}
+    assert FgrpoConfig.model_validate(GOOD).dual.controller_options == {}

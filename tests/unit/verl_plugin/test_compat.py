@@ -40,28 +40,28 @@ def test_a_patch_is_wanted_on_its_platform_and_version(monkeypatch, verl, platfo
     assert {patch.name for patch in PATCHES if patch.wanted()} == wanted
 
 
-def mended_elsewhere():
+def fixed_elsewhere():
     """Stands for what a later verl may ship."""
 
 
 @pytest.mark.parametrize(
     ("name", "module"),
     [
-        ("micro-batches without images", SimpleNamespace(_get_input_embeds=mended_elsewhere)),
-        ("batches of equal length", SimpleNamespace(maybe_fix_3d_position_ids=mended_elsewhere)),
-        ("process group backend", SimpleNamespace(initialize_global_process_group_ray=mended_elsewhere)),
-        ("reference model offload", SimpleNamespace(FSDPEngine=SimpleNamespace(_build_fsdp_module=mended_elsewhere))),
+        ("micro-batches without images", SimpleNamespace(_get_input_embeds=fixed_elsewhere)),
+        ("batches of equal length", SimpleNamespace(maybe_fix_3d_position_ids=fixed_elsewhere)),
+        ("process group backend", SimpleNamespace(initialize_global_process_group_ray=fixed_elsewhere)),
+        ("reference model offload", SimpleNamespace(FSDPEngine=SimpleNamespace(_build_fsdp_module=fixed_elsewhere))),
         (
             "counting placeholders",
-            SimpleNamespace(ProcessorMixin=SimpleNamespace(_check_special_mm_tokens=mended_elsewhere)),
+            SimpleNamespace(ProcessorMixin=SimpleNamespace(_check_special_mm_tokens=fixed_elsewhere)),
         ),
         (
             "building agent loops",
-            SimpleNamespace(AgentLoopWorker=SimpleNamespace(_run_agent_loop=mended_elsewhere)),
+            SimpleNamespace(AgentLoopWorker=SimpleNamespace(_run_agent_loop=fixed_elsewhere)),
         ),
     ],
 )
-def test_a_patch_leaves_a_mended_module_alone(name, module):
+def test_a_patch_leaves_a_fixed_module_alone(name, module):
     patch = NAMED[name]
     assert not patch.needed(module)
     before = dict(vars(module))
@@ -133,7 +133,7 @@ for backend in {backends}:
 """
 
 
-def test_torch_takes_the_mended_process_group_and_refuses_verls(monkeypatch):
+def test_torch_takes_the_fixed_process_group_and_refuses_verls(monkeypatch):
     from verl.utils import distributed
     from verl.utils.device import get_device_name
 
@@ -178,10 +178,10 @@ def test_processors_are_built_without_their_video_half(checkpoint):
     processor = AutoProcessor.from_pretrained(checkpoint)
     encoded = processor(text=["<|image_pad|>"], images=[Image.new("RGB", (84, 84))])
     assert len(encoded["input_ids"][0]) == 9
-    mended = ProcessorMixin.get_attributes.__func__
-    unpatched = mended.__wrapped__
+    patched = ProcessorMixin.get_attributes.__func__
+    unpatched = patched.__wrapped__
     assert "video_processor" in unpatched(type(processor))
-    assert "video_processor" not in mended(type(processor))
+    assert "video_processor" not in patched(type(processor))
 
 
 # ---------------------------------------------------------------------- counting placeholders
@@ -189,17 +189,17 @@ def test_processors_are_built_without_their_video_half(checkpoint):
 
 def test_placeholders_are_counted_in_lists_and_as_strictly(checkpoint):
     seen = []
-    mended = ProcessorMixin._check_special_mm_tokens
-    unpatched = mended.__wrapped__
+    patched = ProcessorMixin._check_special_mm_tokens
+    unpatched = patched.__wrapped__
     processor = AutoProcessor.from_pretrained(checkpoint)
     ids = torch.tensor([[processor.image_token_id, 1, processor.image_token_id]])
-    for check in (mended, unpatched):
+    for check in (patched, unpatched):
         check(processor, [processor.image_token * 2], {"input_ids": ids}, ["image"])
         with pytest.raises(ValueError, match="Mismatch in `image` token count"):
             check(processor, [processor.image_token], {"input_ids": ids}, ["image"])
 
     original = SimpleNamespace(_check_special_mm_tokens=lambda self, text, inputs, kinds: seen.append(inputs))
-    compat._mend_placeholder_count(SimpleNamespace(ProcessorMixin=original))
+    compat._fix_placeholder_count(SimpleNamespace(ProcessorMixin=original))
     original._check_special_mm_tokens(None, [], {"input_ids": ids}, [])
     original._check_special_mm_tokens(None, [], {"input_ids": [[5]]}, [])
     assert seen == [{"input_ids": ids.tolist()}, {"input_ids": [[5]]}]
@@ -242,11 +242,11 @@ def test_position_ids_of_any_lengths_can_be_padded(lengths):
         size = (len(rows), 4, max(lengths))
         return torch.nested.to_padded_tensor(data["position_ids"], padding=0, output_size=size)
 
-    mended = tensordict_utils.maybe_fix_3d_position_ids
-    padded = pad(mended)
+    patched = tensordict_utils.maybe_fix_3d_position_ids
+    padded = pad(patched)
     for row, length, expected in zip(padded, lengths, rows, strict=True):
         assert torch.equal(row[:, :length], expected)
         assert not row[:, length:].any()
     if len(set(lengths)) == 1:
         with pytest.raises(RuntimeError):
-            pad(mended.__wrapped__)
+            pad(patched.__wrapped__)

@@ -62,7 +62,7 @@ def test_a_sound_installation_is_shown_and_passes():
 
 
 @pytest.mark.parametrize("module", ["verl", "ray", "transfer_queue"])
-def test_a_missing_package_is_named_with_the_mend_and_nothing_heavy_is_imported(module):
+def test_a_missing_package_is_named_with_the_fix_and_nothing_heavy_is_imported(module):
     light = "import atexit; atexit.register(lambda: print('torch' in sys.modules))"
     done = run(f"import sys; sys.modules[{module!r}] = None; {light}; {DOCTOR}")
     assert done.returncode == 1
@@ -71,7 +71,7 @@ def test_a_missing_package_is_named_with_the_mend_and_nothing_heavy_is_imported(
     assert done.stdout.endswith("False\n")
 
 
-def test_another_verl_is_named_with_the_mend(tmp_path):
+def test_another_verl_is_named_with_the_fix(tmp_path):
     done = run(DOCTOR, path=distribution(tmp_path, "verl", "0.8.0"))
     assert done.returncode == 1
     assert problems(done) == [
@@ -79,7 +79,7 @@ def test_another_verl_is_named_with_the_mend(tmp_path):
     ]
 
 
-def test_a_missing_entry_point_is_named_with_the_mend(tmp_path):
+def test_a_missing_entry_point_is_named_with_the_fix(tmp_path):
     done = run(DOCTOR, path=distribution(tmp_path, "easyr1_fgrpo", "0.1.0"))
     assert done.returncode == 1
     (line,) = problems(done)
@@ -88,7 +88,7 @@ def test_a_missing_entry_point_is_named_with_the_mend(tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["none", "another_plugin"])
-def test_a_policy_that_leaves_the_plug_in_out_is_named_with_the_mend(policy):
+def test_a_policy_that_leaves_the_plug_in_out_is_named_with_the_fix(policy):
     done = run(DOCTOR, VERL_USE_EXTERNAL_PLUGINS=policy)
     assert done.returncode == 1
     (line,) = problems(done)
@@ -105,7 +105,7 @@ def test_a_plug_in_that_does_not_load_says_why():
     assert "easyr1_fgrpo.verl_plugin.cpu.platform" in line
 
 
-def test_a_platform_that_verl_cannot_take_is_named_with_the_mend():
+def test_a_platform_that_verl_cannot_take_is_named_with_the_fix():
     late = f"import os, verl; os.environ['VERL_PLATFORM'] = 'cpu'; {PROBLEMS}"
     unknown = f"os.environ['VERL_PLATFORM'] = 'abacus'; {PROBLEMS}"
     first, second = run(f"{late}; {unknown}").stdout.splitlines()
@@ -138,11 +138,11 @@ def test_what_is_not_registered_is_named_with_the_cause(monkeypatch):
     ],
 )
 def test_a_patch_says_whether_it_is_still_needed(monkeypatch, needed, wanted, said):
-    patch = Patch("p", "json", "why", "until", cpu_only=False, needed=lambda module: needed, apply=lambda module: None)
+    patch = Patch("p", "json", "why", "until", needed=lambda module: needed, apply=lambda module: None, everywhere=True)
     monkeypatch.setattr(Patch, "wanted", lambda self: wanted)
     assert _still_needed(patch) == said
 
 
-def test_a_patch_whose_place_is_gone_cannot_tell():
-    gone = Patch("p", "json", "", "", False, needed=lambda module: bool(module.no_such_name), apply=lambda module: None)
+def test_a_patch_whose_target_is_gone_cannot_tell():
+    gone = Patch("p", "json", "", "", lambda module: bool(module.no_such_name), lambda module: None, everywhere=True)
     assert _still_needed(gone).startswith("cannot tell: AttributeError: ")

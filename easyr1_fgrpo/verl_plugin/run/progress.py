@@ -1,0 +1,57 @@
+"""What the terminal shows while a run trains: a bar, the numbers worth watching, and what the cluster lacks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from tqdm import tqdm
+
+from easyr1_fgrpo.training.metrics_file import MetricsFollower
+from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
+
+
+@contextmanager
+def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> Iterator[None]:
+    """A progress bar on the terminal, fed by metrics.jsonl; before the first step, what the cluster lacks for it."""
+    stop = threading.Event()
+    waiting = Waiting()
+    follower = MetricsFollower(run_dir / "metrics.jsonl")
+
+    def follow() -> None:
+        with tqdm(total=total, initial=done, desc="training", unit="step", file=terminal, dynamic_ncols=True) as bar:
+            while True:
+                ended = stop.wait(1.0)
+                for step, metrics in follower.new():
+                    bar.set_postfix_str(summary(metrics), refresh=False)
+                    bar.update(step - bar.n)
+                if ended:
+                    return
+                if bar.n == done and (line := waiting.news()):
+                    bar.write(line, file=terminal)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def summary(metrics: dict[str, float]) -> str:
+    """The few numbers worth watching: task reward, score and multiplier of each constraint, and failing judges."""
+    parts = [f"task {metrics['fgrpo/signals/task/mean']:.2f}"] if "fgrpo/signals/task/mean" in metrics else []
+    for name in metrics:
+        if name.startswith("fgrpo/") and name.endswith("/threshold"):
+            key = name.split("/")[1]
+            score = metrics.get(f"fgrpo/{key}/score")
+            shown = "–" if score is None else f"{score:.2f}"
+            part = f"{key} {shown} λ{metrics[f'fgrpo/{key}/multiplier']:.2f}"
+            if (judged := metrics.get(f"fgrpo/{key}/valid_share", 1.0)) < 1.0:
+                part += f" (judged {judged:.0%})"
+            parts.append(part)
+    return ", ".join(parts)

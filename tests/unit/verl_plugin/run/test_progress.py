@@ -1,0 +1,15 @@
+from easyr1_fgrpo.verl_plugin.run.progress import summary
+
+
+def test_summary_shows_task_score_and_multiplier():
+    metrics = {
+        "fgrpo/signals/task/mean": 0.854,
+        "fgrpo/consistency/threshold": 0.95,
+        "fgrpo/consistency/score": 0.9,
+        "fgrpo/consistency/multiplier": 1.25,
+        "fgrpo/spatial_grounding/threshold": 0.65,  # without a score in this step
+        "fgrpo/spatial_grounding/multiplier": 1.0,
+        "actor/lr": 1.0,
+    }
+    assert summary(metrics) == "task 0.85, consistency 0.90 λ1.25, spatial_grounding – λ1.00"
+    assert summary({"actor/lr": 1.0}) == ""
