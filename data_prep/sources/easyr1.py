@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.sources.item import Item, Reject
 from data_prep.sources.source import Source
-from data_prep.sources.text import clean_answer, is_letter, right_choice, split_options
+from data_prep.sources.text import question_and_answer
 from easyr1_fgrpo.published.files import find_files
 
 NAME = "easyr1"
@@ -71,13 +71,10 @@ def _reader(folder: Path, keys: Keys) -> Callable[[dict[str, Any]], Item]:
             raise Reject("no " + missing[0])
         row = _Record.model_validate({field: record[key] for field, key in named.items()})
         text = _without_marks(row.prompt, len(row.images))
-        question, choices = split_options(text)
-        answer = clean_answer(row.answer)
-        if not choices and is_letter(answer):
-            raise Reject("a letter without options", f"{answer!r} to {question!r}")
+        question, choices, answer = question_and_answer(text, row.answer)
         return Item(
             question=question,
-            answer=right_choice(answer, choices) if choices else answer,
+            answer=answer,
             choices=choices,
             images=tuple(_image(image, root) for image in row.images),
         )

@@ -126,6 +126,22 @@ def right_choice(answer: str, choices: Sequence[str]) -> str:
     raise Reject("the answer is none of the choices", f"{answer!r}, choices {list(choices)}")
 
 
+def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], str]:
+    """A question with its options in it, and its answer.
+
+    Returns:
+        The question, the options' texts (none for a free answer), and the answer: the right option's text, or free.
+
+    Raises:
+        Reject: when the answer is none, none of the options, or a letter without options.
+    """
+    question, choices = split_options(text)
+    answer = clean_answer(answer)
+    if not choices and is_letter(answer):
+        raise Reject("a letter without options", f"{answer!r} to {question!r}")
+    return question, choices, right_choice(answer, choices) if choices else answer
+
+
 def is_letter(answer: str) -> bool:
     """Whether an answer is an option's letter, like `(B)`."""
     return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", answer.strip()) is not None

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from data_prep.sources.boxes import BoxError, as_boxes
 from data_prep.sources.item import Item, Reject
 from data_prep.sources.source import Source
-from data_prep.sources.text import clean_answer, is_letter, right_choice, split_options
+from data_prep.sources.text import question_and_answer
 
 
 class _Target(BaseModel):
@@ -30,17 +30,14 @@ class _Record(BaseModel):
 
 def _read(record: dict[str, Any]) -> Item:
     row = _Record.model_validate(record)
-    question, choices = split_options(row.problem)
-    answer = clean_answer(row.answer)
-    if not choices and is_letter(answer):
-        raise Reject("a letter without options", f"{answer!r} to {question!r}")
+    question, choices, answer = question_and_answer(row.problem, row.answer)
     try:
         boxes = tuple(dict.fromkeys(box for target in row.target_instances for box in as_boxes(target.bbox)))
     except BoxError as error:
         raise Reject("malformed box", str(error)) from None
     return Item(
         question=question,
-        answer=right_choice(answer, choices) if choices else answer,
+        answer=answer,
         choices=choices,
         images=tuple((path,) for path in row.images),
         boxes=boxes,

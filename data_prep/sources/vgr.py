@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
 from data_prep.sources.item import Item, Reject
 from data_prep.sources.source import Source
-from data_prep.sources.text import clean_answer, is_letter, right_choice, split_options
+from data_prep.sources.text import question_and_answer
 
 KEPT = frozenset({"gqa", "coco"})
 """First folder of an image's path."""
@@ -46,16 +46,13 @@ def _read(record: dict[str, Any]) -> Item:
     if parts[0] not in KEPT:
         raise Reject("chart, document or other sub-source", parts[0])
     asked, told = row.conversations[0].value, row.conversations[1].value
-    question, choices = split_options(asked)
     answers = _ANSWER.findall(told)
     if not answers:
         raise Reject("no answer", "the trace has no 'Final answer:'")
-    answer = clean_answer(answers[-1])
-    if not choices and is_letter(answer):
-        raise Reject("a letter without options", f"{answer!r} to {question!r}")
+    question, choices, answer = question_and_answer(asked, answers[-1])
     return Item(
         question=question,
-        answer=right_choice(answer, choices) if choices else answer,
+        answer=answer,
         choices=choices,
         images=((row.image,),),
         boxes=_boxes(told),
