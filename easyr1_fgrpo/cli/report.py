@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from easyr1_fgrpo.cli.shared import fail, printable
-from easyr1_fgrpo.report.figures import Format
+from easyr1_fgrpo.report.figures.write import Format
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or folders of `fgrpo evaluate`")]
 
@@ -25,7 +25,7 @@ def figures(
 
     What a run lacks is said and left out.
     """
-    from easyr1_fgrpo.report.figures import write_figures
+    from easyr1_fgrpo.report.figures.write import write_figures
     from easyr1_fgrpo.report.run_files import read_run
 
     try:

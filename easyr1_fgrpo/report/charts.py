@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from easyr1_fgrpo.report.evaluation_files import Estimate, Evaluation
 from easyr1_fgrpo.report.front import SOURCES, FrontPoint, fronts
 from easyr1_fgrpo.report.overview import METRICS
-from easyr1_fgrpo.report.run_files import Estimate, Evaluation, Run, Series
+from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import (
     CONSTRAINT_PARTS,
     JUDGE_PARTS,
@@ -19,7 +20,7 @@ from easyr1_fgrpo.report.series import (
     judge_series,
 )
 from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
-from easyr1_fgrpo.report.trace_view import visible
+from easyr1_fgrpo.report.traces.view import visible
 
 N_COLOURS = 8
 DASHES = ("solid", "dash", "dot", "dashdot")

@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from easyr1_fgrpo.report.run_files import HELD_OUT, Estimate, Run
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Estimate
+from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import SCORED
 
 HELD_OUT_FRONT, VALIDATION, TRAINING = "held-out", "validation", "training"

@@ -24,9 +24,9 @@ from markupsafe import Markup
 from easyr1_fgrpo.report import charts, overview
 from easyr1_fgrpo.report.run_files import Run, read_run
 from easyr1_fgrpo.report.subjects import run_names, subjects
-from easyr1_fgrpo.report.thumbnails import find_images, linked, thumbnails
-from easyr1_fgrpo.report.trace_data import TraceData, read_trace_data
-from easyr1_fgrpo.report.trace_view import visible
+from easyr1_fgrpo.report.traces.data import TraceData, read_trace_data
+from easyr1_fgrpo.report.traces.thumbnails import find_images, linked, thumbnails
+from easyr1_fgrpo.report.traces.view import visible
 
 SCRIPTS = ("dom", "data", "tabs", "charts", "filters", "list", "picture", "trace", "main")
 """Parts of the page's script, in order."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from easyr1_fgrpo.report.run_files import HELD_OUT, Evaluation, Run
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
+from easyr1_fgrpo.report.run_files import Run
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.report.run_files import Run, read_records
+from easyr1_fgrpo.report.run_files import Run
+from easyr1_fgrpo.report.trace_files import read_records
 from easyr1_fgrpo.traces import TraceRecord
 
 Array = NDArray[np.float64]

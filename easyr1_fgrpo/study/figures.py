@@ -7,8 +7,10 @@ from pathlib import Path
 
 import typer
 
-from easyr1_fgrpo.report import run_files
-from easyr1_fgrpo.report.figures import Format, write_figures
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
+from easyr1_fgrpo.report.evaluation_files import Estimate as Shown
+from easyr1_fgrpo.report.figures.write import Format, write_figures
+from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import Record
@@ -27,14 +29,14 @@ def draw(records: Sequence[Record], folder: Path) -> list[Path]:
     return written
 
 
-def _as_run(record: Record, folder: Path) -> run_files.Run:
+def _as_run(record: Record, folder: Path) -> Run:
     """What the report would have read from the run's directory, as far as the record goes."""
     evaluations = tuple(
-        run_files.Evaluation(when, run_files.HELD_OUT, mode, {name: _estimate(x) for name, x in found.items()}, folder)
+        Evaluation(when, HELD_OUT, mode, {name: _estimate(x) for name, x in found.items()}, folder)
         for when, modes in record.measured.items()
         for mode, found in modes.items()
     )
-    return run_files.Run(
+    return Run(
         path=folder / f"{record.arm}-s{record.seed}",
         name=f"s{record.seed}",
         arm=record.arm,
@@ -50,10 +52,10 @@ def _as_run(record: Record, folder: Path) -> run_files.Run:
     )
 
 
-def _series(steps: Sequence[int], column: Sequence[float | None]) -> run_files.Series:
+def _series(steps: Sequence[int], column: Sequence[float | None]) -> Series:
     known = {step: value for step, value in zip(steps, column, strict=True) if value is not None}
-    return run_files.Series(tuple(known), tuple(known.values()))
+    return Series(tuple(known), tuple(known.values()))
 
 
-def _estimate(found: Estimate) -> run_files.Estimate:
-    return run_files.Estimate(found.value, found.low, found.high, found.n)
+def _estimate(found: Estimate) -> Shown:
+    return Shown(found.value, found.low, found.high, found.n)

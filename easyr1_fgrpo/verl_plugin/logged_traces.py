@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.report.trace_html import trace_text, traces_html
-from easyr1_fgrpo.report.trace_view import visible
+from easyr1_fgrpo.report.traces.html import trace_text, traces_html
+from easyr1_fgrpo.report.traces.view import visible
 from easyr1_fgrpo.traces import TraceRecord, read_traces
 
 NAME = "val/traces"

@@ -59,7 +59,7 @@ ARROWS = {
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "files", "checkpoints"),
-        *("config", "extras", "report.trace_html", "report.trace_view"),
+        *("config", "extras", "report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.evaluation": {
         *(

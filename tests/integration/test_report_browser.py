@@ -7,7 +7,8 @@ from headless import chromium, opened
 from unit.report import hostile, runs
 
 from easyr1_fgrpo.report.page import write_page
-from easyr1_fgrpo.report.run_files import read_evaluation_records, read_records, read_run
+from easyr1_fgrpo.report.run_files import read_run
+from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
 
 pytestmark = pytest.mark.integration
 

@@ -6,13 +6,13 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from easyr1_fgrpo.cli.report import figures
-from easyr1_fgrpo.report.dynamics_figure import dynamics_figure, stretches
-from easyr1_fgrpo.report.figures import Format, write_figures
+from easyr1_fgrpo.report.figures.dynamics import dynamics_figure, stretches
+from easyr1_fgrpo.report.figures.front import front_figure
+from easyr1_fgrpo.report.figures.quality import PAGE_WIDTH, bars, quality_figure
+from easyr1_fgrpo.report.figures.style import COLOURS, NEUTRAL, house_style, looks
+from easyr1_fgrpo.report.figures.write import Format, write_figures
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts
-from easyr1_fgrpo.report.front_figure import front_figure
-from easyr1_fgrpo.report.quality_figure import PAGE_WIDTH, bars, quality_figure
 from easyr1_fgrpo.report.run_files import Series, read_run
-from easyr1_fgrpo.report.style import COLOURS, NEUTRAL, house_style, looks
 
 from .runs import write_run
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easyr1_fgrpo.report.evaluation_files import Estimate, Evaluation
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, TRAINING, VALIDATION, WINDOWS, fronts
-from easyr1_fgrpo.report.run_files import Estimate, Evaluation, Run, Series, read_run
+from easyr1_fgrpo.report.run_files import Run, Series, read_run
 
 ACCURACY, CONSISTENCY = "fgrpo/signals/accuracy/mean", "fgrpo/signals/consistency/mean"
 SCORED, JUDGED = "fgrpo/rollouts/scored", "fgrpo/signals/consistency/applicable"

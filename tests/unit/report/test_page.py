@@ -11,8 +11,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from easyr1_fgrpo.cli.report import report
-from easyr1_fgrpo.report import thumbnails
 from easyr1_fgrpo.report.page import write_page
+from easyr1_fgrpo.report.traces import thumbnails
 
 from . import hostile, runs
 from .pages import Page

@@ -4,7 +4,9 @@ import pytest
 import yaml
 
 from easyr1_fgrpo.evaluation.results import Result
-from easyr1_fgrpo.report.run_files import Estimate, Series, read_evaluation_records, read_records, read_run
+from easyr1_fgrpo.report.evaluation_files import Estimate
+from easyr1_fgrpo.report.run_files import Series, read_run
+from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
 from easyr1_fgrpo.traces import TraceWriter
 from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from easyr1_fgrpo.report.run_files import Evaluation, Run, read_evaluation_records, read_records
+from easyr1_fgrpo.report.evaluation_files import Evaluation
+from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
-from easyr1_fgrpo.report.trace_view import trace_view, visible
+from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
+from easyr1_fgrpo.report.traces.view import trace_view, visible
 from easyr1_fgrpo.traces import TraceRecord
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from easyr1_fgrpo.report.trace_view import (
+from easyr1_fgrpo.report.traces.view import (
     CONSISTENT,
     GROUNDED,
     INCONSISTENT,

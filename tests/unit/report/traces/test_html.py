@@ -3,9 +3,9 @@ from html.parser import HTMLParser
 import pytest
 
 from easyr1_fgrpo.judges.protocol import Label
-from easyr1_fgrpo.report.trace_html import trace_html, trace_text, traces_html
+from easyr1_fgrpo.report.traces.html import trace_html, trace_text, traces_html
 
-from .runs import rollout
+from ..runs import rollout
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -8,9 +8,10 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.report.run_files import HELD_OUT, Estimate, Evaluation, Run
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Estimate, Evaluation
+from easyr1_fgrpo.report.figures.style import BLACK, NEUTRAL, Look, legend_text, looks
+from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import run_labels
-from easyr1_fgrpo.report.style import BLACK, NEUTRAL, Look, legend_text, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from easyr1_fgrpo.report.figures.style import BLACK, COLUMN_INCHES, Look, legend_text, looks
 from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import CONSTRAINT_PARTS, constraint_names, constraint_series, run_labels
-from easyr1_fgrpo.report.style import BLACK, COLUMN_INCHES, Look, legend_text, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

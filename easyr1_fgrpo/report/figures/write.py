@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from easyr1_fgrpo.report.dynamics_figure import dynamics_figure
-from easyr1_fgrpo.report.front_figure import front_figure
-from easyr1_fgrpo.report.quality_figure import quality_figure
+from easyr1_fgrpo.report.figures.dynamics import dynamics_figure
+from easyr1_fgrpo.report.figures.front import front_figure
+from easyr1_fgrpo.report.figures.quality import quality_figure
+from easyr1_fgrpo.report.figures.style import METADATA, house_style
 from easyr1_fgrpo.report.run_files import Run
-from easyr1_fgrpo.report.style import METADATA, house_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

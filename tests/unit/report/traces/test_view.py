@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.report.trace_view import matched_pairs, trace_view, visible
+from easyr1_fgrpo.report.traces.view import matched_pairs, trace_view, visible
 from easyr1_fgrpo.rewards import parse_response, spatial_score, split_sentences
 from easyr1_fgrpo.traces import SentenceRecord, SignalRecord, TraceRecord, VerdictRecord
 
-from . import hostile
+from .. import hostile
 
 RESPONSE = (
     "<think>The cube is at <bbox>[0,0,10,10]</bbox>. Let me think. It is red <bbox>[1,1,4,4],[5,5,9,9]</bbox>! "
