@@ -16,7 +16,7 @@ from easyr1_fgrpo.report.series import (
 )
 from easyr1_fgrpo.rewards import JUDGE_COUNTS, SIGNALS
 from easyr1_fgrpo.training.judge_metrics import judge_metrics
-from easyr1_fgrpo.training.step_signals import metrics_of, read_step
+from easyr1_fgrpo.training.step_signals import RolloutId, metrics_of, read_step
 
 from .runs import rollout, step_metrics
 
@@ -70,12 +70,12 @@ def test_the_names_are_those_that_training_writes():
         row = {name: value if value is not None else float("nan") for name, value in signals.items()}
         row |= {f"{name}_valid": float(value is not None) for name, value in signals.items()}
         numbers.append(row | {f"{name}_reason": float(value is None) * 3 for name, value in signals.items()})
-    step = read_step([f"1-0_{n}_0" for n in range(4)], [False] * 4, numbers, list(SIGNALS))
+    step = read_step(1, [RolloutId("1-0", n) for n in range(4)], numbers, list(SIGNALS), expected=4)
     asked = {f"judge_{question}_verdicts": 1.0 for question in ("consistency", "grounding")}
     counts = [count for count in JUDGE_COUNTS if count != "verdicts"]
     asked |= {f"judge_{question}_{count}": 0.0 for question in ("consistency", "grounding") for count in counts}
     written = {
-        **metrics_of(step, 4),
+        **metrics_of(step),
         **{f"fgrpo/judges/{name}": value for name, value in judge_metrics([asked]).items()},
     }
     assert torch.isfinite(torch.tensor(list(written.values()), dtype=torch.float64)).all()
