@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.checkpoints import finished_step
+from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.verl_plugin.run.logs import cause_of, logged_to
 from easyr1_fgrpo.verl_plugin.run.progress import progress
 
@@ -36,7 +37,7 @@ def train(config: Any) -> int:
     if total is not None and done >= total:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
         return 0
-    OmegaConf.save(config, run_dir / "config.yaml", resolve=True)
+    write_whole(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     if TENSORBOARD_DIR not in _job_variables():
         # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
         folder = os.environ.get(TENSORBOARD_DIR, str(run_dir / "tensorboard"))
