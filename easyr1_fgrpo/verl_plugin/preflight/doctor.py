@@ -13,12 +13,10 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.extras import missing
-from easyr1_fgrpo.verl_plugin.names import AGENT_LOOP, CPU_ROLLOUT, ESTIMATOR, TRAINER
+from easyr1_fgrpo.verl_plugin.preflight.registrations import named, registrations
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,74 +35,6 @@ DISTRIBUTIONS = {
     "wrapt": "wrapt",
 }
 """Modules training cannot do without -> the distribution each comes with."""
-
-
-@dataclass(frozen=True)
-class Registration:
-    """One thing this project registers with verl.
-
-    Attributes:
-        what: the kind of thing.
-        name: under which it is registered.
-        owner: module of verl that owns the registry; importing it registers the thing.
-        present: looks into the imported owner, and raises or says False when the thing is not there.
-    """
-
-    what: str
-    name: str
-    owner: str
-    present: Callable[[Any], bool]
-
-    def problem(self) -> str | None:
-        """Why the thing is not registered, None when it is."""
-        try:
-            if self.present(importlib.import_module(self.owner)):
-                return None
-            cause = f"{self.owner} does not hold it"
-        except Exception as error:  # whatever breaks here is what the doctor was asked for
-            cause = _named(error)
-        return f"{self.what} {self.name!r} is not registered: {cause}"
-
-
-REGISTRATIONS = (
-    Registration("trainer", TRAINER, "verl.trainer.ppo.v1", lambda v1: TRAINER in v1.trainer_base.TRAINER_REGISTRY),
-    Registration(
-        "estimator", ESTIMATOR, "verl.trainer.ppo.core_algos", lambda algos: ESTIMATOR in algos.ADV_ESTIMATOR_REGISTRY
-    ),
-    Registration(
-        "agent loop",
-        AGENT_LOOP,
-        "verl.experimental.agent_loop",
-        lambda loops: AGENT_LOOP in loops.agent_loop._agent_loop_registry,
-    ),
-    Registration(
-        "engine",
-        "FrozenVisionEngine",
-        "verl.workers.engine",
-        lambda engines: any(
-            engine.__name__ == "FrozenVisionEngine"
-            for by_device in engines.EngineRegistry._engines["language_model"].values()
-            for engine in by_device.values()
-        ),
-    ),
-)
-CPU_REGISTRATIONS = (
-    Registration(
-        "platform", "cpu", "verl.plugin.platform", lambda platforms: bool(platforms.PlatformRegistry.get("cpu"))
-    ),
-    Registration(
-        "rollout worker",
-        CPU_ROLLOUT,
-        "verl.workers.rollout.base",
-        lambda base: bool(base.get_rollout_class(CPU_ROLLOUT, "async")),
-    ),
-    Registration(
-        "rollout server",
-        CPU_ROLLOUT,
-        "verl.workers.rollout.replica",
-        lambda replica: bool(replica.RolloutReplicaRegistry.get(CPU_ROLLOUT)),
-    ),
-)
 
 
 def registration_problems() -> list[str]:
@@ -182,13 +112,13 @@ def _unloaded() -> list[str]:
     try:
         importlib.import_module("verl")
     except Exception as error:  # whatever breaks here is what the doctor was asked for
-        return [f"verl cannot be imported: {_named(error)}: install exactly the pinned versions"]
+        return [f"verl cannot be imported: {named(error)}: install exactly the pinned versions"]
     if PLUGIN_MODULE in sys.modules:
         return []
     try:
         importlib.import_module(PLUGIN_MODULE)
     except Exception as error:  # the one that verl swallowed
-        return [f"the plug-in {PLUGIN_MODULE} failed to load: {_named(error)}"]
+        return [f"the plug-in {PLUGIN_MODULE} failed to load: {named(error)}"]
     return [f"verl could not load the plug-in {PLUGIN_MODULE} when it was imported, though it loads now: start again"]
 
 
@@ -206,14 +136,8 @@ def _misplaced() -> list[str]:
 
 
 def _unregistered() -> list[str]:
-    found = (registration.problem() for registration in _registrations())
+    found = (registration.problem() for registration in registrations())
     return [problem for problem in found if problem is not None]
-
-
-def _registrations() -> tuple[Registration, ...]:
-    from easyr1_fgrpo.verl_plugin.compat import on_cpu
-
-    return (*REGISTRATIONS, *(CPU_REGISTRATIONS if on_cpu() else ()))
 
 
 # ---------------------------------------------------------------------- what is printed
@@ -239,7 +163,7 @@ def _print_platform(console: Console) -> None:
 
 def _print_registrations(console: Console) -> None:
     console.print("registered with verl", style="bold")
-    _print_rows(console, [(item.what, f"{item.name}{': no' if item.problem() else ''}") for item in _registrations()])
+    _print_rows(console, [(item.what, f"{item.name}{': no' if item.problem() else ''}") for item in registrations()])
 
 
 def _print_patches(console: Console) -> None:
@@ -266,7 +190,7 @@ def _still_needed(patch: Patch) -> str:
     try:
         needed = patch.needed(importlib.import_module(patch.module))
     except Exception as error:  # another verl may have moved anything a probe looks at
-        return f"cannot tell: {_named(error)}"
+        return f"cannot tell: {named(error)}"
     if not needed:
         return "no, it can go"
     return "yes, applied" if patch.wanted() else "yes, but not on this platform"
@@ -277,7 +201,3 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _named(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

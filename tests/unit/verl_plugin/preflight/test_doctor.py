@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 
 from easyr1_fgrpo.verl_plugin.compat import Patch
-from easyr1_fgrpo.verl_plugin.preflight.doctor import Registration, _still_needed
+from easyr1_fgrpo.verl_plugin.preflight.doctor import _still_needed
+from easyr1_fgrpo.verl_plugin.preflight.registrations import Registration
 
 DOCTOR = "from easyr1_fgrpo.cli import app; app(['doctor'])"
 PROBLEMS = "from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems; print(registration_problems())"
