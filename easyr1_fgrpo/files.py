@@ -147,11 +147,14 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     partial, earlier = (out.with_name(f".{out.name}.{what}") for what in ("partial", "earlier"))
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
     partial.mkdir(parents=True)
-    yield partial
-    if replace and out.exists():
-        shutil.rmtree(earlier, ignore_errors=True)
-        out.rename(earlier)
-    partial.rename(out)
+    try:
+        yield partial
+        if replace and out.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            out.rename(earlier)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(earlier, ignore_errors=True)
 
 

@@ -9,16 +9,13 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
-
-if TYPE_CHECKING:
-    from easyr1_fgrpo.study.records import Record
-    from easyr1_fgrpo.study.runs import Run
 
 PAGE = Path("recipes/results/miniature.md")
 SCRIPT = "bash recipes/run_miniature_study.sh"
@@ -38,9 +35,10 @@ def run(
         bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
     ] = False,
 ) -> None:
-    """Run the arms with every seed, keep what is finished, and write the page."""
+    """Run the arms with every seed, reuse what is finished, and write the page."""
     from easyr1_fgrpo.study.figures import draw
     from easyr1_fgrpo.study.page import page
+    from easyr1_fgrpo.study.records import record_beside
     from easyr1_fgrpo.study.runs import Run, run_all, run_command
 
     chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
@@ -57,14 +55,13 @@ def run(
     out = out or (root / "quick.md" if quick else PAGE)
     beside = out.with_suffix("")
     try:
-        found = [_record(run, beside, also_made_elsewhere=page_only) for run in together]
+        found = [record_beside(run, beside, also_made_elsewhere=page_only) for run in together]
         records = [record for record in found if record is not None]
         missing = [run for run, record in zip(together, found, strict=True) if record is None]
         text = page(records, missing, _typed(), [os.path.relpath(path, out.parent) for path in draw(records, beside)])
     except (OSError, ValueError) as error:
         fail(error)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    write_whole(out, text)
     typer.echo(f"written: {out}")
     if failures:
         raise typer.Exit(1)
@@ -97,22 +94,6 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
     typer.echo(
         f"\n{n_rollouts} rollouts; no multiplier moved by more than {largest_move(steps, constraints):.4f} in a step"
     )
-
-
-def _record(run: Run, folder: Path, *, also_made_elsewhere: bool) -> Record | None:
-    """The record of a run, which goes into the folder; of one that is not finished here, the one there, where wanted.
-
-    A run that has just failed has no record, whatever another machine made of it.
-    """
-    from easyr1_fgrpo.study.records import Record, record_of
-
-    path = Record.path(folder, run)
-    if run.finished:
-        record = record_of(run)
-        record.save(path)
-        return record
-    kept = Record.load(path) if also_made_elsewhere and path.exists() else None
-    return kept if kept and kept.is_of(run) else None
 
 
 def _arms(names: str) -> list[Arm]:

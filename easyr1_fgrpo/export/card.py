@@ -44,7 +44,7 @@ def model_card(run: Path, checkpoint: Path, step: int, name: str) -> str:
         name=name,
         base_model=base if on_hub else "",
         base=base if on_hub else f"{Path(base).name} (a checkpoint of the same project)",
-        arm=config.get("arm", "of one's own"),
+        arm=config.get("arm", "custom"),
         task=fgrpo["reward"]["task"],
         step=step,
         prompts=data["train_batch_size"],

@@ -11,7 +11,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from easyr1_fgrpo.checkpoints import (
     step_of,
 )
 from easyr1_fgrpo.export.card import model_card
+from easyr1_fgrpo.files import taken, whole_folder
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 ADAPTER = "lora_adapter"
@@ -73,16 +73,13 @@ def export(source: Path, out: Path) -> Checkpoint:
         CheckpointError: when there is no whole checkpoint, or `out` is taken; in one line.
     """
     checkpoint = find_checkpoint(source)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if taken(out):
         raise CheckpointError(f"{out} is there already: remove it or choose another folder")
     card = model_card(checkpoint.run, checkpoint.folder, checkpoint.step, out.name)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        folder = Path(scratch) / "model"
+    with whole_folder(out) as folder:
         _write_model(checkpoint, folder)
         _check(folder)
         (folder / "README.md").write_text(card, encoding="utf-8")
-        folder.rename(out)
     return checkpoint
 
 
@@ -114,7 +111,6 @@ def find_checkpoint(source: Path) -> Checkpoint:
 
 
 def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
-    folder.mkdir()
     adapted = (checkpoint.actor / "lora_train_meta.json").exists()
     if not adapted and any(any(checkpoint.exported.glob(pattern)) for pattern in _WEIGHTS):
         _copy_files(checkpoint.exported, folder)

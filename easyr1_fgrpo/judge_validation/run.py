@@ -11,15 +11,10 @@ from pathlib import Path
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judge_validation.asking import ask, calls_of
+from easyr1_fgrpo.judge_validation.measure import Answers, family_warnings, measure_agreement, measure_planted
 from easyr1_fgrpo.judge_validation.perturbations import plant
 from easyr1_fgrpo.judge_validation.questions import Images, questions_of, read_records
-from easyr1_fgrpo.judge_validation.report import (
-    Answers,
-    Report,
-    family_warnings,
-    measure_agreement,
-    measure_planted,
-)
+from easyr1_fgrpo.judge_validation.report import Report
 from easyr1_fgrpo.judges.factory import build_judges, close
 from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.traces import TraceRecord

@@ -1,4 +1,4 @@
-"""A finished run in numbers: all that the page and its figures need, small enough to be kept beside the page.
+"""A finished run in numbers: all that the page and its figures need, small enough to lie beside the page.
 
 So a study may be made in several sittings and on several machines; each record says where its run was made.
 """
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easyr1_fgrpo.evaluation.metrics import load_result, measure
 from easyr1_fgrpo.evaluation.results import Mode, Result
+from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.statistics import Estimate
@@ -24,7 +25,7 @@ from easyr1_fgrpo.traces import read_traces
 
 BEFORE, AFTER = "before_RL", "after_RL"
 STEP_SECONDS = "timing_s/step"
-KEPT = re.compile(r"fgrpo/(rollouts/scored|dual/lambda_max|(?!judges/|rollouts/)\S+/(?!absent/)[^/]+)")
+DRAWN = re.compile(r"fgrpo/(rollouts/scored|dual/lambda_max|(?!judges/|rollouts/)\S+/(?!absent/)[^/]+)")
 """Training metrics that the figures draw."""
 
 DIGITS = 5
@@ -87,10 +88,7 @@ class Record(_Frozen):
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(self.model_dump_json() + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, self.model_dump_json() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Record:
@@ -115,8 +113,8 @@ def record_of(run: Run) -> Record:
     metrics = read_run(run.folder).metrics
     if STEP_SECONDS not in metrics:
         raise ValueError(f"{run.folder}: metrics.jsonl holds no {STEP_SECONDS}")
-    kept = {name: series for name, series in metrics.items() if KEPT.fullmatch(name)}
-    steps = sorted({step for series in kept.values() for step in series.steps})
+    drawn = {name: series for name, series in metrics.items() if DRAWN.fullmatch(name)}
+    steps = sorted({step for series in drawn.values() for step in series.steps})
     return Record(
         arm=run.arm.name,
         seed=run.seed,
@@ -130,8 +128,28 @@ def record_of(run: Run) -> Record:
         measured_held_out=_measured(run, _over_held_out) if run.arm.held_out else None,
         followed=_followed(run.folder / INTERVENTION),
         training_steps=tuple(steps),
-        training={name: _column(series, steps) for name, series in kept.items()},
+        training={name: _column(series, steps) for name, series in drawn.items()},
     )
+
+
+def record_beside(run: Run, folder: Path, *, also_made_elsewhere: bool) -> Record | None:
+    """The record of a run that is finished here, written into the folder of records; None without one.
+
+    Args:
+        run: which. One that has just failed has no record, whatever another machine made of it.
+        folder: where the records lie, beside the page.
+        also_made_elsewhere: whether a record of this very run that lies there stands for a run not finished here.
+
+    Raises:
+        ValueError, OSError: when a file is missing or damaged.
+    """
+    path = Record.path(folder, run)
+    if run.finished:
+        record = record_of(run)
+        record.save(path)
+        return record
+    earlier = Record.load(path) if also_made_elsewhere and path.exists() else None
+    return earlier if earlier and earlier.is_of(run) else None
 
 
 def _measured(run: Run, measures: Callable[[Run, Mode, str], Mapping[str, Estimate]]) -> Measured:

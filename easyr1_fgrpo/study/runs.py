@@ -1,4 +1,4 @@
-"""The runs of a study, one after the other; what is finished is kept.
+"""The runs of a study, one after the other; what is finished is not run again.
 
 Runs of a seed share world, backbone and warm start, and one judge server: reward servers belong to the last part of a
 run directory's name, which is the same for all of them. Held-out types and a judge's errors make other names.

@@ -1,4 +1,4 @@
-"""The paper's Figures 3, 4 and 8 of one's own runs, as files for a paper."""
+"""The paper's Figures 3, 4 and 8 of any runs, as files for a paper."""
 
 from __future__ import annotations
 

@@ -8,15 +8,9 @@ from hypothesis import strategies as st
 from processor_time import assert_quick
 
 from easyr1_fgrpo.judge_validation import perturbations
-from easyr1_fgrpo.judge_validation.perturbations import (
-    answer_swapped,
-    box_moved,
-    flipped,
-    from_another_image,
-    plant,
-    renamed,
-)
+from easyr1_fgrpo.judge_validation.perturbations import plant
 from easyr1_fgrpo.judge_validation.questions import Case
+from easyr1_fgrpo.judge_validation.rules import answer_swapped, box_moved, flipped, from_another_image, renamed
 from easyr1_fgrpo.judge_validation.words import (
     ABOVE_BELOW,
     ATTRIBUTES,
