@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from easyr1_fgrpo.cli.shared import fail, printable
+from easyr1_fgrpo.evaluation.mode import Mode
 
 if TYPE_CHECKING:
-    from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, RejectRecord
+    from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
 
 Judges = Annotated[
     str, typer.Option("--judge-overrides", metavar="OVERRIDES", help="who judges, e.g. 'judge=oracle'; else nobody")
@@ -34,9 +35,15 @@ def evaluate(
         typer.Option(metavar="NAME=URL[,URL...][,STYLE][,served=MODEL][,key=VARIABLE] | NAME=FOLDER[,STYLE]"),
     ],
     benchmark: Annotated[
-        list[str], typer.Option(metavar="NAME[=LOCATION]", help="from a file or folder, else from the hub")
+        list[str],
+        typer.Option(metavar="NAME[=LOCATION] | NAME=rows:FILE", help="from a file or folder, else from the hub"),
     ],
     out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is kept")],
+    mode: Annotated[list[Mode], typer.Option(help="how responses are drawn; may be given twice")] = [Mode.GREEDY],  # noqa: B006
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="rows of each benchmark, a seeded choice; else all")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="chooses rows, draws sampled responses, resamples")] = 0,
     judge_overrides: Judges = "",
     scorer: Scorer = "",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="length limit of a response")] = 4096,
@@ -47,22 +54,24 @@ def evaluate(
 ) -> None:
     """Measure accuracy, inconsistency and grounding of models on benchmarks, and print them side by side.
 
-    The same command again goes on where it was interrupted, and prints the tables of what is finished.
+    A checkpoint folder is served by vLLM where that is installed, and answers in this process elsewhere. The same
+    command again goes on where it was interrupted, and prints the tables of what is finished.
     """
-    from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS
+    from easyr1_fgrpo.evaluation.answers.models import parse_address, parse_models
+    from easyr1_fgrpo.evaluation.benchmarks import parse_source
     from easyr1_fgrpo.evaluation.evaluate import Plan
     from easyr1_fgrpo.evaluation.evaluate import evaluate as run
-    from easyr1_fgrpo.evaluation.judges import read_judges
-    from easyr1_fgrpo.evaluation.models import parse_address, parse_models
+    from easyr1_fgrpo.evaluation.scoring.judges import read_judges
 
     try:
-        named = dict(text.partition("=")[::2] for text in benchmark)
-        if unknown := [name for name in named if name not in BENCHMARKS]:
-            raise ValueError(f"--benchmark {unknown[0]}: known are {', '.join(BENCHMARKS)}")
+        sources = {source.benchmark.name: source for source in map(parse_source, benchmark)}
         plan = Plan(
             models=parse_models(model),
-            benchmarks={name: Path(location) if location else None for name, location in named.items()},
+            benchmarks=list(sources.values()),
             out=out,
+            modes=list(dict.fromkeys(mode)),
+            samples=samples,
+            seed=seed,
             scorer=parse_address(scorer) if scorer else None,
             max_new_tokens=max_new_tokens,
             parameters=_object(parameters),
@@ -93,10 +102,11 @@ def audit(
 
     Optional are choices, id, category, group, benchmark, boxes and truncated. No model is called but the judges.
     """
+    from easyr1_fgrpo.evaluation.answers.models import parse_address
     from easyr1_fgrpo.evaluation.audit import FIELDS, Audit
     from easyr1_fgrpo.evaluation.audit import audit as run
-    from easyr1_fgrpo.evaluation.judges import read_judges
-    from easyr1_fgrpo.evaluation.models import NAME, parse_address
+    from easyr1_fgrpo.evaluation.benchmarks import NAME
+    from easyr1_fgrpo.evaluation.scoring.judges import read_judges
     from easyr1_fgrpo.evaluation.styles import STYLES
 
     try:
@@ -128,25 +138,18 @@ def audit(
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of `evaluate` or `audit`")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="runs, or folders of `evaluate` or `audit`")],
     seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
 ) -> None:
-    """Compare every two models of the given runs on the same items: differences, intervals, McNemar's test."""
-    from easyr1_fgrpo.evaluation.benchmark_results import Evaluation
-    from easyr1_fgrpo.evaluation.benchmark_tables import comparison_table
+    """Compare every two models of the given runs on the same items: differences, intervals, McNemar's test.
+
+    Of training runs, the checkpoints after RL are compared; of one run alone, those before and after.
+    """
+    from easyr1_fgrpo.evaluation.results.results import Evaluation, models_to_compare
+    from easyr1_fgrpo.evaluation.tables.benchmarks import comparison_table
 
     try:
-        evaluations = [(path, Evaluation.load(path)) for path in runs]
-        everyone = [model for _, evaluation in evaluations for model in evaluation.models]
-        groups = []
-        for path, evaluation in evaluations:
-            for model in evaluation.models:
-                shown = model if everyone.count(model) == 1 else f"{path.name}/{model}"
-                results = [result for result in evaluation.results if result.model == model]
-                groups.append([result.model_copy(update={"model": shown}) for result in results])
-        if len(groups) < 2:
-            raise ValueError("two models at least are compared: name one more run")
-        grid = comparison_table(groups, seed)
+        grid = comparison_table(models_to_compare([(path, Evaluation.load(path)) for path in runs]), seed)
     except (ValueError, OSError) as error:
         fail(error)
     _console().print(grid.rich())
@@ -154,8 +157,8 @@ def compare(
 
 def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]], out: Path) -> int:
     """Measure, print, and say by the exit code how it went."""
-    from easyr1_fgrpo.evaluation.benchmark_tables import tables
     from easyr1_fgrpo.evaluation.evaluate import lines
+    from easyr1_fgrpo.evaluation.tables.benchmarks import tables
     from easyr1_fgrpo.model_client.client import ModelGone
 
     try:
@@ -172,7 +175,7 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
     typer.echo(f"results: {out}")
     empty = [result for result in evaluation.results if result.totals.scored == 0]
     for result in empty:
-        typer.echo(f"objection: {result.model} has no scored item of {result.benchmark}", err=True)
+        typer.echo(f"objection: {result.model} has no scored item of {result.occasion}", err=True)
     return 3 if empty else 0
 
 

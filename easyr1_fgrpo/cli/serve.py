@@ -19,7 +19,7 @@ def serve(
 ) -> None:
     """Serve a checkpoint on the CPU until the process is ended; a small stand-in for `vllm serve`."""
     from easyr1_fgrpo.checkpoints import checkpoint_problems
-    from easyr1_fgrpo.evaluation.serve import serve as run
+    from easyr1_fgrpo.evaluation.answers.serve import serve as run
 
     if problems := checkpoint_problems(checkpoint):
         refuse(problems)

@@ -12,15 +12,16 @@ from typing import Annotated, Any
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from easyr1_fgrpo.evaluation.asking import Answer, check, content_hash
-from easyr1_fgrpo.evaluation.benchmark_results import Evaluation, RejectRecord
-from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
-from easyr1_fgrpo.evaluation.benchmarks import Item, Reject
-from easyr1_fgrpo.evaluation.evaluate import Plan, connection, result_of, write
-from easyr1_fgrpo.evaluation.models import NAME, ModelSpec
-from easyr1_fgrpo.evaluation.pictures import Picture
-from easyr1_fgrpo.evaluation.scorer import AnswerScorer
-from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.checkpoints import file_sha256
+from easyr1_fgrpo.evaluation.answers.asking import Answer, check, content_hash
+from easyr1_fgrpo.evaluation.answers.models import ModelSpec
+from easyr1_fgrpo.evaluation.answers.pictures import Picture
+from easyr1_fgrpo.evaluation.benchmarks import NAME, Item, Reject
+from easyr1_fgrpo.evaluation.evaluate import Asked, Plan, connection, result_of, write
+from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
+from easyr1_fgrpo.evaluation.run_items import Task, run_items
+from easyr1_fgrpo.evaluation.scoring.score import Scoring
+from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.model_client.client import Address
@@ -93,7 +94,7 @@ async def audit(job: Audit, scoring: Scoring) -> tuple[Evaluation, list[RejectRe
         ModelGone: when the scorer cannot be asked any more; what is finished stays.
         ValueError, OSError: when the file cannot be read or names a benchmark that cannot be one.
     """
-    plan = Plan([], {}, job.out, concurrency=job.concurrency)
+    plan = Plan([], [], job.out, concurrency=job.concurrency)
     spec = ModelSpec(job.name, job.style, None, None)
     results, rejects = [], []
     try:
@@ -115,7 +116,8 @@ async def audit(job: Audit, scoring: Scoring) -> tuple[Evaluation, list[RejectRe
 
                 task = Task(job.name, job.style, benchmark, _source(job, benchmark, lines), answer_key, respond)
                 tally = await run_items(task, scoring, job.out, job.concurrency)
-                results.append(result_of(spec, benchmark, tally, scorer=scoring.scorer is not None))
+                asked = Asked(spec, file_sha256(job.traces), benchmark, str(job.traces))
+                results.append(result_of(asked, tally, scorer=scoring.scorer is not None))
                 rejects += tally.rejects
     finally:
         await close(scoring.judges.values())

@@ -1,20 +1,23 @@
 """`fgrpo summary [overrides]`: the last table of a run, before and after RL.
 
 Measures the exported checkpoints on held-out questions that training never saw (greedy and sampled), and prints them
-with the multipliers and the run directory. Takes the overrides of the run; finished measurements are kept.
+with the multipliers and the run directory. Takes the overrides of the run; finished ones are not repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from easyr1_fgrpo.checkpoints import CheckpointError, exported_model, last_checkpoint, read_state
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
-from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.judges.factory import build_judges, close
+from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
+
+HELD_OUT = "held-out"
+"""What a run's own test questions are called as a benchmark."""
 
 
 def main(overrides: list[str]) -> int:
@@ -56,31 +59,32 @@ def _evaluate_and_print(
 ) -> None:
     from rich.console import Console
 
-    from easyr1_fgrpo.evaluation.results import Mode, Result
-    from easyr1_fgrpo.evaluation.run import Protocol, evaluate_checkpoints
-    from easyr1_fgrpo.evaluation.table import results_table
+    from easyr1_fgrpo.evaluation.answers.models import ModelSpec
+    from easyr1_fgrpo.evaluation.benchmarks import RowFile, Source
+    from easyr1_fgrpo.evaluation.evaluate import Plan, evaluate
+    from easyr1_fgrpo.evaluation.mode import Mode
+    from easyr1_fgrpo.evaluation.results.results import FOLDER
+    from easyr1_fgrpo.evaluation.scoring.judges import judges_of
+    from easyr1_fgrpo.evaluation.styles import trained_on
+    from easyr1_fgrpo.evaluation.tables.before_after import results_table
 
-    protocol = Protocol(
-        data=Path(config.evaluation.file),
+    style = trained_on(settings.images)
+    plan = Plan(
+        models=[ModelSpec(name, style, None, folder) for name, folder in checkpoints.items()],
+        benchmarks=[Source(RowFile(HELD_OUT), Path(config.evaluation.file))],
+        out=Path(settings.run_dir) / FOLDER,
+        modes=tuple(Mode),
         samples=config.evaluation.samples,
         seed=config.evaluation.seed,
         max_new_tokens=config.data.max_response_length,
-        judge="fgrpo.judges",
-        judge_options=settings.model_dump(mode="json", include={"judges", "reward_servers"}),
-        batch=config.evaluation.batch,
+        concurrency=config.evaluation.batch,
     )
-    judges = build_judges(settings, in_process=True)
-    out = Path(settings.run_dir) / "evaluation"
-
-    async def measure() -> list[Result]:
-        try:
-            return await evaluate_checkpoints(checkpoints, list(Mode), protocol, judges, out)
-        finally:
-            await close(judges.values())
-
-    results = asyncio.run(measure())
+    scoring = replace(judges_of(settings), rewards=RewardSettings(judge_scope="all"))
+    evaluation, rejects = asyncio.run(evaluate(plan, scoring))
     extra = {
         f"multiplier of {key}": {name: f"{values[key]:.2f}" for name, values in multipliers.items()}
         for key in settings.constraint_keys
     }
-    Console().print(results_table(results, extra))
+    Console().print(results_table(evaluation.results, extra))
+    if rejects:
+        print(f"{len(rejects)} rejects, the first: {rejects[0].row}: {rejects[0].reason}", file=sys.stderr)

@@ -70,29 +70,23 @@ def _judges(fgrpo: Mapping[str, Any]) -> dict[str, str]:
 
 def _evaluations(run: Path, checkpoint: Path) -> list[dict[str, Any]]:
     """The run's results that were measured from exactly these weights."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((run / "evaluation").glob("*.json"))]
-    if not results:
+    path = run / "evaluation" / "results.json"
+    if not path.exists():
         return []
+    evaluation = json.loads(path.read_text(encoding="utf-8"))
     print(f"reading the weights of {checkpoint} to find their evaluations", file=sys.stderr, flush=True)
     measured = checkpoint_sha256(exported_model(checkpoint))
     return [
         {
-            "mode": result["inputs"]["mode"],
-            "samples": len(result["items"]),
-            "data": Path(result["data"]).name,
-            "judge": _evaluation_judge(result["inputs"]),
+            "mode": result["mode"],
+            "samples": result["totals"]["scored"],
+            "data": Path(result["data"].partition(",")[0]).name,
+            "judge": ", ".join(dict.fromkeys(evaluation["settings"]["judges"].values())) or "nobody",
             "metrics": {name: estimate for name, estimate in result["metrics"].items() if estimate["n"]},
         }
-        for result in results
-        if result.get("inputs", {}).get("checkpoint_sha256") == measured
+        for result in evaluation["results"]
+        if result["identity"] == measured
     ]
-
-
-def _evaluation_judge(inputs: Mapping[str, Any]) -> str:
-    options = inputs.get("judge_options") or {}
-    if "judges" in options:
-        return ", ".join(dict.fromkeys(_judges(options).values()))
-    return inputs.get("judge") or "nobody"
 
 
 def _plain(text: object) -> str:

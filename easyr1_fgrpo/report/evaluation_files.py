@@ -14,6 +14,10 @@ HELD_OUT = "held-out"
 """Benchmark name of an evaluation on a run's own questions."""
 
 
+RESULTS, OF_A_RUN = "results.json", "evaluation"
+"""What holds the numbers, and the folder in which a run has its own."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A measured number, its 95 % interval and how many were measured; None where there is none."""
@@ -31,8 +35,8 @@ class Evaluation:
     Attributes:
         label: the checkpoint ("before_RL", "after_RL") or the model's name.
         benchmark: `HELD_OUT` for the run's own questions, else the benchmark's name.
-        mode: "greedy" or "sampled"; of a benchmark, the prompt style.
-        metrics: by name, as `evaluation.metrics.measure` gives them; shares in [0, 1].
+        mode: "greedy" or "sampled"; of a benchmark the prompt style, and "sampled" where it was.
+        metrics: by name, as `evaluation.results.metrics.measure` gives them; shares in [0, 1].
         path: the file with these numbers.
         trace_file: the judged rollouts, see `trace_files.read_evaluation_records`; None where they are not kept.
     """
@@ -47,27 +51,30 @@ class Evaluation:
 
 def read_evaluations(path: Path, problems: list[str]) -> Iterator[Evaluation]:
     """The evaluations in a folder; a line goes to the problems for each file that holds none."""
-    files = [*sorted(path.glob("results.json")), *sorted((path / "evaluation").glob("*.json"))]
+    files = [file for file in (path / RESULTS, path / OF_A_RUN / RESULTS) if file.exists()]
     for file in files:
         found: list[Evaluation] = tried(_of_file, file, [], problems)
         yield from found
+    if not files and any((path / OF_A_RUN).glob("*-greedy.json")):
+        problems.append(
+            f"{path / OF_A_RUN}: measured by an earlier version and left out; `fgrpo summary` with the run's overrides "
+            "measures again"
+        )
 
 
 def _of_file(path: Path, problems: list[str]) -> list[Evaluation]:
-    """The evaluations of one file: a `Result` of a checkpoint, or the `results.json` of an `fgrpo evaluate`."""
+    """What a `results.json` holds: models on benchmarks, or a run's checkpoints on its held-out questions."""
     content = json_object(path.read_bytes())
     try:
-        if "results" in content:
-            return [_benchmark_cell(path, cell) for cell in content["results"]]
-        label, mode = str(content["name"]), str(content["inputs"]["mode"])
-        return [_evaluation(path, label, HELD_OUT, mode, content["metrics"], f"{label}-{mode}")]
+        return [_cell(path, cell) for cell in content["results"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("it is no evaluation's result") from error
 
 
-def _benchmark_cell(path: Path, cell: dict[str, Any]) -> Evaluation:
-    model, benchmark = str(cell["model"]), str(cell["benchmark"])
-    return _evaluation(path, model, benchmark, str(cell["style"]), cell["metrics"], f"{model}-{benchmark}")
+def _cell(path: Path, cell: dict[str, Any]) -> Evaluation:
+    model, benchmark, mode = str(cell["model"]), str(cell["benchmark"]), str(cell["mode"] or "")
+    how = mode if benchmark == HELD_OUT else ", ".join(filter(None, (str(cell["style"]), mode.removeprefix("greedy"))))
+    return _evaluation(path, model, benchmark, how, cell["metrics"], "-".join(filter(None, (model, benchmark, mode))))
 
 
 def _evaluation(

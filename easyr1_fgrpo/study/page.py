@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
-from easyr1_fgrpo.study.records import AFTER, BEFORE, Record
+from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.study.results import MEASURES, followed, minus, row
 from easyr1_fgrpo.study.runs import Run
 from easyr1_fgrpo.study.violations import IN_A_ROW, Violations, constraints, violations

@@ -9,13 +9,14 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from easyr1_fgrpo.evaluation.metrics import load_result, measure
-from easyr1_fgrpo.evaluation.results import Mode, Result
+from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.metrics import measure
+from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE, FOLDER, BenchmarkResult, Evaluation
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.report.run_files import Series, read_run
@@ -23,7 +24,6 @@ from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.runs import INTERVENTION, Run
 from easyr1_fgrpo.traces import read_traces
 
-BEFORE, AFTER = "before_RL", "after_RL"
 STEP_SECONDS = "timing_s/step"
 DRAWN = re.compile(r"fgrpo/(rollouts/scored|dual/lambda_max|(?!judges/|rollouts/)\S+/(?!absent/)[^/]+)")
 """Training metrics that the figures draw."""
@@ -113,6 +113,9 @@ def record_of(run: Run) -> Record:
     metrics = read_run(run.folder).metrics
     if STEP_SECONDS not in metrics:
         raise ValueError(f"{run.folder}: metrics.jsonl holds no {STEP_SECONDS}")
+    evaluation = Evaluation.load(run.folder)
+    seed = int(evaluation.settings["seed"])
+    held_out = _measured(evaluation, lambda result: _over_held_out(run, result, seed)) if run.arm.held_out else None
     drawn = {name: series for name, series in metrics.items() if DRAWN.fullmatch(name)}
     steps = sorted({step for series in drawn.values() for step in series.steps})
     return Record(
@@ -124,8 +127,8 @@ def record_of(run: Run) -> Record:
         commit=run.note["commit"],
         machine=_machine(),
         seconds=sum(metrics[STEP_SECONDS].values),
-        measured=_measured(run, _over_all),
-        measured_held_out=_measured(run, _over_held_out) if run.arm.held_out else None,
+        measured=_measured(evaluation, lambda result: result.metrics),
+        measured_held_out=held_out,
         followed=_followed(run.folder / INTERVENTION),
         training_steps=tuple(steps),
         training={name: _column(series, steps) for name, series in drawn.items()},
@@ -152,27 +155,28 @@ def record_beside(run: Run, folder: Path, *, also_made_elsewhere: bool) -> Recor
     return earlier if earlier and earlier.is_of(run) else None
 
 
-def _measured(run: Run, measures: Callable[[Run, Mode, str], Mapping[str, Estimate]]) -> Measured:
-    return {when: {mode: dict(measures(run, mode, when)) for mode in Mode} for when in (BEFORE, AFTER)}
+def _measured(evaluation: Evaluation, measures: Callable[[BenchmarkResult], dict[str, Estimate]]) -> Measured:
+    """Every checkpoint and mode of a run's evaluation.
+
+    Raises:
+        ValueError: when one of them was not measured.
+    """
+    found = {(result.model, result.mode): result for result in evaluation.results}
+    for when in (BEFORE, AFTER):
+        for mode in Mode:
+            if (when, mode) not in found:
+                raise ValueError(f"{when} was not measured, {mode}")
+    return {when: {mode: measures(found[when, mode]) for mode in Mode} for when in (BEFORE, AFTER)}
 
 
-def _over_all(run: Run, mode: Mode, when: str) -> Mapping[str, Estimate]:
-    return _result(run, mode, when).metrics
-
-
-def _over_held_out(run: Run, mode: Mode, when: str) -> Mapping[str, Estimate]:
-    traces = run.folder / "evaluation" / "traces" / f"{when}-{mode}.jsonl"
+def _over_held_out(run: Run, result: BenchmarkResult, seed: int) -> dict[str, Estimate]:
+    traces = run.folder / FOLDER / "traces" / f"{result.model}-{result.benchmark}-{result.mode}.jsonl"
     records, n_bad = read_traces([traces])
     if n_bad:
         raise ValueError(f"{traces}: {n_bad} damaged lines")
     question = WORLDS["two_step"].QUESTIONS[run.held_out]
-    asked = {(record.split, record.index) for record in records if record.question == question}
-    result = _result(run, mode, when)
-    return measure([item for item in result.items if (item.split, item.index) in asked], result.inputs.seed)
-
-
-def _result(run: Run, mode: Mode, when: str) -> Result:
-    return load_result(Result.path(run.folder / "evaluation", when, mode))
+    asked = {record.evaluation.item for record in records if record.evaluation and record.question == question}
+    return measure([outcome for outcome in result.outcomes if outcome.item in asked], seed)
 
 
 def _followed(path: Path) -> dict[str, Followed]:

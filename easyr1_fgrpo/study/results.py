@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.results import AFTER
 from easyr1_fgrpo.statistics import Estimate, student
-from easyr1_fgrpo.study.records import AFTER, Record
+from easyr1_fgrpo.study.records import Record
 
 MEASURES = ("accuracy", "faithful_accuracy", "inconsistency", "semantic_grounding", "spatial_grounding")
 

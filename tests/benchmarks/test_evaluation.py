@@ -14,11 +14,11 @@ from model_endpoint import model_process
 from PIL import Image
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.evaluation.asking import Answer, AnswerLog, Asking, ask, check
-from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
+from easyr1_fgrpo.evaluation.answers.asking import Answer, AnswerLog, Asking, ask, check
 from easyr1_fgrpo.evaluation.benchmarks import Item
-from easyr1_fgrpo.evaluation.scorer import AnswerScorer
-from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.run_items import Task, run_items
+from easyr1_fgrpo.evaluation.scoring.score import Scoring
+from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 from easyr1_fgrpo.model_client.client import Address, ModelClient

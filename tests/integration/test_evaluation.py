@@ -15,7 +15,7 @@ from statistics import fmean
 import pytest
 from model_endpoint import Model, scripted
 
-from easyr1_fgrpo.evaluation.benchmark_results import Evaluation
+from easyr1_fgrpo.evaluation.results.results import Evaluation
 from easyr1_fgrpo.generation.generator import Generator, Prompt
 from easyr1_fgrpo.generation.processor import encode
 from easyr1_fgrpo.generation.sampling import Sampling

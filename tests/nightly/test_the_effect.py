@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE
 from easyr1_fgrpo.study.arms import ARMS, QUICK, QUICK_STEPS
-from easyr1_fgrpo.study.records import AFTER, BEFORE, Record
+from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.study.runs import Run
 
 ROOT = Path(__file__).parents[2]

@@ -166,14 +166,18 @@ def test_only_evaluations_of_these_weights_are_on_the_card(run, tmp_path):
     (run / "evaluation").mkdir()
     estimate = {"value": 0.5, "low": 0.25, "high": None, "n": 8}
     nothing = {"value": None, "low": None, "high": None, "n": 0}
-    for mode, weights, accuracy in (("greedy", checkpoint_sha256(exported), 0.5), ("sampled", "other", 0.9876)):
-        result = {
-            "data": "/home/somebody/test.parquet",
-            "inputs": {"checkpoint_sha256": weights, "mode": mode, "judge": "pkg:Judge", "judge_options": {}},
+    results = [
+        {
+            "mode": mode,
+            "identity": weights,
+            "data": "/home/somebody/test.parquet, sha256 d",
+            "totals": {"scored": 8},
             "metrics": {"accuracy": estimate | {"value": accuracy}, "spatial_grounding": nothing},
-            "items": [{}] * 8,
         }
-        (run / "evaluation" / f"after_RL-{mode}.json").write_text(json.dumps(result))
+        for mode, weights, accuracy in (("greedy", checkpoint_sha256(exported), 0.5), ("sampled", "other", 0.9876))
+    ]
+    evaluation = {"settings": {"judges": dict.fromkeys(("consistency", "grounding"), "pkg:Judge")}, "results": results}
+    (run / "evaluation" / "results.json").write_text(json.dumps(evaluation))
     export(run, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "8 questions of test.parquet, greedy; judged by\npkg:Judge." in card

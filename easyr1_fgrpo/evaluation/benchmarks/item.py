@@ -26,6 +26,8 @@ class Item:
         group: what items that belong together share (a pair of MMVP, the orders of one SAT-Real question, the source of
             a CV-Bench picture); "" where there is nothing of the kind.
         boxes: reference boxes, xyxy in raw pixels of the first image; empty where there are none.
+        prompt: the messages that come with the question, `<image>` where an image goes; empty where there are none.
+        content: hash of the file it comes from, where no published version stands for that; "" elsewhere.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Item:
     category: str
     group: str = ""
     boxes: tuple[Box, ...] = ()
+    prompt: tuple[Mapping[str, str], ...] = ()
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,6 @@ class Benchmark(Protocol):
     @property
     def hub_id(self) -> str:
         """Dataset on the Hugging Face hub; "" when it is not published there."""
-
-    @property
-    def lmms_eval_task(self) -> str:
-        """The name lmms-eval gives it; "" when it has none."""
 
     @property
     def n_expected(self) -> int | None:

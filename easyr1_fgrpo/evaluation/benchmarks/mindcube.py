@@ -36,7 +36,6 @@ class MindCube:
 
     name = "mindcube"
     hub_id = "MLL-Lab/MindCube"
-    lmms_eval_task = "mindcube_tiny"
     n_expected = 1050
 
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:

@@ -40,7 +40,6 @@ class Mmvp:
 
     name = "mmvp"
     hub_id = "MMVP/MMVP"
-    lmms_eval_task = "mmvp"
     n_expected = 300
 
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:

@@ -37,7 +37,6 @@ class OmniSpatial:
 
     name = "omnispatial"
     hub_id = "qizekun/OmniSpatial"
-    lmms_eval_task = "omnispatial_test"
     n_expected = 1533
 
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:

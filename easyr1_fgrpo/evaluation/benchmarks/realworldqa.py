@@ -37,7 +37,6 @@ class RealWorldQa:
 
     name = "realworldqa"
     hub_id = "xai-org/RealworldQA"
-    lmms_eval_task = "realworldqa"
     n_expected = 765
 
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:

@@ -35,7 +35,6 @@ class SatReal:
 
     name = "sat_real"
     hub_id = "array/SAT"
-    lmms_eval_task = "sat"
     n_expected = 300
 
     def load(self, location: str | Path | None = None) -> Iterator[Item | Reject]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.evaluation.styles.cot import ChainOfThought
 from easyr1_fgrpo.evaluation.styles.direct import Direct
-from easyr1_fgrpo.evaluation.styles.ours import Bare, Ours
+from easyr1_fgrpo.evaluation.styles.ours import Bare, Ours, Trained
 from easyr1_fgrpo.evaluation.styles.r1_onevision import R1Onevision
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed, Point, Style
 from easyr1_fgrpo.evaluation.styles.treevgr import TreeVgr
@@ -16,6 +17,7 @@ _ALL: list[Style] = [
     Ours(),
     Ours("ours_thousand", "thousand"),
     Bare("bare"),
+    Trained("trained"),
     Direct(),
     ChainOfThought(),
     R1Onevision(),
@@ -26,4 +28,11 @@ _ALL: list[Style] = [
 ]
 STYLES: dict[str, Style] = {style.name: style for style in _ALL}
 
-__all__ = ["STYLES", "Coordinates", "Parsed", "Point", "Style"]
+
+def trained_on(images: ImageSettings) -> Style:
+    """The style `trained` with the pixel budget and the box convention of a run."""
+    pixels = (images.min_pixels, images.max_pixels)
+    return Trained("trained", "thousand" if images.coordinates == "thousand" else "pixels", pixels=pixels)
+
+
+__all__ = ["STYLES", "Coordinates", "Parsed", "Point", "Style", "trained_on"]

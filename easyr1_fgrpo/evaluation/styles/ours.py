@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
@@ -20,7 +22,7 @@ class Ours:
     name: str = "ours"
     coordinates: Coordinates = "pixels"
     prefill: str = ""
-    pixels: None = None
+    pixels: tuple[int, int] | None = None
 
     def messages(self, item: Item, n_images: int) -> list[dict[str, Any]]:
         """The messages a policy is trained with, image marks turned into image parts."""
@@ -32,6 +34,27 @@ class Ours:
         """See `easyr1_fgrpo.rewards.response`."""
         parsed = parse_response(response)
         return Parsed(parsed.trace, parsed.answer, parsed.boxes, format_ok=parsed.well_formed, n_boxes=parsed.n_boxes)
+
+
+class Trained(Ours):
+    """The prompt that stands beside the question, word for word: what a run trains and evaluates with."""
+
+    def messages(self, item: Item, n_images: int) -> list[dict[str, Any]]:
+        """Its messages, image marks turned into image parts."""
+        if not item.prompt:
+            raise ValueError(f"{item.benchmark} brings no prompts of its own: choose another style than {self.name}")
+        numbers = count()
+        return [
+            {"role": message["role"], "content": list(_parts(message["content"], numbers))} for message in item.prompt
+        ]
+
+
+def _parts(text: str, numbers: Iterator[int]) -> Iterator[dict[str, Any]]:
+    for place, words in enumerate(text.split(IMAGE_MARK)):
+        if place:
+            yield {"type": "image", "index": next(numbers)}
+        if words:
+            yield {"type": "text", "text": words}
 
 
 class Bare(Ours):

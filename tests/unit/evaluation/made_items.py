@@ -3,10 +3,10 @@
 from PIL import Image
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.evaluation.benchmark_run import Task, run_items
 from easyr1_fgrpo.evaluation.benchmarks import Item
-from easyr1_fgrpo.evaluation.judges import NoJudge
-from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.run_items import Task, run_items
+from easyr1_fgrpo.evaluation.scoring.judges import NoJudge
+from easyr1_fgrpo.evaluation.scoring.score import Scoring
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Question
 

@@ -55,7 +55,7 @@ def test_evaluate_prints_tables_totals_and_writes_everything(world, tmp_path):
     assert "m, miniature: 8 rows = 8 items + 0 rejected; 8 items = 8 scored + 0 rejected" in outcome.stdout
     assert "judged: consistency by none" in outcome.stdout
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"answers", "images", "lm_eval", "rejects.jsonl", "results.json", "tables", "traces"}
+    assert names == {"answers", "images", "rejects.jsonl", "results.json", "tables", "traces"}
 
 
 def test_a_scorer_and_the_oracle_by_command_line(world, tmp_path):

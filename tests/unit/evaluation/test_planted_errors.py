@@ -9,7 +9,7 @@ import pytest
 
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.audit import Audit, audit
-from easyr1_fgrpo.evaluation.scoring import Scoring
+from easyr1_fgrpo.evaluation.scoring.score import Scoring
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.miniature import language

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from PIL import Image
 
-from easyr1_fgrpo.evaluation.scoring import read
+from easyr1_fgrpo.evaluation.scoring.score import read
 from easyr1_fgrpo.evaluation.styles import STYLES
 
 SENT = [SimpleNamespace(image=Image.new("RGB", (200, 100)))]

@@ -7,15 +7,15 @@ import asyncio
 import math
 from dataclasses import dataclass
 
+import made_results
 import numpy as np
 import yaml
 from PIL import Image
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.evaluation.benchmark_results import BenchmarkResult, Totals
-from easyr1_fgrpo.evaluation.benchmark_results import Evaluation as BenchmarkEvaluation
-from easyr1_fgrpo.evaluation.metrics import measure
-from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
+from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.outcome import Outcome
+from easyr1_fgrpo.evaluation.results.results import Evaluation as BenchmarkEvaluation
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
 from easyr1_fgrpo.pictures import image_sha256
 from easyr1_fgrpo.rewards import Sample, score_rollout
@@ -43,9 +43,13 @@ def write_run(folder, arm="fgrpo", steps=20, traces=12, seed=0, total_steps=None
     write_rollouts(folder, "train", arm, seed, [(1 + n * steps // max(1, traces), n) for n in range(traces)])
     write_rollouts(folder, "val", arm, seed, [(step, n) for step in (0, steps) for n in range(traces // 2)])
     if evaluations:
-        for label, progress in (("before_RL", 0.0), ("after_RL", 1.0)):
-            for mode in Mode:
-                write_evaluation(folder / "evaluation", label, mode, arm if progress else "warm", seed, questions)
+        out = folder / "evaluation"
+        results = [
+            evaluated(out, label, mode, like, seed, questions)
+            for label, like in (("before_RL", "warm"), ("after_RL", arm))
+            for mode in Mode
+        ]
+        BenchmarkEvaluation(settings={"judges": {}, "seed": 0}, results=tuple(results)).save(out)
     return folder
 
 
@@ -220,9 +224,9 @@ def write_rollouts(folder, split, arm, seed, places, session=0):
             writer.write(record)
 
 
-def write_evaluation(out, label, mode, arm, seed=0, questions=16):
-    """One checkpoint in one mode, as `fgrpo summary` leaves it."""
-    with TraceWriter(out, label, mode) as writer:
+def evaluated(out, label, mode, arm, seed=0, questions=16):
+    """One checkpoint in one mode on a run's held-out questions, as `fgrpo summary` leaves it."""
+    with TraceWriter(out, label, f"held-out-{mode}") as writer:
         items = []
         for index in range(questions):
             record, picture = rollout("test", index, arm, seed, session=0 if mode is Mode.GREEDY else 1)
@@ -230,14 +234,7 @@ def write_evaluation(out, label, mode, arm, seed=0, questions=16):
             save_images([picture], out)
             writer.write(record)
             items.append(Outcome.from_record(record, tokens=36))
-    inputs = Inputs(
-        checkpoint_sha256="0", data_sha256="1", mode=mode, samples=questions, seed=0, max_new_tokens=96,
-        judge="fgrpo.judges", judge_options={},
-    )  # fmt: skip
-    Result(
-        name=label, checkpoint="checkpoint", data="test.parquet", inputs=inputs, seconds=1.0,
-        metrics=measure(items), items=tuple(items),
-    ).save(out)  # fmt: skip
+    return made_results.result(label, items, mode=mode)
 
 
 def write_benchmarks(out, models, benchmarks=("cv_bench", "mindcube"), questions=12):
@@ -246,7 +243,7 @@ def write_benchmarks(out, models, benchmarks=("cv_bench", "mindcube"), questions
     for model, arm in models.items():
         for benchmark in benchmarks:
             items = []
-            with TraceWriter(out, model, benchmark) as writer:
+            with TraceWriter(out, model, f"{benchmark}-greedy") as writer:
                 for index in range(questions):
                     record, picture = rollout(benchmark, index, arm)
                     asked = EvaluationRecord(
@@ -256,18 +253,6 @@ def write_benchmarks(out, models, benchmarks=("cv_bench", "mindcube"), questions
                     save_images([picture], out)
                     writer.write(record)
                     items.append(Outcome.from_record(record, tokens=36))
-            results.append(benchmark_result(model, benchmark, items))
+            results.append(made_results.result(model, items, benchmark))
     BenchmarkEvaluation(settings={"judges": {}}, results=tuple(results)).save(out)
     return out
-
-
-def benchmark_result(model, benchmark, items):
-    judged = sum(item.consistency is not None for item in items)
-    n = len(items)
-    totals = Totals(
-        rows=n, rejected_rows=0, items=n, rejected_items=0, scored=n, judged=judged, unparsable=n - judged, unjudged=0
-    )
-    return BenchmarkResult(
-        model=model, style="ours", benchmark=benchmark, task=benchmark, totals=totals, metrics=measure(items),
-        aggregations={"rule": {"items": 0.5}}, agreement=None, outcomes=tuple(items),
-    )  # fmt: skip

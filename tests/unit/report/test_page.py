@@ -46,13 +46,18 @@ def hostile_page(tmp_path_factory):
 # ---------------------------------------------------------------------- numbers
 
 
+def metrics_of(run, label, mode):
+    results = json.loads((run / "evaluation" / "results.json").read_text())["results"]
+    return next(result["metrics"] for result in results if (result["model"], result["mode"]) == (label, mode))
+
+
 def test_every_number_of_an_evaluation_is_the_files(page, two):
     head, *rows = page.tables["evaluations"]
     assert len(rows) == 8
     for (occasion, _), (who, _), *cells in rows:
         _, label, mode = occasion.split(", ")
         folder = next(run for run in two if run.name == who.strip())
-        metrics = json.loads((folder / "evaluation" / f"{label}-{mode}.json").read_text())["metrics"]
+        metrics = metrics_of(folder, label, mode)
         for (title, _), (text, value) in zip(head[2:], cells, strict=True):
             name = title.removesuffix(" %").removesuffix(" rate").replace(" ", "_")
             measured = metrics[name]
@@ -117,7 +122,7 @@ def test_whiskers_reach_the_intervals_ends(page, two):
     titles = [a["aria-label"] for _, a in page.elements if "data-figure" in a]
     bars = page.packed("figures")[titles.index("Accuracy %")]["data"][0]
     at = bars["x"].index("held-out<br>after_RL<br>sampled")
-    accuracy = json.loads((two[0] / "evaluation" / "after_RL-sampled.json").read_text())["metrics"]["accuracy"]
+    accuracy = metrics_of(two[0], "after_RL", "sampled")["accuracy"]
     assert bars["y"][at] == pytest.approx(100 * accuracy["value"])
     assert bars["y"][at] + bars["error_y"]["array"][at] == pytest.approx(100 * accuracy["high"])
     assert bars["y"][at] - bars["error_y"]["arrayminus"][at] == pytest.approx(100 * accuracy["low"])

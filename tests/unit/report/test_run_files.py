@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from easyr1_fgrpo.evaluation.results import Result
+from easyr1_fgrpo.evaluation.results.results import Evaluation
 from easyr1_fgrpo.report.evaluation_files import Estimate
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
@@ -53,10 +53,10 @@ def test_every_metric_is_the_files(made):
 def test_evaluations_of_checkpoints(made):
     run = read_run(made / "fgrpo-s0")
     assert [(each.label, each.mode) for each in run.evaluations] == [
-        ("after_RL", "greedy"), ("after_RL", "sampled"), ("before_RL", "greedy"), ("before_RL", "sampled")
+        ("before_RL", "greedy"), ("before_RL", "sampled"), ("after_RL", "greedy"), ("after_RL", "sampled")
     ]  # fmt: skip
-    for evaluation in run.evaluations:
-        result = Result.load(evaluation.path)
+    results = Evaluation.load(made / "fgrpo-s0").results
+    for evaluation, result in zip(run.evaluations, results, strict=True):
         assert evaluation.benchmark == "held-out"
         assert {name: vars(number) for name, number in evaluation.metrics.items()} == {
             name: number.model_dump() for name, number in result.metrics.items()
@@ -171,25 +171,30 @@ def test_the_last_record_of_a_key_wins_over_files(tmp_path):
     assert sorted(record.question for record in records) == ["by 1", "by 2"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "x"}', '{"results": [{"model": "m"}]}', '{"results": 3}'])
-def test_a_damaged_evaluation_is_a_line_and_no_number(content, tmp_path):
+def test_a_damaged_evaluation_is_a_line_and_no_number(tmp_path):
     folder = bare(tmp_path / "run", (1, {"a": 1.0}))
     (folder / "evaluation").mkdir()
-    (folder / "evaluation" / "after_RL-greedy.json").write_text(content)
-    run = read_run(folder)
-    assert run.evaluations == ()
-    assert about(run, "after_RL-greedy.json") == ["cannot be read (it is no evaluation's result)"]
+    for content in ("", "{", "[]", '{"name": "x"}', '{"results": [{"model": "m"}]}', '{"results": 3}'):
+        (folder / "evaluation" / "results.json").write_text(content)
+        run = read_run(folder)
+        assert run.evaluations == ()
+        assert about(run, "results.json") == ["cannot be read (it is no evaluation's result)"], content
+
+
+def test_an_evaluation_of_an_earlier_version_is_named_with_the_command_that_measures_again(tmp_path):
+    folder = bare(tmp_path / "run", (1, {"a": 1.0}))
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "after_RL-greedy.json").write_text('{"name": "after_RL"}')
+    (line,) = about(read_run(folder), "evaluation")
+    assert "fgrpo summary" in line
 
 
 def test_an_unmeasured_number_stays_none(tmp_path):
     folder = bare(tmp_path / "run", (1, {"a": 1.0}))
     (folder / "evaluation").mkdir()
-    content = {
-        "name": "x",
-        "inputs": {"mode": "greedy"},
-        "metrics": {"a": dict.fromkeys(("value", "low", "high")) | {"n": 0}},
-    }
-    (folder / "evaluation" / "x-greedy.json").write_text(json.dumps(content))
+    nothing = dict.fromkeys(("value", "low", "high")) | {"n": 0}
+    cell = {"model": "x", "benchmark": "held-out", "mode": "greedy", "style": "ours", "metrics": {"a": nothing}}
+    (folder / "evaluation" / "results.json").write_text(json.dumps({"results": [cell]}))
     (evaluation,) = read_run(folder).evaluations
     assert (evaluation.metrics, evaluation.trace_file) == ({"a": Estimate(None, None, None, 0)}, None)
     assert read_evaluation_records(evaluation) == ([], [])

@@ -2,12 +2,14 @@
 
 import json
 
-from easyr1_fgrpo.evaluation.metrics import measure
-from easyr1_fgrpo.evaluation.results import Inputs, Mode, Outcome, Result
+from made_results import outcome, result
+
+from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.results import Evaluation
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.miniature.worlds.two_step import QUESTIONS
 from easyr1_fgrpo.study.runs import INTERVENTION, NOTE
-from easyr1_fgrpo.traces import SignalRecord, TraceRecord, TraceWriter
+from easyr1_fgrpo.traces import EvaluationRecord, SignalRecord, TraceRecord, TraceWriter
 from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 SIZE = 20
@@ -16,45 +18,27 @@ KINDS = list(QUESTIONS)
 
 def outcomes(accurate, inconsistent):
     """The first `accurate` of twenty questions are right, the last `inconsistent` contradict themselves."""
-    return tuple(
-        Outcome(
-            split="test",
-            index=index,
+    return [
+        outcome(
+            index,
+            item=f"test/{index}",
             accurate=index < accurate,
-            well_formed=True,
-            truncated=False,
             tokens=47,
-            parsable=True,
             consistency=Label.NO if index >= SIZE - inconsistent else Label.YES,
             semantic_grounding=0.5 if index % 2 else 1.0,
-            semantic_reason="NONE",
-            spatial_grounding=None,
         )
         for index in range(SIZE)
-    )
+    ]
 
 
-def write_result(run, when, mode, items):
-    out = run.folder / "evaluation"
-    out.mkdir(parents=True, exist_ok=True)
-    inputs = Inputs(
-        checkpoint_sha256="",
-        data_sha256="",
-        mode=mode,
-        samples=SIZE,
-        seed=1,
-        max_new_tokens=56,
-        judge="",
-        judge_options={},
-    )
-    metrics = measure(items, 1)
-    Result(name=when, checkpoint="", data="", inputs=inputs, seconds=1.0, metrics=metrics, items=items).save(out)
-    with TraceWriter(out, when, mode) as writer:
+def measured(run, when, mode, items):
+    """A result, and the traces it comes from."""
+    with TraceWriter(run.folder / "evaluation", when, f"held-out-{mode}") as writer:
         for item in items:
-            signals = {"accuracy": SignalRecord(value=float(item.accurate))}
+            asked = EvaluationRecord(key=item.item, model=when, style="trained", benchmark="held-out", item=item.item)
             writer.write(
                 TraceRecord(
-                    split="test",
+                    split="held-out",
                     step=0,
                     index=item.index,
                     session=0,
@@ -64,16 +48,18 @@ def write_result(run, when, mode, items):
                     response="",
                     trace=None,
                     answer=None,
-                    signals=signals,
+                    signals={"accuracy": SignalRecord(value=float(item.accurate))},
+                    evaluation=asked,
                 )
             )
+    return result(when, items, mode=mode, seed=1)
 
 
 def finish(run, accurate, inconsistent, *, followed=10, warm=(8, 2)):
     """A finished run whose responses, sampled and greedy, have these counts."""
-    for mode in Mode:
-        write_result(run, "before_RL", mode, outcomes(*warm))
-        write_result(run, "after_RL", mode, outcomes(accurate, inconsistent))
+    ends = {"before_RL": outcomes(*warm), "after_RL": outcomes(accurate, inconsistent)}
+    results = [measured(run, when, mode, items) for when, items in ends.items() for mode in Mode]
+    Evaluation(settings={"judges": {}, "seed": 1}, results=tuple(results)).save(run.folder / "evaluation")
     for step in (1, 2):
         MetricsFile(run.folder / "metrics.jsonl").write(step, {"timing_s/step": 2700.0})
     (run.folder / "config.yaml").write_text(f"arm: {run.arm.name}\nseed: {run.seed}\n")

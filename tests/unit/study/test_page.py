@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from easyr1_fgrpo.cli import app
-from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.page import page

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from easyr1_fgrpo.evaluation.results import Mode
+from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.figures import draw
 from easyr1_fgrpo.study.records import Record, record_of
@@ -62,15 +62,20 @@ def test_figures_of_the_papers_arms_alone(run, tmp_path):
 
 
 def test_a_damaged_result_is_named(run):
-    (run.folder / "evaluation" / "after_RL-sampled.json").write_text("{")
-    with pytest.raises(ValueError, match=r"after_RL-sampled\.json is no evaluation result"):
+    path = run.folder / "evaluation" / "results.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | {"results": whole["results"][:3]}))
+    with pytest.raises(ValueError, match="after_RL was not measured, sampled"):
+        record_of(run)
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"results\.json is no evaluation"):
         record_of(run)
 
 
 def test_damaged_traces_are_named(run):
-    with (run.folder / "evaluation/traces/after_RL-greedy.jsonl").open("a") as file:
+    with (run.folder / "evaluation/traces/after_RL-held-out-greedy.jsonl").open("a") as file:
         file.write("{\n")
-    with pytest.raises(ValueError, match=r"after_RL-greedy\.jsonl: 1 damaged lines"):
+    with pytest.raises(ValueError, match=r"after_RL-held-out-greedy\.jsonl: 1 damaged lines"):
         record_of(run)
 
 

@@ -91,7 +91,7 @@ def test_rows_of_the_miniature_are_items_with_boxes(tmp_path):
     write_rows(tmp_path / "test.parquet", rows)
     first, second, third, fourth = BENCHMARKS["miniature"].load(tmp_path / "test.parquet")
     assert isinstance(first, Item)
-    assert (first.id, first.question, first.choices, first.answer) == ("test-0", "Where?", ("left", "right"), "left")
+    assert (first.id, first.question, first.choices, first.answer) == ("test/0", "Where?", ("left", "right"), "left")
     assert first.boxes == ((1, 2, 3, 4),)
     assert isinstance(second, Item)
     assert second.boxes == ()
@@ -99,4 +99,4 @@ def test_rows_of_the_miniature_are_items_with_boxes(tmp_path):
     assert isinstance(third, Reject)
     assert third.row == "row 2"
     assert "is not a box inside the image" in third.reason
-    assert fourth == Reject("miniature", "row 3", "the id test-1 again")
+    assert fourth == Reject("miniature", "row 3", "the id test/1 again")

@@ -1,0 +1,1 @@
+"""How a model answers: asked behind a URL or in this process, its answers kept on disk."""

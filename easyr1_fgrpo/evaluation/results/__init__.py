@@ -1,0 +1,1 @@
+"""From outcomes to numbers: metrics with intervals, results as they lie on disk, paired comparisons."""

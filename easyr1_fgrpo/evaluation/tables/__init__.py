@@ -1,0 +1,1 @@
+"""Results side by side: models on benchmarks, a run before and after, models minus models."""
