@@ -48,5 +48,9 @@ from .rows import read_rows as read_rows
 from .traces import TraceRecord as TraceRecord
 from .traces import TraceWriter as TraceWriter
 from .traces import read_traces as read_traces
+from .training.rollout import Rollout as Rollout
+from .training.rollout import RolloutScorer as RolloutScorer
+from .training.step import Fgrpo as Fgrpo
+from .training.step_signals import RolloutId as RolloutId
 
 __version__: str

@@ -110,7 +110,7 @@ ARROWS = {
     },
     "easyr1_fgrpo.__main__": {"cli"},
     # What a REPL finds: names only, loaded when they are used, so no room that imports the package runs in a circle.
-    "easyr1_fgrpo": {"algorithm", "rewards", "judges", "traces", "rows", "config", "extras"},
+    "easyr1_fgrpo": {"algorithm", "training", "rewards", "judges", "traces", "rows", "config", "extras"},
 }
 
 # Library -> rooms and modules that may import it.
