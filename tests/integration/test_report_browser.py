@@ -72,8 +72,8 @@ def test_the_overview_shows_the_files_numbers(seen, folder):
     for row in seen.locator("#evaluations tbody tr").all():
         occasion, run, *cells = row.locator("th, td").all_inner_texts()
         _, label, mode = occasion.split(", ")
-        file = folder / run.strip() / "evaluation" / f"{label}-{mode}.json"
-        metrics = json.loads(file.read_text())["metrics"]
+        results = json.loads((folder / run.strip() / "evaluation" / "results.json").read_text())["results"]
+        metrics = next(r["metrics"] for r in results if (r["model"], r["mode"]) == (label, mode))
         for title, cell in zip(head[2:], cells, strict=True):
             if title == "accuracy %" or title.endswith("grounding %"):
                 measured = metrics[title.removesuffix(" %").replace(" ", "_")]
