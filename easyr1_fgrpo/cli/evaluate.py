@@ -38,7 +38,7 @@ def evaluate(
         list[str],
         typer.Option(metavar="NAME[=LOCATION] | NAME=rows:FILE", help="from a file or folder, else from the hub"),
     ],
-    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is kept")],
+    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is not measured again")],
     mode: Annotated[list[Mode], typer.Option(help="how responses are drawn; may be given twice")] = [Mode.GREEDY],  # noqa: B006
     samples: Annotated[
         int | None, typer.Option(min=1, help="rows of each benchmark, a seeded choice; else all")
@@ -59,8 +59,8 @@ def evaluate(
     """
     from easyr1_fgrpo.evaluation.answers.models import parse_address, parse_models
     from easyr1_fgrpo.evaluation.benchmarks import parse_source
-    from easyr1_fgrpo.evaluation.evaluate import Plan
     from easyr1_fgrpo.evaluation.evaluate import evaluate as run
+    from easyr1_fgrpo.evaluation.plan import Plan
     from easyr1_fgrpo.evaluation.scoring.judges import read_judges
 
     try:
@@ -88,7 +88,7 @@ def evaluate(
 def audit(
     traces: Annotated[Path, typer.Argument(metavar="TRACES.jsonl")],
     images: Annotated[Path, typer.Option(help="folder that the traces' image names are relative to")],
-    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is kept")],
+    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is not measured again")],
     field: Annotated[
         list[str] | None, typer.Option(metavar="OURS=THEIRS", help="their field for one of ours; a.b goes into objects")
     ] = None,

@@ -17,7 +17,8 @@ from easyr1_fgrpo.evaluation.answers.asking import Answer, check, content_hash
 from easyr1_fgrpo.evaluation.answers.models import ModelSpec
 from easyr1_fgrpo.evaluation.answers.pictures import Picture
 from easyr1_fgrpo.evaluation.benchmarks import NAME, Item, Reject
-from easyr1_fgrpo.evaluation.evaluate import Asked, Plan, connection, result_of, write
+from easyr1_fgrpo.evaluation.evaluate import Asked, result_of, write
+from easyr1_fgrpo.evaluation.plan import Plan, connection
 from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
 from easyr1_fgrpo.evaluation.run_items import Task, run_items
 from easyr1_fgrpo.evaluation.scoring.score import Scoring

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import shutil
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.checkpoints import checkpoint_sha256
-from easyr1_fgrpo.evaluation.answers.asking import Answer, AnswerLog, Asking, ask, check
-from easyr1_fgrpo.evaluation.answers.in_process import InProcess
-from easyr1_fgrpo.evaluation.answers.launch import served
 from easyr1_fgrpo.evaluation.answers.models import ModelSpec
-from easyr1_fgrpo.evaluation.answers.pictures import Picture
-from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS, Item, Reject, Source
+from easyr1_fgrpo.evaluation.asked_model import AskedModel
+from easyr1_fgrpo.evaluation.benchmarks import BENCHMARKS
 from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.plan import Plan, connection
 from easyr1_fgrpo.evaluation.results.results import (
     BenchmarkResult,
     Evaluation,
@@ -26,65 +20,12 @@ from easyr1_fgrpo.evaluation.results.results import (
     Totals,
     summarise,
 )
-from easyr1_fgrpo.evaluation.run_items import Tally, Task, run_items
+from easyr1_fgrpo.evaluation.run_items import Tally, run_items
 from easyr1_fgrpo.evaluation.scoring.score import Scoring
 from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.tables.benchmarks import save, tables
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.judges.factory import close
-from easyr1_fgrpo.model_client.client import PATIENCE_S, Address, ModelClient
-
-Say = Callable[[Asking, Item, Sequence[Picture]], Awaitable[Answer]]
-"""Puts a question to a model."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is evaluated, and how.
-
-    Attributes:
-        models: see `ModelSpec`.
-        benchmarks: see `Source`.
-        out: folder to write into; what is finished there is not measured again.
-        modes: how responses are drawn.
-        samples: rows of each benchmark, a seeded choice in its order; None for all.
-        seed: chooses these rows, draws sampled responses, and resamples.
-        scorer: where the answer scorer is served; None for none.
-        max_new_tokens: length limit of a response.
-        parameters: further fields of a request; None takes a field out.
-        concurrency: items under way at a time, and how many a checkpoint in this process answers together.
-        deadline_s: seconds for one response.
-        patience_s: seconds a model that is away is waited for.
-    """
-
-    models: Sequence[ModelSpec]
-    benchmarks: Sequence[Source]
-    out: Path
-    modes: Sequence[Mode] = (Mode.GREEDY,)
-    samples: int | None = None
-    seed: int = 0
-    scorer: Address | None = None
-    max_new_tokens: int = 4096
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    concurrency: int = 64
-    deadline_s: float = 600.0
-    patience_s: float = PATIENCE_S
-
-    def request(self, mode: Mode) -> dict[str, Any]:
-        """The fields of every request (greedy pass@1 in FGRPO B.1) where `parameters` say nothing else."""
-        fields = {"temperature": mode.temperature, "max_tokens": self.max_new_tokens, **self.parameters}
-        return {name: value for name, value in fields.items() if value is not None}
-
-    def rows(self, source: Source) -> Iterator[Item | Reject]:
-        """The rows of a benchmark that are asked."""
-        rows = source.benchmark.load(source.location)
-        return iter(rows if self.samples is None else choose(list(rows), self.samples, self.seed))
-
-
-def choose(rows: Sequence[Item | Reject], samples: int, seed: int) -> list[Item | Reject]:
-    """A seeded choice of rows, in their order: files are often sorted by kind, so their head is no fair sample."""
-    chosen = set(random.Random(seed).sample(range(len(rows)), min(samples, len(rows))))
-    return [row for number, row in enumerate(rows) if number in chosen]
 
 
 async def evaluate(plan: Plan, scoring: Scoring) -> tuple[Evaluation, list[RejectRecord]]:
@@ -132,111 +73,6 @@ async def evaluate(plan: Plan, scoring: Scoring) -> tuple[Evaluation, list[Rejec
     evaluation = Evaluation(settings=settings, results=tuple(results))
     write(evaluation, rejects, plan.out)
     return evaluation, rejects
-
-
-class AskedModel:
-    """A model whose answers are on disk. A local checkpoint is loaded at its first question that is not.
-
-    vLLM serves it where that is installed; elsewhere it answers in this process, on the CPU.
-
-    Args:
-        spec: which model.
-        plan: how it is asked.
-        identity: what its answers are of: its name at its server, or the hash of its weights.
-        say: puts a question to it.
-        stack: closes what is opened.
-    """
-
-    def __init__(self, spec: ModelSpec, plan: Plan, identity: str, say: Say, stack: AsyncExitStack) -> None:
-        self.identity = identity
-        self._spec, self._plan, self._say = spec, plan, say
-        self._log = AnswerLog(plan.out / "answers" / f"{spec.name}.jsonl")
-        stack.callback(self._log.close)
-
-    @classmethod
-    async def prepare(cls, spec: ModelSpec, plan: Plan, stack: AsyncExitStack) -> AskedModel:
-        """Find out what the model is.
-
-        Raises:
-            ModelGone: when its server does not come up.
-            ValueError: for a style that begins the answer, of a checkpoint in this process.
-        """
-        if spec.address is not None:
-            client = await stack.enter_async_context(connection(spec.address, plan))
-            name = await client.served_name()
-            return cls(spec, plan, name, _by_client(client), stack)
-        assert spec.folder is not None
-        identity = await asyncio.to_thread(checkpoint_sha256, spec.folder)
-        if shutil.which("vllm"):
-            return cls(spec, plan, identity, _by_server(spec, plan, stack), stack)
-        if spec.style.prefill:
-            raise ValueError(
-                f"style {spec.style.name} begins the answer, which takes a server: install vLLM, or name a URL"
-            )
-        return cls(spec, plan, identity, _by_process(InProcess(spec.folder, plan.concurrency)), stack)
-
-    def task(self, source: Source, mode: Mode) -> Task:
-        """This model on a benchmark."""
-        name = self.identity if self._spec.address else self._spec.name
-        seed = self._plan.seed if mode is Mode.SAMPLED else None
-        asking = Asking(name, self.identity, self._spec.style, self._plan.request(mode), seed)
-
-        async def respond(item: Item, pictures: Sequence[Picture]) -> Answer:
-            key = asking.key(item)
-            answer = self._log.get(key)
-            if answer is None:
-                answer = await self._say(asking, item, pictures)
-                self._log.put(key, answer)
-            check(answer)
-            return answer
-
-        return Task(
-            model=self._spec.name,
-            style=self._spec.style,
-            benchmark=source.benchmark.name,
-            source=self._plan.rows(source),
-            answer_key=asking.key,
-            respond=respond,
-            mode=mode,
-            expected=self._plan.samples or source.benchmark.n_expected,
-        )
-
-
-def _by_client(client: ModelClient) -> Say:
-    async def say(asking: Asking, item: Item, pictures: Sequence[Picture]) -> Answer:
-        return await ask(client, asking, item, pictures)
-
-    return say
-
-
-def _by_server(spec: ModelSpec, plan: Plan, stack: AsyncExitStack) -> Say:
-    """By a server of our own, which starts at the first question."""
-    connecting = asyncio.Lock()
-    clients: list[ModelClient] = []
-
-    async def say(asking: Asking, item: Item, pictures: Sequence[Picture]) -> Answer:
-        async with connecting:
-            if not clients:
-                assert spec.folder is not None
-                log = plan.out / "servers" / f"{spec.name}.log"
-                address = await stack.enter_async_context(served(spec.folder, spec.name, log))
-                clients.append(await stack.enter_async_context(connection(address, plan)))
-        return await ask(clients[0], asking, item, pictures)
-
-    return say
-
-
-def _by_process(model: InProcess) -> Say:
-    async def say(asking: Asking, item: Item, pictures: Sequence[Picture]) -> Answer:
-        messages = asking.style.messages(item, len(pictures))
-        return await model.answer(messages, pictures, asking.request(item))
-
-    return say
-
-
-def connection(address: Address, plan: Plan) -> ModelClient:
-    """A client with the plan's limits."""
-    return ModelClient(address, concurrency=plan.concurrency, deadline_s=plan.deadline_s, patience_s=plan.patience_s)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,9 @@ def _evaluate_and_print(
 
     from easyr1_fgrpo.evaluation.answers.models import ModelSpec
     from easyr1_fgrpo.evaluation.benchmarks import RowFile, Source
-    from easyr1_fgrpo.evaluation.evaluate import Plan, evaluate
+    from easyr1_fgrpo.evaluation.evaluate import evaluate
     from easyr1_fgrpo.evaluation.mode import Mode
+    from easyr1_fgrpo.evaluation.plan import Plan
     from easyr1_fgrpo.evaluation.results.results import FOLDER
     from easyr1_fgrpo.evaluation.scoring.judges import judges_of
     from easyr1_fgrpo.evaluation.styles import trained_on

@@ -13,10 +13,14 @@ from easyr1_fgrpo.evaluation.answers.pictures import Picture
 from easyr1_fgrpo.rows import IMAGE_MARK
 
 if TYPE_CHECKING:
+    from easyr1_fgrpo.evaluation.answers.batches import Batches
     from easyr1_fgrpo.generation.generator import Generator, Prompt
 
 GATHER_S = 0.2
 """Seconds without another question after which a batch is answered although it is not full."""
+
+FIELDS = {"temperature", "max_tokens", "top_p", "seed"}
+"""Of a request, those that are understood here."""
 
 
 class InProcess:
@@ -29,10 +33,7 @@ class InProcess:
 
     def __init__(self, folder: Path, rows: int) -> None:
         self._folder, self._rows = folder, rows
-        self._generator: Generator | None = None
-        self._waiting: list[tuple[Prompt, asyncio.Future[Answer]]] = []
-        self._joined = asyncio.Event()
-        self._working: asyncio.Task[None] | None = None
+        self._loaded: tuple[Generator, Batches] | None = None
         self._loading = asyncio.Lock()
 
     async def answer(
@@ -50,54 +51,41 @@ class InProcess:
             CheckpointError: when the checkpoint cannot be loaded.
         """
         async with self._loading:
-            if self._generator is None:
-                self._generator = await asyncio.to_thread(_load, self._folder, self._rows)
-        prompt = await asyncio.to_thread(_prompt, self._generator, messages, pictures, request)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((prompt, future))
-        self._joined.set()
-        if self._working is None or self._working.done():
-            self._working = asyncio.create_task(self._work(self._generator))
-        return await future
-
-    async def _work(self, generator: Generator) -> None:
-        while self._waiting:
-            await self._gather()
-            batch, self._waiting = self._waiting[: self._rows], self._waiting[self._rows :]
-            try:
-                completions = await asyncio.to_thread(generator.complete, [prompt for prompt, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), completion in zip(batch, completions, strict=True):
-                if not future.done():
-                    cut = completion.stop_reason == "length"
-                    future.set_result(Answer(generator.decode(completion), cut, len(completion.ids)))
-
-    async def _gather(self) -> None:
-        """Wait until the batch is full, or nobody joins it any more."""
-        while len(self._waiting) < self._rows:
-            self._joined.clear()
-            try:
-                async with asyncio.timeout(GATHER_S):
-                    await self._joined.wait()
-            except TimeoutError:
-                return
+            if self._loaded is None:
+                self._loaded = await asyncio.to_thread(_load, self._folder, self._rows)
+        generator, batches = self._loaded
+        prompt = await asyncio.to_thread(_prompt, generator, messages, pictures, request)
+        completion = await batches.complete(prompt)
+        return Answer(generator.decode(completion), completion.stop_reason == "length", len(completion.ids))
 
 
-def _load(folder: Path, rows: int) -> Generator:
+def check_request(request: Mapping[str, Any]) -> None:
+    """Whether a checkpoint in this process understands a request.
+
+    Raises:
+        ValueError: naming a field that is missing or not known, and the fix.
+    """
+    if unknown := sorted(request.keys() - FIELDS):
+        raise ValueError(f"--parameters: {unknown[0]} takes a server: install vLLM, or name a URL")
+    if missing := sorted({"temperature", "max_tokens"} - request.keys()):
+        raise ValueError(f"--parameters: a checkpoint in this process needs {missing[0]}")
+    if request["temperature"] and "seed" not in request:
+        raise ValueError(f"--parameters: temperature {request['temperature']} takes --mode sampled, which brings seeds")
+
+
+def _load(folder: Path, rows: int) -> tuple[Generator, Batches]:
     from transformers.utils.logging import disable_progress_bar
 
+    from easyr1_fgrpo.evaluation.answers.batches import Batches
     from easyr1_fgrpo.generation.generator import Generator
 
     disable_progress_bar()
     try:
-        return Generator(str(folder), rows=rows, prompt_length=None)
+        generator = Generator(str(folder), rows=rows, prompt_length=None)
     except Exception as error:  # whatever the folder's files make transformers raise
         cause = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"{folder} cannot be loaded ({type(error).__name__}: {cause})") from error
+    return generator, Batches(generator, GATHER_S)
 
 
 def _prompt(
@@ -112,7 +100,7 @@ def _prompt(
         ids, images = encode(generator.processor, marked, [picture.image for picture in pictures])
     except ValueError as error:
         raise Rejected(f"prompt: {error}") from error
-    sampling = Sampling(float(request["temperature"]), seed=int(request.get("seed", 0)))
+    sampling = Sampling(float(request["temperature"]), float(request.get("top_p", 1.0)), seed=request.get("seed", 0))
     return Prompt(ids, images, sampling, int(request["max_tokens"]))
 
 

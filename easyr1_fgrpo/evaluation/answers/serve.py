@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,12 +19,10 @@ from fastapi.responses import JSONResponse
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
+from easyr1_fgrpo.evaluation.answers.batches import Batches
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 from easyr1_fgrpo.generation.processor import IMAGE_MARK, encode
 from easyr1_fgrpo.generation.sampling import Sampling
-
-WIDTH_STEP = 64
-"""Prompts are padded to a multiple of so many tokens; those of one width share batches."""
 
 GATHER_S = 0.01
 """Seconds a batch waits for more requests."""
@@ -71,70 +67,10 @@ class Refused(Exception):  # noqa: N818 - an answer to the client
     """A request that cannot be served, and why."""
 
 
-class Batches:
-    """Gathers prompts of one width into batches for the generator, which works in a thread of its own."""
-
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
-        self._waiting: list[tuple[int, Prompt, asyncio.Future[Completion]]] = []
-        self._woken = asyncio.Event()
-
-    async def complete(self, prompt: Prompt) -> Completion:
-        """The completion of one prompt."""
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._waiting.append((-(-len(prompt.ids) // WIDTH_STEP) * WIDTH_STEP, prompt, future))
-        self._woken.set()
-        return await future
-
-    async def work(self) -> None:
-        """Generate, for ever."""
-        while True:
-            await self._woken.wait()
-            await asyncio.sleep(GATHER_S)
-            width, batch = self._next()
-            # The width is a property of each prompt alone, so neighbours do not change a row's arithmetic.
-            self._generator.prompt_length = width
-            try:
-                prompts = [prompt for prompt, _ in batch]
-                completions = await asyncio.to_thread(self._generator.complete, prompts)
-            except Exception as error:  # whatever a model raises is the answer to these requests
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                for (_, future), completion in zip(batch, completions, strict=True):
-                    if not future.done():
-                        future.set_result(completion)
-
-    def _next(self) -> tuple[int, list[tuple[Prompt, asyncio.Future[Completion]]]]:
-        """The oldest prompt and those of its width, as many as fit."""
-        width = self._waiting[0][0]
-        batch: list[tuple[Prompt, asyncio.Future[Completion]]] = []
-        left = []
-        for entry in self._waiting:
-            if entry[0] == width and len(batch) < self._generator.rows:
-                batch.append(entry[1:])
-            else:
-                left.append(entry)
-        self._waiting = left
-        if not left:
-            self._woken.clear()
-        return width, batch
-
-
 def build_app(generator: Generator, name: str) -> FastAPI:
     """The application: /health, /v1/models and /v1/chat/completions of one model."""
-    batches = Batches(generator)
-
-    @asynccontextmanager
-    async def working(app: FastAPI) -> AsyncIterator[None]:
-        worker = asyncio.create_task(batches.work())
-        yield
-        worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await worker
-
-    app = FastAPI(lifespan=working)
+    batches = Batches(generator, GATHER_S)
+    app = FastAPI()
 
     @app.get("/health")
     def health() -> dict[str, bool]:

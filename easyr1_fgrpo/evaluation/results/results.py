@@ -176,7 +176,15 @@ class Evaluation(_Record):
             OSError: when it cannot be read.
         """
         if path.is_dir():
-            path = next((file for file in (path / RESULTS, path / FOLDER / RESULTS) if file.exists()), path / RESULTS)
+            files = [path / RESULTS, path / FOLDER / RESULTS]
+            found = next((file for file in files if file.exists()), None)
+            if found is None:
+                old = any(any(folder.glob("*-greedy.json")) for folder in (path, path / FOLDER) if folder.is_dir())
+                was = "measured by an earlier version" if old else "not measured"
+                raise ValueError(
+                    f"{path}: {was}, it holds no {RESULTS}; a run is measured by `fgrpo summary` with its overrides"
+                )
+            path = found
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:

@@ -11,8 +11,9 @@ from easyr1_fgrpo.evaluation.answers.in_process import InProcess
 from easyr1_fgrpo.evaluation.answers.models import ModelSpec
 from easyr1_fgrpo.evaluation.answers.pictures import prepare
 from easyr1_fgrpo.evaluation.benchmarks import RowFile, Source
-from easyr1_fgrpo.evaluation.evaluate import Plan, choose, evaluate
+from easyr1_fgrpo.evaluation.evaluate import evaluate
 from easyr1_fgrpo.evaluation.mode import Mode, question_seed
+from easyr1_fgrpo.evaluation.plan import Plan, choose
 from easyr1_fgrpo.evaluation.results.results import Evaluation
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.generation.generator import Generator
@@ -65,7 +66,9 @@ def respond(monkeypatch):
 
             return Answer(by_id[item.id.replace("/", "_")], tokens=3)
 
-        monkeypatch.setattr("easyr1_fgrpo.evaluation.evaluate._by_process", lambda model: lambda *a: answer(None, *a))
+        monkeypatch.setattr(
+            "easyr1_fgrpo.evaluation.asked_model._by_process", lambda model: lambda *a: answer(None, *a)
+        )
 
     return say
 
@@ -116,6 +119,22 @@ def test_what_is_finished_is_not_asked_again_and_what_changed_is(evaluate_in, ch
     (copy / "generation_config.json").write_text("{}")
     evaluate_in(tmp_path, copy, **greedy)
     assert sum(batches) == 24
+
+
+def test_an_interrupted_evaluation_goes_on_and_asks_nothing_twice(evaluate_in, batches, tmp_path):
+    first = evaluate_in(tmp_path)
+    (tmp_path / "results.json").unlink()
+    file = tmp_path / "traces" / "tiny-held-out-greedy.jsonl"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])  # answered, and scored only in part
+    (tmp_path / "traces" / "tiny-held-out-sampled.jsonl").unlink()
+    assert evaluate_in(tmp_path) == first
+    assert sum(batches) == 12
+    answers = tmp_path / "answers" / "tiny.jsonl"
+    answers.write_bytes(answers.read_bytes()[:-10])  # killed while the last answer was written
+    file.unlink()
+    (tmp_path / "traces" / "tiny-held-out-sampled.jsonl").unlink()
+    assert evaluate_in(tmp_path) == first
+    assert sum(batches) == 13
 
 
 def test_another_file_of_rows_under_the_same_name_is_asked_anew(evaluate_in, data, batches, tmp_path):

@@ -212,6 +212,16 @@ def test_results_are_read_as_they_were_written(tmp_path):
         Evaluation.load(tmp_path)
 
 
+def test_a_folder_without_results_is_one_line_with_the_fix(tmp_path):
+    with pytest.raises(ValueError, match=r"not measured, it holds no results\.json; .*`fgrpo summary`"):
+        Evaluation.load(tmp_path)
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "after_RL-greedy.json").write_text("{}")
+    for folder in (tmp_path, tmp_path / "evaluation"):
+        with pytest.raises(ValueError, match=r"measured by an earlier version"):
+            Evaluation.load(folder)
+
+
 def test_what_is_said_below_the_tables():
     evaluation = Evaluation(settings=SETTINGS, results=(rights("m", [1, 0], scorer=None),))
     said = list(lines(evaluation, [reject("q7", "answer")]))
