@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from easyr1_fgrpo.evaluation.benchmarks import HASH
+from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.metrics import paired
 from easyr1_fgrpo.evaluation.results.outcome import Outcome
 from easyr1_fgrpo.evaluation.results.results import BenchmarkResult
@@ -79,10 +80,20 @@ def differences(first: Sequence[BenchmarkResult], second: Sequence[BenchmarkResu
         changes = {occasion: [b - a for a, b in both] for occasion, both in values.items()}
         for occasion, both in values.items():
             found.append(_difference(occasion, measure, [changes[occasion]], both, seed))
-        if len(pairs) > 1:
-            every = [pair for both in values.values() for pair in both]
-            found.append(_difference(AVERAGE, measure, list(changes.values()), every, seed))
+        for name, occasions in averages([result for result in first if result.occasion in pairs]).items():
+            every = [pair for occasion in occasions for pair in values[occasion]]
+            found.append(_difference(name, measure, [changes[occasion] for occasion in occasions], every, seed))
     return found
+
+
+def averages(results: Iterable[BenchmarkResult]) -> dict[str, list[str]]:
+    """The averages over benchmarks that there are, each with its occasions: one for each mode, modes are not pooled."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        occasions = found.setdefault(f"{AVERAGE}, {result.mode}" if result.mode is Mode.SAMPLED else AVERAGE, [])
+        if result.occasion not in occasions:
+            occasions.append(result.occasion)
+    return {name: occasions for name, occasions in found.items() if len(occasions) > 1}
 
 
 def average(results: Sequence[BenchmarkResult], measure: str, seed: int = 0) -> Estimate:

@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
-from easyr1_fgrpo.evaluation.results.comparison import AVERAGE, MEASURES, Difference, average, differences
+from easyr1_fgrpo.evaluation.results.comparison import AVERAGE, MEASURES, Difference, average, averages, differences
 from easyr1_fgrpo.evaluation.results.results import BenchmarkResult, Evaluation
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.statistics import Estimate
@@ -64,6 +64,7 @@ def accuracy_table(evaluation: Evaluation, seed: int = 0) -> Grid:
 
 def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:
     """Accuracy, inconsistency rate and grounding by benchmark, with the shares that have no value."""
+    blanks = [NOTHING] * len(averages(evaluation.results))
     rows: list[tuple[Cell, ...]] = []
     for model in evaluation.models:
         for measure in MEASURES:
@@ -72,10 +73,10 @@ def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:
             rows.append((model, TITLES[measure], *_row(evaluation, model, measure, seed)))
             if measure == "inconsistency":
                 bounds = [_bounds(evaluation.of(model, occasion)) for occasion in evaluation.occasions]
-                rows.append((model, "  its bounds", *bounds, *([NOTHING] * (len(bounds) > 1))))
+                rows.append((model, "  its bounds", *bounds, *blanks))
             for share in _BELOW.get(measure, ()):
                 found = [_share(evaluation.of(model, occasion), share) for occasion in evaluation.occasions]
-                rows.append((model, _SHARES[share], *found, *([NOTHING] * (len(found) > 1))))
+                rows.append((model, _SHARES[share], *found, *blanks))
     note = (
         "; faithful accuracy: right, entailed by the trace, and every scored sentence true; inconsistency: "
         "(NO + UNCERTAIN) / judged, over right and wrong answers (FGRPO section 4.1)"
@@ -116,8 +117,7 @@ def save(grids: Sequence[Grid], out: Path) -> None:
 def _grid(
     evaluation: Evaluation, name: str, title: str, labels: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], note: str
 ) -> Grid:
-    last = (AVERAGE,) if len(evaluation.occasions) > 1 else ()
-    header = (*labels, *evaluation.occasions, *last)
+    header = (*labels, *evaluation.occasions, *averages(evaluation.results))
     return Grid(name, title, f"{_INTERVALS}{note}", header, len(labels), tuple(rows))
 
 
@@ -125,9 +125,9 @@ def _row(evaluation: Evaluation, model: str, measure: str, seed: int) -> list[Es
     """A measure on every benchmark and, of several, the average of all of them."""
     results = [evaluation.of(model, occasion) for occasion in evaluation.occasions]
     cells = [_metric(result, measure) for result in results]
-    if len(results) > 1:
-        there = [result for result in results if result is not None]
-        cells.append(average(there, measure, seed) if len(there) == len(results) else None)
+    for occasions in averages(evaluation.results).values():
+        there = [found for occasion in occasions if (found := evaluation.of(model, occasion))]
+        cells.append(average(there, measure, seed) if len(there) == len(occasions) else None)
     return cells
 
 
@@ -139,14 +139,15 @@ def _apart(result: BenchmarkResult, way: str) -> bool:
 
 def _authors_row(evaluation: Evaluation, model: str, way: str) -> list[Estimate | None]:
     """Accuracy on every benchmark as its authors aggregate it and, of several, the mean of all of them."""
-    results = [evaluation.of(model, occasion) for occasion in evaluation.occasions]
-    values = [result.aggregations.get(way, {}).get("authors") if result else None for result in results]
-    numbers = [value for value in values if value is not None]
-    if len(values) > 1:
-        values.append(fmean(numbers) if len(numbers) == len(values) else None)
-    scored = [result.totals.scored if result else 0 for result in results]
-    counts = [*scored, sum(scored)]
-    return [Estimate(value=value, low=None, high=None, n=n) for value, n in zip(values, counts, strict=False)]
+    results = {occasion: evaluation.of(model, occasion) for occasion in evaluation.occasions}
+    values = {at: found.aggregations.get(way, {}).get("authors") if found else None for at, found in results.items()}
+    scored = {at: found.totals.scored if found else 0 for at, found in results.items()}
+    cells = [(values[at], scored[at]) for at in results]
+    for occasions in averages(evaluation.results).values():
+        numbers = [value for at in occasions if (value := values[at]) is not None]
+        mean = fmean(numbers) if len(numbers) == len(occasions) else None
+        cells.append((mean, sum(scored[at] for at in occasions)))
+    return [Estimate(value=value, low=None, high=None, n=n) for value, n in cells]
 
 
 def _metric(result: BenchmarkResult | None, name: str) -> Estimate | None:

@@ -239,8 +239,14 @@ def test_modes_stand_apart_in_every_table():
         ),
     )
     table = accuracy_table(both)
-    assert table.header[-3:] == ("made", "made, sampled", AVERAGE)
-    assert [cell.value for cell in table.rows[0][-3:]] == [0.5, 1.0, 0.75]
+    assert table.header[-2:] == ("made", "made, sampled")  # greedy and sampled answers are not averaged
+    assert [cell.value for cell in table.rows[0][-2:]] == [0.5, 1.0]
+    other = both.results[0].model_copy(update={"benchmark": "other"})
+    more = accuracy_table(both.model_copy(update={"results": (*both.results, other)}))
+    assert more.header[-4:] == ("made", "made, sampled", "other", AVERAGE)
+    assert [cell.value for cell in more.rows[0][-4:]] == [0.5, 1.0, 0.5, 0.5]
+    pairs = [[r.model_copy(update={"model": name}) for r in both.results] for name in "ab"]
+    assert {found.occasion for found in differences(*pairs)} == {"made", "made, sampled"}
 
 
 def test_results_are_compared_question_by_question():
