@@ -140,7 +140,7 @@ def test_killed_halfway_the_same_command_gives_the_same_table_and_repeats_no_cal
         line = command(world, tmp_path / "killed", f"m={model.url},bare", **options)
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 400
-        traces = tmp_path / "killed/traces/m-miniature.jsonl"
+        traces = tmp_path / "killed/traces/m-miniature-greedy.jsonl"
         while model.asked < size // 2 or not traces.exists() or traces.stat().st_size == 0:
             assert time.monotonic() < deadline
             assert process.poll() is None
@@ -149,7 +149,7 @@ def test_killed_halfway_the_same_command_gives_the_same_table_and_repeats_no_cal
         process.wait()
         time.sleep(0.5)  # replies to nobody
         kept = (tmp_path / "killed/answers/m.jsonl").read_bytes().count(b"\n")
-        scored = (tmp_path / "killed/traces/m-miniature.jsonl").read_bytes().count(b"\n")
+        scored = (tmp_path / "killed/traces/m-miniature-greedy.jsonl").read_bytes().count(b"\n")
         asked, scorer = model.asked, model.calls["scorer"]
         assert 0 < scored <= kept <= asked < size
 
@@ -167,7 +167,9 @@ def test_killed_halfway_the_same_command_gives_the_same_table_and_repeats_no_cal
         assert model.asked == before
     for name in ("results.json", "rejects.jsonl", "tables/accuracy.csv", "tables/reasoning_quality.md"):
         assert (tmp_path / "killed" / name).read_text() == (tmp_path / "whole" / name).read_text()
-    written = [json.loads(text) for text in (tmp_path / "killed/traces/m-miniature.jsonl").read_text().splitlines()]
+    written = [
+        json.loads(text) for text in (tmp_path / "killed/traces/m-miniature-greedy.jsonl").read_text().splitlines()
+    ]
     assert sorted(record["index"] for record in written) == list(range(size))
 
 
