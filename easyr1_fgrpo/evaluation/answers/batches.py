@@ -6,7 +6,7 @@ import asyncio
 
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 
-WIDTH_STEP = 64
+WIDTH_STEP = 32
 """Prompts are padded to a multiple of so many tokens; those of one width share batches."""
 
 
