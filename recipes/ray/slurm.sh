@@ -70,4 +70,6 @@ while (alive := sum(node["Alive"] for node in ray.nodes())) < wanted:
     time.sleep(2)
 PYTHON
 
-bash "$@"
+# Verdicts are cached in SQLite, which does not work on the shared disk: on each node's own, unless an override says more.
+cache=${SLURM_TMPDIR:-/tmp}/fgrpo_judge_cache-$(id -un)
+bash "$1" fgrpo.judge_cache.directory="$cache" "${@:2}"

@@ -106,7 +106,7 @@ def checkpoint_bytes(shape: Shape, config: Any) -> float:
     parts = {
         "model": shape.parameters * size,
         "optimizer": 2 * (shape.parameters - shape.frozen) * size,
-        "hf_model": shape.parameters * 2,
+        "hf_model": shape.parameters * size,  # verl gathers the weights as they are trained, and casts nothing
     }
     return float(sum(parts.get(part, 0) for part in actor.checkpoint.save_contents))
 

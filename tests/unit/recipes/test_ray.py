@@ -1,5 +1,6 @@
 """Manifests and scripts that bring a recipe onto a cluster: parsed, linted, and in agreement with code and images."""
 
+import getpass
 import json
 import os
 import re
@@ -273,7 +274,8 @@ def test_slurm_starts_ray_on_every_node_runs_the_recipe_and_ends_what_it_started
     port = 20000 + os.getpid() % 20000
     done = slurm("recipe.sh", "arm=grpo_t", "x=[1, 2]")
     assert done.returncode == 5, done.stdout + done.stderr  # the recipe's own
-    assert f"address 127.0.0.1:{port} arguments arm=grpo_t x=[1, 2]" in done.stdout
+    cache = f"fgrpo.judge_cache.directory=/tmp/fgrpo_judge_cache-{getpass.getuser()}"
+    assert f"address 127.0.0.1:{port} arguments {cache} arm=grpo_t x=[1, 2]" in done.stdout
     assert "GPUs 8.0" in done.stdout
     deadline = time.monotonic() + 240
     while left := processes_of(port):

@@ -42,8 +42,15 @@ def test_tensor_parallel_splits_weights_and_cache():
 
 
 def test_checkpoint_by_hand():
-    # model 40 + two moments of what is trained 64 + the export in bfloat16 20
-    assert checkpoint_bytes(TEN, gpu_config()) == (40 + 64 + 20) * GIB
+    # model 40 + two moments of what is trained 64 + the export, in float32 as the weights are trained, 40
+    assert checkpoint_bytes(TEN, gpu_config()) == (40 + 64 + 40) * GIB
+
+
+def test_a_checkpoint_of_the_7b_by_hand():
+    # 8,292,166,656 parameters, 7,615,616,512 of them trained: 2 x 8.292 x 4 + 2 x 7.616 x 4 = 127.3 GB
+    config = gpu_config()
+    assert checkpoint_bytes(shape_of(config), config) == 2 * 33_168_666_624 + 2 * 30_462_466_048
+    assert checkpoint_bytes(shape_of(config), config) / GIB == pytest.approx(118.5, abs=0.05)
 
 
 def test_shape_is_read_off_a_checkpoint(checkpoint):
