@@ -5,6 +5,7 @@ Same contract as the two functions of qwen_vl_utils that verl calls, for images 
 
 from __future__ import annotations
 
+from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,7 @@ def fetch_image(element: dict[str, Any] | Image.Image, image_patch_size: int = 1
     """Load one image and resize it so that both sides are multiples of twice the patch size.
 
     Args:
-        element: a PIL image, or a message element whose `image` is a PIL image, bytes, or a local path.
+        element: a PIL image, or a message element whose `image` is a PIL image, bytes, a local path, or a data URL.
         image_patch_size: the vision tower's patch size in pixels.
 
     Raises:
@@ -30,6 +31,8 @@ def fetch_image(element: dict[str, Any] | Image.Image, image_patch_size: int = 1
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
     source = element if isinstance(element, Image.Image) else element.get("image", element.get("bytes"))
+    if isinstance(source, str) and source.startswith("data:image"):
+        source = b64decode(source.partition("base64,")[2])
     if isinstance(source, bytes):
         source = Image.open(BytesIO(source))
     elif isinstance(source, str | Path):

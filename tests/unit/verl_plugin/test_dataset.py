@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import pickle
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
@@ -23,11 +26,14 @@ def png(width, height):
     return buffer.getvalue()
 
 
+def noise(width, height):
+    buffer = io.BytesIO()
+    Image.effect_noise((width, height), 60.0).convert("RGB").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 @pytest.fixture
 def files(tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from easyr1_fgrpo.miniature.build import build
 
     build(tmp_path / "world", seed=0, train=2, val=1, test=1, sft=2, sft_val=1)
@@ -47,6 +53,25 @@ def test_rollouts_see_an_image_within_the_budget(files, checkpoint):
     dataset = BudgetedDataset([str(files / "train.parquet")], processor.tokenizer, config, processor)
     (image,) = read_images(dataset[0]["raw_prompt"], image_patch_size=14)
     assert image.size == (112, 56)  # 336 x 168 in multiples of 28 within 7,056 pixels
+
+
+def test_a_picture_travels_once_as_its_file(files, checkpoint):
+    """The prompt goes to reward workers and into the queue with every rollout."""
+    processor = load_processor(str(checkpoint))
+    rows = pq.read_table(files / "train.parquet").to_pylist()
+    picture = noise(640, 480)
+    for row in rows:
+        row["images"] = [{"bytes": picture}]
+    pq.write_table(pa.Table.from_pylist(rows), files / "train.parquet")
+    config = load_config([f"stages.world={files}", "backbone=tiny"]).data
+    dataset = BudgetedDataset([str(files / "train.parquet")], processor.tokenizer, config, processor)
+    travelling = dataset[0]["raw_prompt"]
+    assert len(pickle.dumps(travelling)) < 1.4 * len(picture) + 4096  # base64 takes a third more than the file
+    (image,) = read_images(travelling, image_patch_size=14)
+    opened = {"image": Image.open(io.BytesIO(picture)), "max_pixels": config.image_budget.max_pixels}
+    (opened,) = read_images([{"content": [opened]}], image_patch_size=14)
+    assert image.size == opened.size
+    assert image.tobytes() == opened.tobytes()
 
 
 def test_the_warm_start_sees_the_same_image(files, checkpoint):

@@ -1,3 +1,5 @@
+from base64 import b64encode
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,10 +27,11 @@ def test_a_fitting_image_stays_as_it_is():
     np.testing.assert_array_equal(np.asarray(fetch_image({"image": Image.fromarray(pixels)})), pixels)
 
 
-def test_bytes_path_and_image_are_the_same_picture(tmp_path, png):
+def test_bytes_path_data_url_and_image_are_the_same_picture(tmp_path, png):
     path = tmp_path / "a.png"
     path.write_bytes(png)
     sources = [png, str(path), path, f"file://{path}", Image.open(path)]
+    sources.append(f"data:image;base64,{b64encode(png).decode()}")
     pictures = [fetch_image({"image": source}) for source in sources] + [fetch_image({"bytes": png})]
     for picture in pictures:
         # 100 x 60 pixels: 100/28 = 3.6 and 60/28 = 2.1 round to 4 and 2
