@@ -108,6 +108,8 @@ class FgrpoConfig(Settings):
         reward_servers: judge servers to launch, by name.
         judge_cache: where verdicts of model judges are cached.
         max_failed_share: share of a step's rollouts that may fail before the run stops.
+        max_probs_difference: how far the rollout engine's token probabilities may be from the trainer's, in the mean
+            over a step, before the run stops; None for no comparison. See `easyr1_fgrpo.training.canary`.
     """
 
     run_dir: str
@@ -122,6 +124,7 @@ class FgrpoConfig(Settings):
     judge_cache: JudgeCacheSettings = JudgeCacheSettings()
     images: ImageSettings = ImageSettings()
     max_failed_share: UnitInterval = 0.2
+    max_probs_difference: UnitInterval | None = 0.05
 
     @property
     def namespace(self) -> str:

@@ -18,6 +18,7 @@ from verl.utils import tensordict_utils as tu
 
 from easyr1_fgrpo.checkpoints import step_folder
 from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.training.canary import check_probabilities
 from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.training.state import load_state, save_state
 from easyr1_fgrpo.training.step import Fgrpo
@@ -50,13 +51,21 @@ class FaithfulTrainer(PPOTrainerSync):
 
     def _next_train_batch(self, num_prompts: int | None = None) -> Any:
         batch = super()._next_train_batch(num_prompts)
-        tu.assign_non_tensor_stack(batch, "uid", [f"{self.global_steps}-{row}" for row in range(len(batch))])
+        name = self.run_dir.name.replace("_", "-")  # verl cuts its keys at the first underscore to find the prompt
+        tu.assign_non_tensor_stack(batch, "uid", [f"{name}-{self.global_steps}-{row}" for row in range(len(batch))])
         return batch
 
     def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         # The queue hands rows over in order of arrival; from here on their order is the dataset's.
         batch.reorder(sorted(range(len(batch.keys)), key=lambda row: _row_order(batch.keys[row])))
         return super()._balance_batch(batch, metrics, *args, **kwargs)
+
+    # ------------------------------------------------------------------ the canary
+
+    def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        batch = super()._compute_old_log_prob(batch, metrics)
+        check_probabilities(self.global_steps, metrics, self.fgrpo.settings.max_probs_difference)
+        return batch
 
     # ------------------------------------------------------------------ signals, advantage, dual step
 
@@ -141,5 +150,5 @@ def rollout_id(key: str, tag: dict[str, Any]) -> RolloutId | None:
 
 def _row_order(key: str) -> tuple[int, int, int, int]:
     uid, session, output = split_key(key)
-    step, position = uid.split("-")
+    _, step, position = uid.rsplit("-", 2)
     return int(step), int(position), session, output

@@ -59,6 +59,22 @@ def _method_problems(config: Any) -> Iterator[str]:
             "algorithm.filter_groups.enable=true: it drops groups of constant reward, which still carry constraint "
             "signal; set it to false"
         )
+    if OmegaConf.select(config, "trainer.v1.sampler.sync_refill_failed_groups", default=False):
+        yield (
+            "trainer.v1.sampler.sync_refill_failed_groups=true: refilled prompts are numbered from 0 again, so a step "
+            "would have two of a name; set it to false: a failed group leaves the step's statistics"
+        )
+    if config.fgrpo.max_probs_difference is not None:
+        off = {
+            "actor_rollout_ref.rollout.calculate_log_probs": False,
+            "algorithm.rollout_correction.bypass_mode": True,
+        }
+        for key, value in off.items():
+            if OmegaConf.select(config, key) is value:
+                yield (
+                    f"{key}={str(value).lower()}: the trainer does not compute probabilities to compare the rollout "
+                    "engine's with; change it, or train without that canary: fgrpo.max_probs_difference=null"
+                )
     if config.reward.reward_model.enable:
         yield "reward.reward_model.enable=true: judges are set with fgrpo.judges; set it to false"
 

@@ -7,6 +7,7 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from easyr1_fgrpo.training.canary import RolloutsDifferError
 from easyr1_fgrpo.training.metrics_file import read_metrics
 from easyr1_fgrpo.training.step import RolloutsFailedError
 from easyr1_fgrpo.training.step_signals import RolloutId
@@ -36,25 +37,30 @@ def test_rows_that_fill_a_batch_up_are_nobodys():
 
 
 def test_row_order_is_numeric():
-    keys = ["2-0_0_0", "1-10_0_0", "1-9_1_0", "1-9_0_1", "1-9_0_0", "1-9_10_0"]
-    assert sorted(keys, key=_row_order) == ["1-9_0_0", "1-9_0_1", "1-9_1_0", "1-9_10_0", "1-10_0_0", "2-0_0_0"]
+    keys = ["a-b-2-0_0_0", "a-b-1-10_0_0", "a-b-1-9_1_0", "a-b-1-9_0_1", "a-b-1-9_0_0", "a-b-1-9_10_0"]
+    found = [key.removeprefix("a-b-") for key in sorted(keys, key=_row_order)]
+    assert found == ["1-9_0_0", "1-9_0_1", "1-9_1_0", "1-9_10_0", "1-10_0_0", "2-0_0_0"]
 
 
-def test_ids_are_step_and_position(make, monkeypatch):
+def test_ids_are_run_step_and_position(make, monkeypatch):
+    """Without an underscore: verl takes what stands before a key's first one for the prompt's id."""
     monkeypatch.setattr(
         PPOTrainerSync, "_next_train_batch", lambda self, count: TensorDict({"x": torch.zeros(count)}, [count])
     )
     trainer = make()
     trainer.global_steps = 7
-    assert list(trainer._next_train_batch(3)["uid"]) == ["7-0", "7-1", "7-2"]
+    trainer.run_dir = trainer.run_dir / "fgrpo_tiny-s0"
+    uids = ["fgrpo-tiny-s0-7-0", "fgrpo-tiny-s0-7-1", "fgrpo-tiny-s0-7-2"]
+    assert list(trainer._next_train_batch(3)["uid"]) == uids
+    assert [split_key(f"{uid}_3_0")[0] for uid in uids] == uids
 
 
 def test_rows_are_in_the_datasets_order_before_they_are_balanced(make, monkeypatch):
     monkeypatch.setattr(PPOTrainerSync, "_balance_batch", lambda self, batch, metrics, **rest: (batch, rest))
-    keys = ["1-1_0_0", "1-0_1_0", "1-10_0_0", "1-0_0_0"]
+    keys = ["r-1-1_0_0", "r-1-0_1_0", "r-1-10_0_0", "r-1-0_0_0"]
     batch = KVBatchMeta(keys=list(keys), tags=[{"of": key} for key in keys], partition_id="train")
     balanced, rest = make()._balance_batch(batch, {}, keep_minibatch=True)
-    assert balanced.keys == ["1-0_0_0", "1-0_1_0", "1-1_0_0", "1-10_0_0"]
+    assert balanced.keys == ["r-1-0_0_0", "r-1-0_1_0", "r-1-1_0_0", "r-1-10_0_0"]
     assert [tag["of"] for tag in balanced.tags] == balanced.keys
     assert rest == {"keep_minibatch": True}
 
@@ -116,6 +122,17 @@ def test_a_step_with_too_many_failures_ends_before_verl_computes(make, step_of):
     with pytest.raises(RolloutsFailedError, match=r"^step 1: 2 of 4 .* never came back \(see 'Error in _run_prompt'"):
         step_of(trainer, dict(list(GOOD.items())[:2]))
     assert not hasattr(trainer, "advantages")
+
+
+def test_a_step_whose_rollouts_saw_no_pictures_ends_before_it_trains(make, monkeypatch):
+    seen = {"training/rollout_probs_diff_mean": 1e-5, "training/rollout_probs_diff_max": 0.9995}
+    monkeypatch.setattr(PPOTrainerSync, "_compute_old_log_prob", lambda self, batch, metrics: metrics.update(seen))
+    trainer = make()
+    trainer._compute_old_log_prob(None, {})
+    seen["training/rollout_probs_diff_mean"] = 0.155
+    with pytest.raises(RolloutsDifferError, match=r"^step 1: .* by 0\.155 in the mean \(at most 0\.9995\)"):
+        trainer._compute_old_log_prob(None, {})
+    make(max_probs_difference=None)._compute_old_log_prob(None, {})
 
 
 # ---------------------------------------------------------------------- what is logged

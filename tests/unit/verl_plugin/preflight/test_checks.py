@@ -58,6 +58,21 @@ def test_registration_comes_first(problems, monkeypatch):
         ),
         ("algorithm.use_kl_in_reward", True, "algorithm.use_kl_in_reward=true: a penalty inside the reward"),
         ("algorithm.filter_groups.enable", True, "algorithm.filter_groups.enable=true: it drops groups of constant"),
+        (
+            "trainer.v1.sampler.sync_refill_failed_groups",
+            True,
+            "trainer.v1.sampler.sync_refill_failed_groups=true: ref",
+        ),
+        (
+            "actor_rollout_ref.rollout.calculate_log_probs",
+            False,
+            "actor_rollout_ref.rollout.calculate_log_probs=false: the trainer does not compute probabilities",
+        ),
+        (
+            "algorithm.rollout_correction.bypass_mode",
+            True,
+            "algorithm.rollout_correction.bypass_mode=true: the trainer does not compute probabilities",
+        ),
         ("reward.reward_model.enable", True, "reward.reward_model.enable=true: judges are set with fgrpo.judges"),
         ("data.train_files", "no/such/train.parquet", "data.train_files=no/such/train.parquet: no such file"),
         ("data.val_files", ["no/such/val.parquet"], "data.val_files=no/such/val.parquet: no such file"),
