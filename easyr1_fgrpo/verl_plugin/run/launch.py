@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.checkpoints import finished_step
 from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.verl_plugin.run.alone import Alone
 from easyr1_fgrpo.verl_plugin.run.logs import cause_of, logged_to
 from easyr1_fgrpo.verl_plugin.run.progress import progress
 
@@ -70,6 +71,6 @@ def _run(config: Any) -> None:
     auto_set_device(config)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     try:
-        run_ppo(config, task_runner_class=TaskRunnerV1)
+        run_ppo(config, task_runner_class=Alone(TaskRunnerV1))
     finally:
         ray.shutdown()
