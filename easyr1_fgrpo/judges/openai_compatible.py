@@ -106,7 +106,7 @@ class OpenAICompatibleJudge:
             api_key_env=config.api_key_env,
             limit=_share_of(config.concurrency, *share),
             deadline_s=config.deadline_s,
-            retries=Retries(attempts=1 + config.max_retries, wait_for_endpoint=False),
+            retries=Retries(attempts=1 + config.max_retries),
         )
         self._images = DataUrls()
         self._cache = cache

@@ -96,6 +96,14 @@ class Slot:
     trial: bool
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """What somebody waits for, see `Endpoints.take`."""
+
+    avoid: Endpoint | None
+    stay: bool
+
+
 class Endpoints:
     """All URLs of a model. For one event loop.
 
@@ -114,21 +122,24 @@ class Endpoints:
         self._endpoints: list[Endpoint] = []
         self._lookup: asyncio.Task[None] | None = None
         self._next_lookup = 0.0
-        self._waiting: dict[asyncio.Future[Slot], Endpoint | None] = {}
+        self._waiting: dict[asyncio.Future[Slot], _Wish] = {}
+        self._next_trial: asyncio.TimerHandle | None = None
 
-    async def take(self, avoid: Endpoint | None = None) -> Slot:
+    async def take(self, avoid: Endpoint | None = None, *, stay: bool = False) -> Slot:
         """A slot at the least busy URL, as soon as there is one; first come, first served.
 
         Args:
             avoid: where the question failed before: it goes there again only if no other URL has a slot.
+            stay: keep its turn while every URL is left out: the first in the queue is the trial call, and the others
+                go on once a URL answers again. For whoever stops waiting at some time.
 
         Raises:
-            NoEndpoint: at once, when every URL is left out or none is known.
+            NoEndpoint: at once, when none is known or, without `stay`, every URL is left out.
         """
         if all(endpoint.open for endpoint in self._endpoints):
             await self._look_up()
         waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        self._waiting[waiter] = avoid
+        self._waiting[waiter] = _Wish(avoid, stay)
         self._hand_out()
         try:
             return await waiter
@@ -157,20 +168,31 @@ class Endpoints:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Slots to those who wait, in their order; a refusal to all of them when every URL is left out."""
+        """Slots to those who wait, in their order; when every URL is left out, a refusal to those who do not stay."""
         while self._waiting:
-            waiter, avoid = next(iter(self._waiting.items()))
+            waiter, wish = next(iter(self._waiting.items()))
             if not waiter.done():
-                slot = self._free(avoid)
+                slot = self._free(wish.avoid)
                 if slot is None:
                     break
                 waiter.set_result(slot)
             del self._waiting[waiter]
-        if all(endpoint.open for endpoint in self._endpoints):
-            for waiter in self._waiting:
+        if trouble := self.trouble:
+            for waiter in [waiter for waiter, wish in self._waiting.items() if not wish.stay]:
+                del self._waiting[waiter]
                 if not waiter.done():
-                    waiter.set_exception(NoEndpoint(self._trouble()))
-            self._waiting.clear()
+                    waiter.set_exception(NoEndpoint(trouble))
+        self._await_trial()
+
+    def _await_trial(self) -> None:
+        """Hand out again when a URL that is left out may be tried: no call may end before."""
+        if self._next_trial is not None:
+            self._next_trial.cancel()
+            self._next_trial = None
+        now = time.monotonic()
+        pauses_s = [e.open_until - now for e in self._endpoints if e.open and not e.on_trial and e.open_until > now]
+        if self._waiting and pauses_s:
+            self._next_trial = asyncio.get_running_loop().call_later(min(pauses_s), self._hand_out)
 
     def _free(self, avoid: Endpoint | None) -> Slot | None:
         accepting = [endpoint for endpoint in self._endpoints if endpoint.accepts(self._limit)]
@@ -181,7 +203,11 @@ class Endpoints:
         endpoint.on_trial = endpoint.open
         return Slot(endpoint, trial=endpoint.open)
 
-    def _trouble(self) -> str:
+    @property
+    def trouble(self) -> str:
+        """Which URLs are left out, for how long and why, when all are; "" while one is in use."""
+        if not all(endpoint.open for endpoint in self._endpoints):
+            return ""
         return "; ".join(
             f"{endpoint.url} is left out for {max(0.0, endpoint.open_until - time.monotonic()):.1f} s more after: "
             f"{endpoint.cause}"

@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
 from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
-from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome
+from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome, Slot
 
 FIRST_PAUSE_S = 0.25
 """Seconds before the first repetition, on top of what the server asks for: random up to this, then twice it, ..."""
@@ -27,14 +27,12 @@ class Retries:
     Attributes:
         attempts: calls for one question, the first included.
         longest_pause_s: most seconds of the random pause before a repetition.
-        wait_for_endpoint: whether a question is repeated, too, when every URL is left out; otherwise it fails at once.
         patience_s: seconds without a sign of life from any URL for which a server that cannot be reached is waited for,
             which then costs no attempt; None: it does.
     """
 
     attempts: int
     longest_pause_s: float = 8.0
-    wait_for_endpoint: bool = True
     patience_s: float | None = None
 
 
@@ -59,7 +57,8 @@ class RetryingClient:
     """One model at one or more URLs. For one event loop; opens connections when first asked.
 
     Repeated are failures that may pass: no connection, no answer in time, 408, 409, 429, 5xx, a body that is no chat
-    completion. A repetition waits as long as the server asked for and a random time on top.
+    completion. A repetition waits as long as the server asked for and a random time on top. While every URL is left
+    out, a question that has an end keeps its turn in the queue; one without is repeated after a pause.
 
     Args:
         urls: base URLs, or who says them (see `Endpoints`).
@@ -102,7 +101,7 @@ class RetryingClient:
 
         Raises:
             CallFailed: when the server refuses it, or the last repetition failed, too.
-            NoEndpoint: when no URL can be asked.
+            NoEndpoint: when no URL can be asked; for a question that has an end, when that is so then, too.
             TimeoutError: when the question's time was over before a call could start.
         """
         asking = asking or Asking()
@@ -120,8 +119,7 @@ class RetryingClient:
 
     async def _attempt(self, body: Body, asking: Asking) -> Reply:
         """One call at the least busy URL, counted and told to its circuit breaker."""
-        async with asyncio.timeout_at(asking.ends):
-            slot = await self._endpoints.take(avoid=asking.last)
+        slot = await self._slot(asking)
         asking.last = slot.endpoint
         outcome, cause = Outcome.UNKNOWN, ""
         try:
@@ -148,10 +146,18 @@ class RetryingClient:
         asking.calls += 1
         return reply
 
+    async def _slot(self, asking: Asking) -> Slot:
+        """Where the call goes; at the question's end, why there is nowhere."""
+        try:
+            async with asyncio.timeout_at(asking.ends):
+                return await self._endpoints.take(avoid=asking.last, stay=asking.ends < math.inf)
+        except TimeoutError:
+            if trouble := self._endpoints.trouble:
+                raise NoEndpoint(trouble) from None
+            raise
+
     def _may_pass(self, error: BaseException) -> bool:
-        if isinstance(error, NoEndpoint):
-            return self._retries.wait_for_endpoint
-        return isinstance(error, CallFailed) and error.again
+        return isinstance(error, NoEndpoint) or (isinstance(error, CallFailed) and error.again)
 
     def _gives_up(self, state: RetryCallState, asking: Asking) -> bool:
         """After the last attempt, or when the pause would outlast the question's time or our patience."""

@@ -79,6 +79,30 @@ async def test_a_dead_endpoint_costs_its_deadline_once(monkeypatch):
     assert server.calls == calls
 
 
+async def test_a_stall_costs_no_question_its_verdict(monkeypatch):
+    """Every call under way hangs until its deadline, which opens the only URL's circuit; then the server is back."""
+    monkeypatch.setattr(endpoints, "FIRST_COOL_DOWN_S", 0.05)
+    request = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=120.0)
+    with judge_endpoint(Script(first=["hang"] * 16)) as server:
+        async with judging(server, concurrency=16, deadline_s=2.0) as judge:
+            verdicts = await asyncio.gather(*(judge.ask(request) for _ in range(200)))
+    assert server.counts["hang"] == 16
+    assert {verdict.label for verdict in verdicts} == {Label.CORRECT}
+
+
+async def test_when_a_judge_dies_for_good_every_question_waits_and_ends_in_time(monkeypatch):
+    monkeypatch.setattr(endpoints, "FIRST_COOL_DOWN_S", 0.1)
+    request = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=2.0)
+    with judge_endpoint(Script(shares={"500": 1.0})) as server:
+        async with judging(server, concurrency=16) as judge, asyncio.timeout(60.0):
+            verdicts = await asyncio.gather(*(judge.ask(request) for _ in range(200)))
+    assert {verdict.failure for verdict in verdicts} <= {Failure.UNREACHABLE, Failure.DEADLINE}
+    never_sent = [verdict for verdict in verdicts if not verdict.usage.calls]
+    assert len(never_sent) > 100
+    assert all("is left out for" in verdict.cause and "answered 500" in verdict.cause for verdict in never_sent)
+    assert all(verdict.usage.seconds > 1.5 for verdict in never_sent)
+
+
 async def test_a_server_that_comes_back_is_used_again(monkeypatch):
     monkeypatch.setattr(endpoints, "time", clock := Clock())
     with judge_endpoint() as server:

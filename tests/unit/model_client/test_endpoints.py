@@ -133,6 +133,35 @@ async def test_when_all_are_left_out_everyone_is_told_at_once():
             await task
 
 
+async def test_while_all_are_left_out_the_first_who_stays_is_the_trial(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_COOL_DOWN_S", 0.05)
+    for outcome in (Outcome.FAULT, Outcome.UNKNOWN, Outcome.ALIVE):
+        endpoints = Endpoints(lookup(A), limit=2)
+        await fail(endpoints)
+        staying = [asyncio.create_task(endpoints.take(stay=True)) for _ in range(4)]
+        trial = await staying[0]
+        await asyncio.sleep(0)
+        assert trial.trial
+        assert not any(task.done() for task in staying[1:])
+        endpoints.give_back(trial, outcome, "still slow")
+        slots = [await staying[1]]
+        if not slots[0].trial:
+            slots.append(await staying[2])
+        assert [slot.trial for slot in slots] == ([False, False] if outcome is Outcome.ALIVE else [True])
+        assert not staying[3].done()
+        staying[3].cancel()
+
+
+async def test_a_url_that_is_left_out_is_tried_again_while_the_others_are_busy(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_COOL_DOWN_S", 0.05)
+    endpoints = Endpoints(lookup(A, B), limit=1)
+    slots = [await endpoints.take() for _ in range(2)]
+    for _ in range(FAULTS_TO_OPEN):
+        slots[0].endpoint.fail("connection refused", trial=False)
+    endpoints.give_back(slots[0], Outcome.UNKNOWN)
+    assert (await endpoints.take()).endpoint is slots[0].endpoint  # the other one's call has not ended
+
+
 async def test_one_trial_call_decides(clock):
     endpoints = Endpoints(lookup(A), limit=5)
     endpoint = await fail(endpoints)
@@ -215,7 +244,7 @@ def holds(task):
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-actions = st.lists(st.sampled_from(["take", "cancel", *Outcome]), max_size=60)
+actions = st.lists(st.sampled_from(["take", "stay", "cancel", *Outcome]), max_size=60)
 
 
 @settings(max_examples=150)
@@ -226,8 +255,8 @@ def test_slots_are_neither_lost_nor_invented(plan, limit, n_urls, random):
         tasks = []
         for action in plan:
             await asyncio.sleep(0)
-            if action == "take":
-                tasks.append(asyncio.create_task(endpoints.take()))
+            if action in ("take", "stay"):
+                tasks.append(asyncio.create_task(endpoints.take(stay=action == "stay")))
             elif action == "cancel":
                 for task in [task for task in tasks if not task.done()][:1]:
                     task.cancel()

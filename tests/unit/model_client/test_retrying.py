@@ -70,20 +70,27 @@ async def test_a_call_cut_short_by_its_questions_end_says_nothing_about_the_endp
                 await client.ask(BODY)
 
 
-@pytest.mark.parametrize("waits", [False, True])
-async def test_without_an_endpoint_a_question_fails_at_once_or_waits(monkeypatch, waits):
+@pytest.mark.parametrize("has_end", [False, True])
+async def test_without_an_endpoint_a_question_is_repeated_or_keeps_its_turn_until_its_end(monkeypatch, has_end):
     monkeypatch.setattr(endpoints, "FAULTS_TO_OPEN", 1)
     monkeypatch.setattr(endpoints, "FIRST_COOL_DOWN_S", 0.05)
-    monkeypatch.setattr(retrying, "FIRST_PAUSE_S", 0.1 if waits else 0.0)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE_S", 0.0 if has_end else 0.1)
     with judge_endpoint(script(first=["500"])) as server:
-        async with asking(server, retries=Retries(attempts=50, wait_for_endpoint=waits)) as client:
-            asked = Asking()
-            if waits:
-                assert (await client.ask(BODY, asked)).text == "fine"
-            else:
-                with pytest.raises(NoEndpoint):
-                    await client.ask(BODY, asked)
-    assert asked.calls == server.calls == (2 if waits else 1)
+        async with asking(server, retries=Retries(attempts=2 if has_end else 50)) as client:
+            asked = ends_in(60.0) if has_end else Asking()
+            assert (await client.ask(BODY, asked)).text == "fine"
+    assert asked.calls == server.calls == 2
+
+
+async def test_a_question_that_ends_while_every_url_is_left_out_says_why(monkeypatch):
+    monkeypatch.setattr(endpoints, "FAULTS_TO_OPEN", 1)
+    with judge_endpoint(script(first=["500"])) as server:
+        async with asking(server) as client:
+            with pytest.raises(CallFailed):
+                await client.ask(BODY)
+            with pytest.raises(NoEndpoint, match=r"is left out for .* answered 500"):
+                await client.ask(BODY, ends_in(0.1))
+    assert server.calls == 1
 
 
 async def test_a_repetition_that_would_come_too_late_is_not_made():
