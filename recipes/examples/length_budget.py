@@ -1,4 +1,4 @@
-"""A constraint of one's own: traces of at most 18 words. arm/length_budget.yaml beside this file puts it to use."""
+"""A custom constraint: traces of at most 18 words. arm/length_budget.yaml beside this file puts it to use."""
 
 from easyr1_fgrpo.rewards import RolloutScore, Sample
 

@@ -79,20 +79,6 @@ def test_the_example_of_a_run_composes(desk):
     assert (config.data.train_files, config.data.val_files) == ("train.parquet", "val.parquet")
 
 
-@pytest.mark.parametrize("page", ["your_own.md", "from_easyr1.md"])
-def test_commands_and_files_exist(page):
-    from typer.main import get_command
-
-    from easyr1_fgrpo.cli.data import app
-
-    text = (ROOT / "docs" / page).read_text()
-    named = re.findall(r"(?:recipes|easyr1_fgrpo)/[\w./]+\.(?:sh|py|md|jinja)", text)
-    assert [name for name in named if not (ROOT / name).exists()] == []
-    commands = set(re.findall(r"fgrpo data (\w+)", text))
-    assert commands
-    assert commands <= set(get_command(app).commands)
-
-
 def ours(text):
     """The keys in the second column of the table of settings; `a.{b,c}.d` is a.b.d and a.c.d."""
     table = text.partition("## Settings")[2]

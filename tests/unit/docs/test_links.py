@@ -1,5 +1,6 @@
 """Every relative link of a page, and every anchor in it, leads somewhere."""
 
+import re
 from pathlib import Path
 
 from .pages import PAGES, ROOT, anchors, targets
@@ -28,6 +29,15 @@ def test_a_dead_link_is_found(tmp_path):
     links = "[a](#one-page) [b](#other) [c](gone.md) ![d](gone.svg)"
     page.write_text(f"# One page\n\n{links}\n\n```text\n[e](no_link)\n```\n")
     assert [line.split(": ")[1] for line in dead_links(page)] == ["#other", "gone.md", "gone.svg"]
+
+
+def test_files_that_are_named_exist():
+    """Paths of the checkout in text and code; results, which pages draw from, and what commands write are not meant."""
+    folders = "data_prep|docker|docs|easyr1_fgrpo|recipes|reward_servers|tests"
+    named = re.compile(rf"(?<![\w/.])(?:{folders})/[\w./-]*\w\.(?:sh|py|md|jinja|yaml|txt|svg|png)\b")
+    found = {(page.name, name) for page in PAGES for name in named.findall(page.read_text())}
+    assert len(found) > 40
+    assert {(page, name) for page, name in found if not (ROOT / name).exists()} == set()
 
 
 def test_every_page_of_docs_is_in_its_index():
