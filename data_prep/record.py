@@ -30,7 +30,7 @@ def in_and_out(summary: Mapping[str, Any]) -> str:
     return f"{summary['in']} in = {summary['out']} out + {total} rejected" + (f" ({reasons})" if reasons else "")
 
 
-def fingerprint(place: Path) -> str:
+def fingerprint(rows: Path) -> str:
     """Tells an input from another one of the same name: names, sizes and rows of its files."""
-    files = [(path.name, path.stat().st_size, pq.read_metadata(path).num_rows) for path in shard_paths(place)]
+    files = [(path.name, path.stat().st_size, pq.read_metadata(path).num_rows) for path in shard_paths(rows)]
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16]

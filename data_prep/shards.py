@@ -29,13 +29,13 @@ SHARD_ROWS = 1000
 """Source rows of a shard, rejects included."""
 
 
-def shard_paths(place: str | Path) -> list[Path]:
+def shard_paths(rows: str | Path) -> list[Path]:
     """The parquet files of a folder of shards, in order; a file stands for itself.
 
     Raises:
         FileNotFoundError: when there is no such file, or the folder has no shard.
     """
-    path = Path(place)
+    path = Path(rows)
     if path.is_file():
         return [path]
     if not (paths := sorted(path.glob("rows-*.parquet"))):
@@ -43,15 +43,15 @@ def shard_paths(place: str | Path) -> list[Path]:
     return paths
 
 
-def read_rows(place: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def read_rows(rows: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """Rows of a file or a folder of shards, in order, a few in memory at a time.
 
     Args:
-        place: a parquet file or a folder of shards.
+        rows: a parquet file or a folder of shards.
         columns: only these; a struct's field by its dotted name ("extra_info.question"). Without "images" the
             pictures are not read.
     """
-    for path in shard_paths(place):
+    for path in shard_paths(rows):
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=columns and list(columns)):
                 yield from batch.to_pylist()

@@ -10,7 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
 
 BLOCK = 1 << 16
 """Bytes read at a time when the end of a file is looked at."""
@@ -45,6 +50,29 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
+def load_json(path: Path, model: type[Model], what: str) -> Model:
+    """A JSON file as a pydantic model.
+
+    Args:
+        path: the file.
+        model: its fields.
+        what: what the file should be, for the error ("evaluation").
+
+    Raises:
+        ValueError: when it is none, in one line.
+        OSError: when it cannot be read.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ValueError(f"{path} is no {what}: {f'{where}: ' if where else ''}{first['msg']}{more}") from error
+
+
 class LineFile:
     """A file that grows by whole lines, one JSON value each; a line is with the system when `append` returns.
 
@@ -64,25 +92,25 @@ class LineFile:
         self._file.seek(0, os.SEEK_END)
 
     def append(self, *lines: str) -> int:
-        """Add lines, given without their line ends; returns the place of the first in the file, in bytes."""
-        place = self._file.seek(0, os.SEEK_END)
+        """Add lines, given without their line ends; returns the byte offset of the first."""
+        offset = self._file.seek(0, os.SEEK_END)
         self._file.write("".join(f"{line}\n" for line in lines).encode())
         self._file.flush()
         if self._sync:
             os.fsync(self._file.fileno())
-        return place
+        return offset
 
-    def read(self, place: int) -> bytes:
-        """The line at a place."""
-        self._file.seek(place)
+    def read(self, offset: int) -> bytes:
+        """The line at a byte offset."""
+        self._file.seek(offset)
         return self._file.readline()
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """All lines, each with its place."""
-        place = self._file.seek(0)
+        """All lines, each with its byte offset."""
+        offset = self._file.seek(0)
         for line in self._file:
-            yield place, line
-            place += len(line)
+            yield offset, line
+            offset += len(line)
 
     def close(self) -> None:
         """Close the file."""
@@ -121,8 +149,8 @@ def check_settings(path: Path, before: Mapping[str, Any], settings: Mapping[str,
         ValueError: when they differ; the message names the settings, before and now.
     """
     if changed := sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key)):
-        said = ", ".join(f"{key}={before.get(key)!r}, now {settings.get(key)!r}" for key in changed)
-        raise ValueError(f"{path} was begun with other settings ({said}): remove it or choose another --out")
+        differences = ", ".join(f"{key}={before.get(key)!r}, now {settings.get(key)!r}" for key in changed)
+        raise ValueError(f"{path} was begun with other settings ({differences}): remove it or choose another --out")
 
 
 def taken(out: Path) -> bool:

@@ -26,7 +26,7 @@ def user_text(question: str, choices: Sequence[str], n_images: int) -> str:
         choices: the options' texts in order; empty for a free answer.
         n_images: how many images the row has; all stand before the text.
     """
-    options = [f"{chr(ord('A') + place)}. {text}" for place, text in enumerate(choices)]
+    options = [f"{chr(ord('A') + index)}. {text}" for index, text in enumerate(choices)]
     return IMAGE_MARK * n_images + "\n".join([question, *options])
 
 

@@ -83,7 +83,7 @@ class SentenceRecord(_Record):
 
 
 class ScorerRecord(_Record):
-    """What the LLM scorer said of an answer (FGRPO B.2): right or wrong, or why it said neither."""
+    """The LLM scorer's verdict on an answer (FGRPO B.2): right or wrong, or why neither."""
 
     scorer: Text
     right: bool | None

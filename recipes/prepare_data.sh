@@ -11,7 +11,7 @@
 #   TEACHER_KEY_ENV, BASE_KEY_ENV   names of the variables with API keys; empty for none
 #   OUT                             where everything goes               (data/fgrpo)
 #   SAT, VGR, VISUAL_COT, TREEVGR   hub id, folder or file              (the sources' own hub ids)
-#   VGR_IMAGES, VISUAL_COT_IMAGES, TREEVGR_IMAGES                       (the sources' own places)
+#   VGR_IMAGES, VISUAL_COT_IMAGES, TREEVGR_IMAGES                       (where the sources lie)
 #   BENCHMARKS                      folders or files of benchmark items to keep out, separated by spaces
 #   OPEN_ENDED                      questions without choices: keep, drop or to-choices (keep)
 #   EMBEDDER                        sentence-transformers model, hub id or folder

@@ -1,4 +1,4 @@
-"""What every chat completions server of the tests stands on: a place on loopback, and the shape of a reply."""
+"""What every chat completions server of the tests stands on: an address on loopback, and the shape of a reply."""
 
 from __future__ import annotations
 

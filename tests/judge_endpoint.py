@@ -78,13 +78,13 @@ class Case:
         if not self.whole_rollout:
             context, claim = tagged(fields["reasoning_before"]), tagged(fields["latest_sentence"])
             return [JudgeRequest(self.kind, question, self.images, context=context, claim=claim)]
-        requests, place = [], 0
+        requests, offset = [], 0
         for claim in fields["sentences"].values():
-            found = fields["reasoning"].find(claim, place)
-            place = found if found >= 0 else len(fields["reasoning"])
-            context = tagged(fields["reasoning"][:place])
+            found = fields["reasoning"].find(claim, offset)
+            offset = found if found >= 0 else len(fields["reasoning"])
+            context = tagged(fields["reasoning"][:offset])
             requests.append(JudgeRequest(self.kind, question, self.images, context=context, claim=tagged(claim)))
-            place += len(claim)
+            offset += len(claim)
         return requests
 
 

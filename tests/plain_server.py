@@ -13,12 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Plain:
     """`calls`: target and headers of each call."""
 
-    place: str
+    address: str
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://{self.place}/v1"
+        return f"http://{self.address}/v1"
 
 
 @contextmanager

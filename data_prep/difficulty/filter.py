@@ -11,26 +11,24 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from tqdm import tqdm
 
 from data_prep.difficulty.cluster import ray_cluster
 from data_prep.difficulty.ledger import Ledger
+from data_prep.difficulty.pipeline import rollout_texts, row_keys
 from data_prep.difficulty.rollouts import Outcome, Sampling, draw_of, measure, row_key
 from data_prep.record import command_line, fingerprint, in_and_out
-from data_prep.shards import ShardWriter, counts, read_rows, read_summary, shard_paths
+from data_prep.shards import ShardWriter, counts, read_rows, read_summary
 from easyr1_fgrpo.files import begin, write_json
 
 if TYPE_CHECKING:
     from data_prep.difficulty.rollout_engines import Endpoint, Vllm
-
-ASKED_COLUMNS = ["prompt", "images", "reward_model", "extra_info"]
 
 FAILED, ALL_RIGHT, ALL_WRONG = "rollout_failed", "always_right", "always_wrong"
 """Reasons to reject a row."""
@@ -74,20 +72,20 @@ def filter_by_difficulty(
         TooManyFailed: when more rows than `keep.max_failed` lack a rollout; nothing but the ledger is written, and the
             same command asks for the missing rollouts again.
     """
-    places = {folder.resolve().name: folder for folder in folders}
-    if len(places) < len(folders):
+    sources = {folder.resolve().name: folder for folder in folders}
+    if len(sources) < len(folders):
         raise ValueError("two of the folders have the same name: their rows could not be told apart")
-    ledger = Ledger(out / "rollouts.jsonl", _settings(places, sampling))
+    ledger = Ledger(out / "rollouts.jsonl", _settings(sources, sampling))
     try:
-        for name in places:
+        for name in sources:
             begin(out / name, {"rollouts": sampling.rollouts, "extremes": keep.extremes})
-        done = {name: summary for name in places if (summary := read_summary(out / name)) is not None}
-        if len(done) == len(places):
+        done = {name: summary for name in sources if (summary := read_summary(out / name)) is not None}
+        if len(done) == len(sources):
             return done
-        failures = _measure(places, out, ledger, asked, sampling, keep)
+        failures = _measure(sources, out, ledger, asked, sampling, keep)
         return {
-            name: done.get(name) or _select(name, place, out / name, ledger, failures, sampling, keep)
-            for name, place in places.items()
+            name: done.get(name) or _select(name, folder, out / name, ledger, failures, sampling, keep)
+            for name, folder in sources.items()
         }
     finally:
         ledger.close()
@@ -113,7 +111,7 @@ def choose(right: Mapping[str, int], rollouts: int, extremes: float, seed: int) 
 
 
 def _measure(
-    places: Mapping[str, Path], out: Path, ledger: Ledger, asked: Endpoint | Vllm, sampling: Sampling, keep: Keep
+    sources: Mapping[str, Path], out: Path, ledger: Ledger, asked: Endpoint | Vllm, sampling: Sampling, keep: Keep
 ) -> dict[str, str]:
     """Ask for every rollout that the ledger lacks.
 
@@ -123,14 +121,14 @@ def _measure(
     finished = out / "failures.json"
     if finished.exists():
         return dict(json.loads(finished.read_text(encoding="utf-8")))
-    keys = [key for name, place in places.items() for key in _keys(name, place)]
+    keys = [key for name, folder in sources.items() for key in row_keys(name, folder)]
     pending = {key: missing for key in keys if (missing := ledger.missing(key, sampling.rollouts))}
     failures: dict[str, str] = {}
     total = len(keys) * sampling.rollouts
     bar = tqdm(total=total, initial=total - sum(map(len, pending.values())), desc="Rollouts", unit="rollout")
     if pending:
         with bar, ray_cluster():
-            for texts in _texts(places, pending, asked, sampling):
+            for texts in rollout_texts(sources, pending, asked, sampling):
                 failures |= {text["key"]: text["failure"] for text in texts if text["failure"]}
                 ledger.add(measure(text) for text in texts if not text["failure"])
                 bar.update(len(texts))
@@ -141,47 +139,11 @@ def _measure(
     return failures
 
 
-def _texts(
-    places: Mapping[str, Path], pending: Mapping[str, list[int]], asked: Endpoint | Vllm, sampling: Sampling
-) -> Iterator[list[dict[str, Any]]]:
-    """The pipeline: shards with pending rows -> those rows -> their rollouts, a block at a time."""
-    import ray
-    from ray.data import read_parquet
-
-    from data_prep.difficulty.rollout_engines import BLOCK_ROWS
-
-    names = {
-        str(shard.resolve()): name
-        for name, place in places.items()
-        for shard in shard_paths(place)
-        if any(key in pending for key in _keys(name, shard))
-    }
-    rows = read_parquet(list(names), include_paths=True).select_columns([*ASKED_COLUMNS, "path"])
-    rows = rows.map_batches(
-        _pending_rows, fn_args=(names, ray.put(dict(pending))), batch_size=None, batch_format="pyarrow"
-    )
-    texts = asked.engine(sampling)(rows.repartition(target_num_rows_per_block=BLOCK_ROWS))
-    for block in texts.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        yield block.to_pylist()
-
-
-def _pending_rows(rows: pa.Table, names: Mapping[str, str], pending_ref: Any) -> pa.Table:
-    """The rows that lack rollouts, with `key` and the numbers of the `missing` ones."""
-    import ray
-
-    pending = ray.get(pending_ref)
-    infos, paths = rows["extra_info"].to_pylist(), rows["path"].to_pylist()
-    keys = [row_key(names[path], info) for path, info in zip(paths, infos, strict=True)]
-    rows = rows.drop_columns(["path"]).append_column("key", pa.array(keys, pa.string()))
-    rows = rows.append_column("missing", pa.array([pending.get(key) for key in keys], pa.list_(pa.int64())))
-    return rows.filter(rows["missing"].is_valid())
-
-
 def _too_many(failures: Mapping[str, str], rows: int, keep: Keep) -> str:
     cause, count = Counter(failures.values()).most_common(1)[0]
     return (
         f"{len(failures)} of {rows} rows lack a rollout, more than max_failed={keep.max_failed:g} of all; {count} of "
-        f"them: {cause}. What was measured is kept: fix the cause and run the same command again"
+        f"them: {cause}. Finished rollouts are used again: fix the cause and run the same command again"
     )
 
 
@@ -190,7 +152,7 @@ def _too_many(failures: Mapping[str, str], rows: int, keep: Keep) -> str:
 
 def _select(
     name: str,
-    place: Path,
+    folder: Path,
     out: Path,
     ledger: Ledger,
     failures: Mapping[str, str],
@@ -198,11 +160,11 @@ def _select(
     keep: Keep,
 ) -> dict[str, Any]:
     """Write what is kept of one source, and its summary."""
-    outcomes = {key: _outcomes(ledger, key, sampling) for key in _keys(name, place)}
+    outcomes = {key: _outcomes(ledger, key, sampling) for key in row_keys(name, folder)}
     right = {key: sum(outcome.correct for outcome in found) for key, found in outcomes.items() if key not in failures}
     kept = choose(right, sampling.rollouts, keep.extremes, sampling.seed)
     with ShardWriter(out, name) as shards:
-        rows = enumerate(read_rows(place))
+        rows = enumerate(read_rows(folder))
         for number, row in tqdm(
             islice(rows, shards.position, None), total=len(outcomes), initial=shards.position, desc=f"Writing {name}"
         ):
@@ -234,18 +196,13 @@ def _outcomes(ledger: Ledger, key: str, sampling: Sampling) -> list[Outcome]:
     return [outcome for number, outcome in ledger.outcomes.get(key, {}).items() if number < sampling.rollouts]
 
 
-# ---------------------------------------------------------------------- the inputs
+# ---------------------------------------------------------------------- the record
 
 
-def _keys(name: str, place: Path) -> Iterator[str]:
-    for row in read_rows(place, ["extra_info.split", "extra_info.index"]):
-        yield row_key(name, row["extra_info"])
-
-
-def _settings(places: Mapping[str, Path], sampling: Sampling) -> dict[str, Any]:
+def _settings(sources: Mapping[str, Path], sampling: Sampling) -> dict[str, Any]:
     """What an outcome depends on; the number of rollouts does not matter to the first ones."""
     settings = {key: value for key, value in asdict(sampling).items() if key != "rollouts"}
-    return settings | {"inputs": {name: fingerprint(place) for name, place in sorted(places.items())}}
+    return settings | {"inputs": {name: fingerprint(folder) for name, folder in sorted(sources.items())}}
 
 
 def report(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:

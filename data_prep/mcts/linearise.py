@@ -114,7 +114,7 @@ def _shortest_correction(mistake: Way, good: Sequence[Way]) -> tuple[Way, Way, i
     pairs = []
     for way in good:
         pairs_of_steps = enumerate(zip(mistake, way, strict=False))
-        parting = next((place for place, (one, other) in pairs_of_steps if one != other), 0)
+        parting = next((index for index, (one, other) in pairs_of_steps if one != other), 0)
         if _words(mistake[parting:]) and _words(way[parting:]):
             pairs.append((mistake, way, parting))
     return min(pairs, key=lambda pair: _length(pair[1][pair[2] :]), default=None)

@@ -1,4 +1,4 @@
-"""One question of the search: a row of the seeds, its pictures, and what the teacher is shown and told."""
+"""One question of the search: a row of the seeds, its pictures, and what the teacher is shown and asked."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ def question_names(rows: Path) -> list[str]:
         ValueError: when two rows have one name, or a row has none.
         FileNotFoundError: when there is no such file or folder.
     """
-    places: dict[str, int] = {}
+    row_of: dict[str, int] = {}
     for number, values in enumerate(read_rows(rows, ["data_source", "extra_info"])):
         name = _name(values)
         if name is None:
             raise ValueError(f"{rows} row {number}: has no extra_info.index")
-        if name in places:
-            raise ValueError(f"{rows} rows {places[name]} and {number} are both called {name} (source and index)")
-        places[name] = number
-    return list(places)
+        if name in row_of:
+            raise ValueError(f"{rows} rows {row_of[name]} and {number} are both called {name} (source and index)")
+        row_of[name] = number
+    return list(row_of)
 
 
 def read_questions(rows: Path) -> Iterator[tuple[str, Question | str]]:

@@ -1,4 +1,4 @@
-"""The search over many questions at once: what is finished is kept, what is cut off goes on."""
+"""The search over many questions at once: finished trees are used again, a tree that was cut off goes on."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class _Asking:
 
 
 def _seed(seed: int, name: str, address: str) -> int:
-    """Of one sample, below 2^31: the same for the same place in the same question's tree."""
+    """Of one sample, below 2^31: the same for the same node of the same question's tree."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}/{address}".encode()).digest()[:4]) >> 1
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 Ask = Callable[[str, Sequence[Step], int], Awaitable[Step]]
 """Draws the step after some steps: (address, steps, how many more steps there may be; at 0 it has to be the answer).
-Raises `BadReply` when the teacher said something that is no step."""
+Raises `BadReply` when the teacher's reply is no step."""
 
 
 async def search(ask: Ask, right: Callable[[str], bool], settings: SearchSettings) -> Node:
@@ -56,9 +56,9 @@ async def _expand(path: list[Node], ask: Ask, right: Callable[[str], bool], sett
     leaf, steps = path[-1], steps_of(path)
     if len(steps) >= settings.max_depth:
         return []
-    place, left = _place(path), settings.max_depth - len(steps)
+    address, left = _address(path), settings.max_depth - len(steps)
     draws = await _together(
-        _usable(ask(f"{place}+{leaf.draws + number}", steps, left)) for number in range(settings.branching)
+        _usable(ask(f"{address}+{leaf.draws + number}", steps, left)) for number in range(settings.branching)
     )
     leaf.draws += settings.branching
     taken = {step.identity for step in steps}
@@ -80,21 +80,21 @@ async def _rewards(path: list[Node], ask: Ask, right: Callable[[str], bool], set
     node = path[-1]
     if node.reward is not None:
         return [node.reward]
-    place, steps = _place(path), steps_of(path)
+    address, steps = _address(path), steps_of(path)
     numbers = range(len(node.rollouts), len(node.rollouts) + settings.rollouts)
-    rollouts = await _together(_roll_out(f"{place}~{number}", steps, ask, right, settings) for number in numbers)
+    rollouts = await _together(_roll_out(f"{address}~{number}", steps, ask, right, settings) for number in numbers)
     node.rollouts += rollouts
     return [rollout.reward for rollout in rollouts]
 
 
 async def _roll_out(
-    place: str, before: Sequence[Step], ask: Ask, right: Callable[[str], bool], settings: SearchSettings
+    address: str, before: Sequence[Step], ask: Ask, right: Callable[[str], bool], settings: SearchSettings
 ) -> Rollout:
     """Steps up to an answer. A reply that is no step ends it: that is the model's failure, and its reward is 0."""
     steps: list[Step] = []
     while True:
         left = settings.max_depth - len(before) - len(steps)
-        step = await _usable(ask(f"{place}.{len(steps)}", [*before, *steps], left))
+        step = await _usable(ask(f"{address}.{len(steps)}", [*before, *steps], left))
         if isinstance(step, str):
             return Rollout(steps=steps, reward=0, broke_off=step)
         if step.answer is not None:
@@ -121,7 +121,7 @@ async def _together(work: Iterable[Awaitable[T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def _place(path: Sequence[Node]) -> str:
+def _address(path: Sequence[Node]) -> str:
     """Numbers of the children from the root on; "" for the root."""
     numbers = []
     for parent, child in pairwise(path):

@@ -71,7 +71,7 @@ class Benchmarks:
     def __init__(self, items: Iterable[BenchmarkItem] = ()) -> None:
         hashes: list[int] = []
         self._image_names: list[str] = []
-        self._asked: dict[str, dict[str, list[int]]] = {}  # question -> item -> places of its pictures in the hashes
+        self._asked: dict[str, dict[str, list[int]]] = {}  # question -> item -> positions of its pictures in the hashes
         names = set()
         for name, image, question in tqdm(items, desc="Hashing benchmark items", unit="item", delay=1.0, leave=False):
             names.add(name)
@@ -106,9 +106,9 @@ class Benchmarks:
             if distances[nearest] <= SAME_IMAGE:
                 name = self._image_names[nearest]
                 raise Reject("benchmark image", f"{distances[nearest]} of 64 bits from {name}")
-            for name, places in same_question.items():
-                if places and distances[places].min() <= ALIKE_IMAGE:
-                    raise Reject("benchmark question", f"{name}, with a picture {distances[places].min()} bits away")
+            for name, positions in same_question.items():
+                if positions and distances[positions].min() <= ALIKE_IMAGE:
+                    raise Reject("benchmark question", f"{name}, with a picture {distances[positions].min()} bits away")
         if len(same_question) == 1 and asked.count(" ") + 1 >= LONG_QUESTION:
             raise Reject("benchmark question", f"{next(iter(same_question))} alone asks it")
 
@@ -176,8 +176,8 @@ def _picture(value: Any, file: Path, name: str) -> Image.Image:
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes):
         return _open(value, name)
-    if isinstance(value, str) and (place := file.parent / value).is_file():
-        return _open(place.read_bytes(), place)
+    if isinstance(value, str) and (path := file.parent / value).is_file():
+        return _open(path.read_bytes(), path)
     raise ValueError(f"{name}: its picture {str(value)[:80]!r} is no bytes and no file beside it")
 
 

@@ -81,9 +81,9 @@ def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads:
         with tqdm(total=total, initial=number, desc=f"Normalising {source.name}", unit="row", delay=1.0) as bar:
             while chunk := list(islice(items, CHUNK)):
                 made = pool.map(lambda entry: _row_or_reject(normaliser, *entry), enumerate(chunk, number))
-                for place, row in enumerate(made, number):
+                for index, row in enumerate(made, number):
                     if isinstance(row, Reject):
-                        writer.reject(place, row.reason, row.detail)
+                        writer.reject(index, row.reason, row.detail)
                     else:
                         writer.add(row)
                 number += len(chunk)

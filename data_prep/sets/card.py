@@ -69,9 +69,9 @@ def write_card(rl: Path, stages: Sequence[Path]) -> str:
     Raises:
         FileNotFoundError: when a stage is not finished, or a file of the set is missing.
     """
-    places = [place.resolve() for place in [*stages, rl]]
-    root = Path(os.path.commonpath([place.parent for place in places]))
-    summaries = {str(place.relative_to(root)): _summary(place) for place in places}
+    folders = [folder.resolve() for folder in [*stages, rl]]
+    root = Path(os.path.commonpath([folder.parent for folder in folders]))
+    summaries = {str(folder.relative_to(root)): _summary(folder) for folder in folders}
     tallies = _tallies(rl)
     card = "\n".join(
         [
@@ -123,10 +123,10 @@ def _contents(tallies: Mapping[str, Tally]) -> list[str]:
 
 def _stages(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = []
-    for place, summary in summaries.items():
+    for stage, summary in summaries.items():
         for label, flow in _flows(summary):
             reasons = ", ".join(f"{reason}: {count}" for reason, count in flow["rejected"].items() if count)
-            rows.append([place, label, flow["in"], flow["out"], flow["in"] - flow["out"], reasons])
+            rows.append([stage, label, flow["in"], flow["out"], flow["in"] - flow["out"], reasons])
     return _table(["stage", "what", "in", "out", "left out", "of which"], rows)
 
 
@@ -176,17 +176,17 @@ def _datasets(tallies: Mapping[str, Tally]) -> list[str]:
 
 
 def _settings(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What every stage wrote down about how it was run, its counts aside; stages that were run alike are told once."""
-    told = {"in", "out", "rejected", "source", "sources", "stage", "command"}
-    places: dict[tuple[str, ...], list[str]] = {}
-    for place, summary in summaries.items():
-        chosen = {key: value for key, value in summary.items() if key not in told and "rollouts_" not in key}
+    """What every stage wrote down about how it was run, its counts aside; stages that were run alike share an entry."""
+    counted = {"in", "out", "rejected", "source", "sources", "stage", "command"}
+    stages_of: dict[tuple[str, ...], list[str]] = {}
+    for stage, summary in summaries.items():
+        chosen = {key: value for key, value in summary.items() if key not in counted and "rollouts_" not in key}
         settings = [f"{key} = {json.dumps(value)}" for key, value in chosen.items() if not isinstance(value, dict)]
         settings += [f"{key} = {json.dumps(value)}" for key, value in chosen.items() if key in ("portions", "inputs")]
-        places.setdefault((summary.get("command", ""), *settings), []).append(place)
+        stages_of.setdefault((summary.get("command", ""), *settings), []).append(stage)
     lines = []
-    for (command, *settings), where in places.items():
-        lines += [", ".join(where), *(f"    {line}" for line in (command, *settings) if line)]
+    for (command, *settings), stages in stages_of.items():
+        lines += [", ".join(stages), *(f"    {line}" for line in (command, *settings) if line)]
     return ["```text", *(line.replace("`", "'") for line in lines), "```"]
 
 
@@ -201,9 +201,9 @@ def _tallies(rl: Path) -> dict[str, Tally]:
     return dict(sorted(tallies.items()))
 
 
-def _summary(place: Path) -> dict[str, Any]:
-    if (summary := read_summary(place)) is None:
-        raise FileNotFoundError(f"{place} has no summary.json: this stage is not finished")
+def _summary(folder: Path) -> dict[str, Any]:
+    if (summary := read_summary(folder)) is None:
+        raise FileNotFoundError(f"{folder} has no summary.json: this stage is not finished")
     return summary
 
 
@@ -223,7 +223,7 @@ def _section(title: str, body: list[str]) -> list[str]:
 
 
 def _table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
-    numbers = [all(isinstance(row[place], int) for row in rows) for place in range(len(head))]
+    numbers = [all(isinstance(row[column], int) for row in rows) for column in range(len(head))]
     lines = [head, ["---:" if number else "---" for number in numbers], *rows]
     return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
 

@@ -59,11 +59,11 @@ pre { white-space: pre-wrap; background: #f3f3f3; padding: .6em; margin: .4em 0;
 """
 
 
-def contact_sheet(place: Path, out: Path, rows: int = 24, seed: int = 0, model: str = "") -> int:
+def contact_sheet(source: Path, out: Path, rows: int = 24, seed: int = 0, model: str = "") -> int:
     """Write the page.
 
     Args:
-        place: a parquet file of rows, or a folder of shards.
+        source: a parquet file of rows, or a folder of shards.
         out: the HTML file.
         rows: how many rows at most, a seeded choice in the order of the file.
         seed: of that choice.
@@ -77,13 +77,13 @@ def contact_sheet(place: Path, out: Path, rows: int = 24, seed: int = 0, model: 
     """
     from jinja2 import Environment
 
-    paths = shard_paths(place)
+    paths = shard_paths(source)
     total = sum(pq.read_metadata(path).num_rows for path in paths)
     chosen = sorted(random.Random(seed).sample(range(total), min(rows, total)))
     template = _chat_template(model) if model else None
     cards = [_card(number, values, template) for number, values in _rows_at(paths, chosen)]
     page = Environment(autoescape=True).from_string(_PAGE)
-    html = page.render(title=visible(str(place)), shown=len(cards), total=total, seed=seed, cards=cards)
+    html = page.render(title=visible(str(source)), shown=len(cards), total=total, seed=seed, cards=cards)
     out.write_text(html, encoding="utf-8")
     return len(cards)
 

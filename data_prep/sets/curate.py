@@ -97,7 +97,7 @@ def representatives(points: NDArray[np.float32], wanted: int, seed: int) -> NDAr
 def embed(model: Any, questions: Sequence[str]) -> NDArray[np.float32]:
     """Unit-length embeddings, one a question; equal questions are embedded once."""
     different = list(dict.fromkeys(questions))
-    place = {question: number for number, question in enumerate(different)}
+    index_of = {question: number for number, question in enumerate(different)}
     points: NDArray[np.float32] = model.encode(
         different,
         batch_size=BATCH_QUESTIONS,
@@ -105,7 +105,7 @@ def embed(model: Any, questions: Sequence[str]) -> NDArray[np.float32]:
         convert_to_numpy=True,
         show_progress_bar=len(different) > BATCH_QUESTIONS,
     )
-    return points[[place[question] for question in questions]]
+    return points[[index_of[question] for question in questions]]
 
 
 def _questions(portion: Portion) -> list[str]:

@@ -101,10 +101,10 @@ def split_off(pictures: Sequence[Sequence[bytes]], wanted: int, seed: int) -> se
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    number = {picture: place for place, picture in enumerate(dict.fromkeys(p for row in pictures for p in row))}
+    number = {picture: count for count, picture in enumerate(dict.fromkeys(p for row in pictures for p in row))}
     rows, columns = [], []
-    for place, row in enumerate(pictures):
-        rows += [place] * len(row)
+    for index, row in enumerate(pictures):
+        rows += [index] * len(row)
         columns += [len(pictures) + number[picture] for picture in row]
     size = len(pictures) + len(number)
     ties = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
@@ -115,7 +115,7 @@ def split_off(pictures: Sequence[Sequence[bytes]], wanted: int, seed: int) -> se
         if sizes[group] <= left:
             left -= sizes[group]
             chosen.add(group)
-    return {place for place, group in enumerate(group_of.tolist()) if group in chosen}
+    return {index for index, group in enumerate(group_of.tolist()) if group in chosen}
 
 
 def _rows(drawn: Drawn, label: str, columns: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:

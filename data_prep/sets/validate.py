@@ -13,10 +13,10 @@ SHOWN = 20
 """Problems printed; the rest is counted."""
 
 
-def validate(places: Sequence[Path]) -> tuple[list[str], Counter[str]]:
+def validate(inputs: Sequence[Path]) -> tuple[list[str], Counter[str]]:
     """Check every row of files and folders of shards, pictures decoded (`easyr1_fgrpo.rows.check_rows`).
 
-    Each place is a set of its own: indices are unique within it. A shard without rows is no problem as long as its
+    Each file and each folder is a set: indices are unique within it. A shard without rows is no problem as long as its
     folder has some.
 
     Returns:
@@ -25,12 +25,12 @@ def validate(places: Sequence[Path]) -> tuple[list[str], Counter[str]]:
     """
     problems: list[str] = []
     totals: Counter[str] = Counter()
-    for place in places:
+    for rows in inputs:
         try:
-            paths = shard_paths(place)
+            paths = shard_paths(rows)
             files = [path for path in paths if count_rows(path)] or paths[:1]
         except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
-            problems.append(f"{place}: cannot be read ({str(error).partition(chr(10))[0]})")
+            problems.append(f"{rows}: cannot be read ({str(error).partition(chr(10))[0]})")
             continue
         found = check_rows(files)
         problems += found

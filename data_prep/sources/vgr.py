@@ -45,8 +45,8 @@ def _read(record: dict[str, Any]) -> Item:
     parts = [part for part in row.image.split("/") if part != "images"] or [""]
     if parts[0] not in KEPT:
         raise Reject("chart, document or other sub-source", parts[0])
-    asked, told = row.conversations[0].value, row.conversations[1].value
-    answers = _ANSWER.findall(told)
+    asked, reply = row.conversations[0].value, row.conversations[1].value
+    answers = _ANSWER.findall(reply)
     if not answers:
         raise Reject("no answer", "the trace has no 'Final answer:'")
     question, choices, answer = question_and_answer(asked, answers[-1])
@@ -55,16 +55,16 @@ def _read(record: dict[str, Any]) -> Item:
         answer=answer,
         choices=choices,
         images=((row.image,),),
-        boxes=_boxes(told),
+        boxes=_boxes(reply),
         convention=Convention.UNIT,
         dataset=parts[0],
     )
 
 
-def _boxes(told: str) -> tuple[Box, ...]:
+def _boxes(reply: str) -> tuple[Box, ...]:
     """Every region of the trace once, in order of appearance."""
     try:
-        found = [box for text in _REGION.findall(told) for box in as_boxes(json.loads(text))]
+        found = [box for text in _REGION.findall(reply) for box in as_boxes(json.loads(text))]
     except (BoxError, ValueError) as error:
         raise Reject("malformed box", str(error)) from None
     return tuple(dict.fromkeys(found))

@@ -80,7 +80,7 @@ def normalize_signals(
     centred = torch.where(mask, x - mean[index], 0.0)
     std = (torch.bincount(index, weights=centred.square()) / (groups.count - 1)).sqrt()
     z = centred / (std.clamp(min=min_std) + eps)[index]
-    # The mean of equal scores is off by a rounding, so a constant group is told by its range and not by its std.
+    # The mean of equal scores is off by a rounding, so a constant group is recognised by its range and not by its std.
     live = groups.counted & ~groups.constant
     return torch.where(mask & live[index], z, 0.0).view_as(x_KB)
 

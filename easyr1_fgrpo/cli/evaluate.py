@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, printable
+from easyr1_fgrpo.cli.shared import fail
 from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
@@ -38,7 +39,7 @@ def evaluate(
         list[str],
         typer.Option(metavar="NAME[=LOCATION] | NAME=rows:FILE", help="from a file or folder, else from the hub"),
     ],
-    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is not measured again")],
+    out: Annotated[Path, typer.Option(help="folder for everything; finished items in it are used again")],
     mode: Annotated[list[Mode], typer.Option(help="how responses are drawn; may be given twice")] = [Mode.GREEDY],  # noqa: B006
     samples: Annotated[
         int | None, typer.Option(min=1, help="rows of each benchmark, a seeded choice; else all")
@@ -88,7 +89,7 @@ def evaluate(
 def audit(
     traces: Annotated[Path, typer.Argument(metavar="TRACES.jsonl")],
     images: Annotated[Path, typer.Option(help="folder that the traces' image names are relative to")],
-    out: Annotated[Path, typer.Option(help="folder for everything; what is finished in it is not measured again")],
+    out: Annotated[Path, typer.Option(help="folder for everything; finished items in it are used again")],
     field: Annotated[
         list[str] | None, typer.Option(metavar="OURS=THEIRS", help="their field for one of ours; a.b goes into objects")
     ] = None,

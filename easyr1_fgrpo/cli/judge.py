@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import Overrides, fail, printable, read_overrides, refuse
+from easyr1_fgrpo.cli.shared import Overrides, fail, read_overrides, refuse
+from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.judge_validation.run import Options

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, printable
+from easyr1_fgrpo.cli.shared import fail
 from easyr1_fgrpo.report.figures.write import Format
+from easyr1_fgrpo.terminal import printable
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or folders of `fgrpo evaluate`")]
 
@@ -23,7 +24,7 @@ def figures(
 ) -> None:
     """Draw the paper's Figures 3, 4 and 8 of the given runs: accuracy and faithfulness, their front, the multipliers.
 
-    What a run lacks is said and left out.
+    What a run lacks is named and left out.
     """
     from easyr1_fgrpo.report.figures.write import write_figures
     from easyr1_fgrpo.report.run_files import read_run
@@ -50,7 +51,7 @@ def report(
 ) -> None:
     """Write one HTML page about the runs: overview, training, front, benchmarks, traces and configs side by side.
 
-    It opens from disk and needs no network. What is missing is said here and on the page.
+    It opens from disk and needs no network. What is missing is named here and on the page.
     """
     from easyr1_fgrpo.report.page import write_page
 

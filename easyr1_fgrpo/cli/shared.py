@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
+from easyr1_fgrpo.terminal import printable
+
 if TYPE_CHECKING:
     from easyr1_fgrpo.config.schema import FgrpoConfig
 
@@ -45,8 +47,3 @@ def refusing(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         fail(error)
-
-
-def printable(text: str) -> str:
-    """Text of files, names and servers, without characters that a terminal would act on."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

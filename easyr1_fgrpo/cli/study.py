@@ -74,6 +74,7 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
 
     from easyr1_fgrpo.report.run_files import read_run
     from easyr1_fgrpo.study.choices import CHOICES, check_replay, effect, largest_move, read_steps
+    from easyr1_fgrpo.tables import NOTHING, markdown_table
 
     try:
         found = read_run(run)
@@ -85,11 +86,13 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
             check_replay(step, constraints)
     except (ValueError, OSError) as error:
         fail(error)
-    typer.echo("| choice | correlation | other sign % | size | right minus wrong |\n|---|---:|---:|---:|---:|")
+    rows = []
     for choice in tqdm(CHOICES, unit="choice", leave=False, disable=None):
         does = effect(steps, constraints, choice)
         numbers = (does.correlation, 100 * does.other_sign, does.size, does.right_minus_wrong)
-        typer.echo(f"| {choice.about} | {' | '.join('–' if x is None else f'{x:.3f}' for x in numbers)} |")
+        rows.append([choice.about, *(NOTHING if x is None else f"{x:.3f}" for x in numbers)])
+    header = ("choice", "correlation", "other sign %", "size", "right minus wrong")
+    typer.echo(markdown_table(header, rows, escape=False))
     n_rollouts = sum(len(step.records) for step in steps)
     typer.echo(
         f"\n{n_rollouts} rollouts; no multiplier moved by more than {largest_move(steps, constraints):.4f} in a step"

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from easyr1_fgrpo.config.base import Settings, UnitInterval
 from easyr1_fgrpo.config.dual import DualSettings
 from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeServerConfig, ServerJudgeConfig
+from easyr1_fgrpo.terminal import printable
 
 CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
 """Signals of ours that a constraint can be put on; `fgrpo.signals` adds others."""
@@ -188,7 +189,7 @@ def problems_of(error: ValidationError) -> list[str]:
     """One line per problem of an `FgrpoConfig`: key, value, what is allowed."""
     lines = [_line(item["type"], item["loc"], item["input"], item["msg"]) for item in error.errors()]
     # Keys and names are the user's text: a line break in one of them must not become one here.
-    return ["".join(char if char.isprintable() else ascii(char)[1:-1] for char in line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> str:

@@ -72,7 +72,7 @@ class Audit:
         name: of whoever wrote the traces, in tables and files.
         style: the grammar of the responses.
         images: folder that image names are relative to; nothing outside of it is read.
-        out: folder to write into; what is finished there is kept.
+        out: folder to write into; finished items in it are used again.
         names: their field for ours; a dot goes into an object (`evaluation.item`).
         scorer: where the answer scorer is served; None for none.
         concurrency: traces under way at a time.

@@ -137,7 +137,7 @@ def write(evaluation: Evaluation, rejects: Sequence[RejectRecord], out: Path) ->
 
 
 def lines(evaluation: Evaluation, rejects: Sequence[RejectRecord]) -> Iterator[str]:
-    """What is said below the tables: totals that add up, agreement of the two ways to match answers, rejects."""
+    """Lines below the tables: totals that add up, agreement of the two ways to match answers, rejects."""
     for result in evaluation.results:
         yield f"{result.model}, {result.occasion}: {result.totals}"
         named = ", ".join(f"{name} {100 * value:.1f}" for name, value in result.aggregations["rule"].items())

@@ -215,10 +215,10 @@ def finished_outcomes(path: Path) -> Mapping[str, Outcome]:
 
 def keep_only(path: Path, keys: set[str]) -> None:
     """Leave one line per key in a trace file, the last; records of other settings and torn lines go."""
-    last = {record.evaluation.key: place for place, record in _records(path) if record.evaluation.key in keys}
-    places = set(last.values())
+    last = {record.evaluation.key: number for number, record in _records(path) if record.evaluation.key in keys}
+    kept = set(last.values())
     with replacing(path) as part, path.open("rb") as file, part.open("wb") as left:
-        left.writelines(line for place, line in enumerate(file) if place in places)
+        left.writelines(line for number, line in enumerate(file) if number in kept)
 
 
 def _records(path: Path) -> Iterator[tuple[int, Any]]:
@@ -226,11 +226,11 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
     if not path.exists():
         return
     with path.open("rb") as file:
-        for place, line in enumerate(file):
+        for number, line in enumerate(file):
             with suppress(ValidationError):
                 record = TraceRecord.model_validate_json(line)
                 if record.evaluation is not None:
-                    yield place, record
+                    yield number, record
 
 
 def _finished(record: TraceRecord) -> bool:

@@ -42,7 +42,7 @@ class Agreement(_Record):
         references: who gave the reference verdicts, with their number.
         questions, judged, unjudged: what the records hold, what got a label, what got none.
         failures: the unjudged ones by failure.
-        first_cause: what the first failure said.
+        first_cause: the first failure's message.
         left_out: questions that were not asked, by reason.
         unjudged_share: of the questions asked.
         agreement, kappa: over the questions with both labels (n); kappa is None where it is not defined.

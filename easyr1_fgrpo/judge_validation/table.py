@@ -12,6 +12,7 @@ from rich.text import Text
 from easyr1_fgrpo.judge_validation.report import NO_VERDICT, Agreement, Report
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.tables import NOTHING
+from easyr1_fgrpo.terminal import printable
 
 MOST_CAUSE = 200
 """Characters of a failure's cause that are shown."""
@@ -23,11 +24,6 @@ def report_tables(report: Report) -> Group:
     parts += [_confusion(item) for item in report.agreements]
     parts += [_planted(report), *(Text(item.line) for item in report.planted)]
     return Group(*parts)
-
-
-def plain(text: str) -> str:
-    """One line without control characters: names and causes come from files and servers."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _read(report: Report) -> str:
@@ -49,8 +45,8 @@ def _agreements(report: Report) -> Table:
 
 
 def _agreement_rows(item: Agreement) -> Iterator[tuple[str, str]]:
-    references = ", ".join(f"{plain(name)} ({n})" for name, n in item.references.items())
-    yield "judge", plain(item.judge)
+    references = ", ".join(f"{printable(name)} ({n})" for name, n in item.references.items())
+    yield "judge", printable(item.judge)
     yield "reference", references or NOTHING
     yield "agreement %", _percent(item.agreement)
     yield "kappa", _number(item.kappa, scale=1.0, digits=3, n=f" ({item.kappa.n})")
@@ -69,7 +65,7 @@ def _reasons(total: int, by_reason: dict[str, int]) -> str:
 
 
 def _cause(item: Agreement) -> str:
-    return f"\nfirst: {plain(item.first_cause)[:MOST_CAUSE]}" if item.first_cause else ""
+    return f"\nfirst: {printable(item.first_cause)[:MOST_CAUSE]}" if item.first_cause else ""
 
 
 def _confusion(item: Agreement) -> Table:

@@ -72,13 +72,13 @@ class Opposites:
     other: dict[str, str]
 
 
-# "left" and "right" mean more than places ("the right answer", "he left"): only these surroundings make them one.
+# "left" and "right" mean more than positions ("the right answer", "he left"): only these surroundings make them one.
 _PART = r"[ -](?:of|side|half|hand|edge|corner|part|end|third|wall|lane|arm|leg|eye|foot)\b"
 _ALONE = r"\s*(?:[.,;:!?)]|$)|\s(?:is|are|in|from|and|while|with|at)\b"
 
 
 def _place(word: str) -> str:
-    """The word where it tells a place: "left of", "the left.", "top-left"."""
+    """The word where it is a position: "left of", "the left.", "top-left"."""
     corners = "|".join(rf"(?<=\b{end}[ -]){word}" for end in ("top", "bottom", "upper", "lower"))
     return rf"{word}(?={_PART})|(?<=\bthe ){word}(?={_ALONE})|{corners}"
 

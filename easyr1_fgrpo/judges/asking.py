@@ -12,7 +12,7 @@ from typing import TypeGuard
 from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, RolloutJudge, Verdict
 
 JUDGES_SHARE_OF_DEADLINE = 0.95
-"""Share of the deadline that a judge is told of: it answers, with what it spent, before it is cut off."""
+"""Share of the deadline that a judge gets: it answers, with what it spent, before it is cut off."""
 
 logger = logging.getLogger(__name__)
 

@@ -70,7 +70,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model said: its text, why it stopped, and the tokens as the server counts them."""
+    """The model's reply: its text, why it stopped, and the tokens as the server counts them."""
 
     text: str
     finish_reason: str

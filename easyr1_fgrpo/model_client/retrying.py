@@ -118,7 +118,7 @@ class RetryingClient:
         await self.chat.close()
 
     async def _attempt(self, body: Body, asking: Asking) -> Reply:
-        """One call at the least busy URL, counted and told to its circuit breaker."""
+        """One call at the least busy URL, counted and reported to its circuit breaker."""
         slot = await self._slot(asking)
         asking.last = slot.endpoint
         outcome, cause = Outcome.UNKNOWN, ""

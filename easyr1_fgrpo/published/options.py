@@ -19,10 +19,10 @@ def by_letter(letter: str, choices: Sequence[str]) -> str:
         ValueError: when it is no letter, or that of no option.
     """
     match = _LETTER.fullmatch(letter.strip())
-    place = ascii_uppercase.index(match[1].upper()) if match else len(choices)
-    if place >= len(choices):
+    index = ascii_uppercase.index(match[1].upper()) if match else len(choices)
+    if index >= len(choices):
         raise ValueError(f"answer {letter!r} names none of the {len(choices)} choices")
-    return choices[place]
+    return choices[index]
 
 
 def split_options(question: str) -> tuple[str, tuple[str, ...]]:
@@ -47,7 +47,7 @@ def texts_after(marks: Sequence[re.Match[str]], text: str) -> tuple[str, ...]:
 
 
 def _option_marks(marks: list[re.Match[str]]) -> list[re.Match[str]]:
-    firsts = [place for place, (mark, after) in enumerate(pairwise(marks)) if (mark[1], after[1]) == ("A", "B")]
+    firsts = [index for index, (mark, after) in enumerate(pairwise(marks)) if (mark[1], after[1]) == ("A", "B")]
     taken: list[re.Match[str]] = []
     for mark in marks[firsts[-1] :] if firsts else ():
         if len(taken) < len(ascii_uppercase) and mark[1] == ascii_uppercase[len(taken)]:

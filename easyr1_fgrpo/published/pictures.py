@@ -25,24 +25,24 @@ def images(files: Sequence[OpenFile], where: str) -> LoadImages:
     Raises:
         ValueError: when one is no image; the returned function raises it when one is damaged further on.
     """
-    for place, file in enumerate(files):
-        with _opened(file, place, where):
+    for index, file in enumerate(files):
+        with _opened(file, index, where):
             pass
     return partial(_decode, tuple(files), where)
 
 
 def _decode(files: Sequence[OpenFile], where: str) -> list[Image.Image]:
     decoded = []
-    for place, file in enumerate(files):
-        with _opened(file, place, where) as image:
+    for index, file in enumerate(files):
+        with _opened(file, index, where) as image:
             decoded.append(image.convert("RGB"))
     return decoded
 
 
 @contextmanager
-def _opened(file: OpenFile, place: int, where: str) -> Iterator[Image.Image]:
+def _opened(file: OpenFile, index: int, where: str) -> Iterator[Image.Image]:
     try:
         with file() as stream, Image.open(stream) as image:
             yield image
     except Exception as error:  # Pillow's decoders and damaged archives raise many kinds
-        raise ValueError(f"{where}: image {place} is unreadable ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{where}: image {index} is unreadable ({type(error).__name__}: {error})") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from easyr1_fgrpo.report.evaluation_files import Estimate, Evaluation
+from easyr1_fgrpo.report.evaluation_files import Evaluation
 from easyr1_fgrpo.report.front import SOURCES, FrontPoint, fronts
 from easyr1_fgrpo.report.overview import METRICS
 from easyr1_fgrpo.report.run_files import Run, Series
@@ -21,6 +21,7 @@ from easyr1_fgrpo.report.series import (
 )
 from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
 from easyr1_fgrpo.report.traces.view import visible
+from easyr1_fgrpo.statistics import Estimate
 
 N_COLOURS = 8
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -128,11 +129,11 @@ def _chart(
     """Each run's curve, and its limit as a dotted line; None when no run has one."""
     numbers = subjects(runs)
     data = []
-    for place, (name, own) in enumerate(zip(run_names(runs), series, strict=True)):
+    for index, (name, own) in enumerate(zip(run_names(runs), series, strict=True)):
         if own is None:
             continue
         data.append(_curve(name, numbers[name], own, DASHES[numbers[name] // N_COLOURS % 2]))
-        if limits and (bound := limits[place]) is not None:
+        if limits and (bound := limits[index]) is not None:
             data.append(_curve(f"{name}: {limit}", numbers[name], bound, "dot"))
     layout = {
         "xaxis": {"title": {"text": "step"}},

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from easyr1_fgrpo.report.reading import json_object, tried
+from easyr1_fgrpo.statistics import Estimate
 
 HELD_OUT = "held-out"
 """Benchmark name of an evaluation on a run's own questions."""
@@ -16,16 +19,6 @@ HELD_OUT = "held-out"
 
 RESULTS, OF_A_RUN = "results.json", "evaluation"
 """What holds the numbers, and the folder in which a run has its own."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A measured number, its 95 % interval and how many were measured; None where there is none."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ def _of_file(path: Path, problems: list[str]) -> list[Evaluation]:
     content = json_object(path.read_bytes())
     try:
         return [_cell(path, cell) for cell in content["results"]]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise ValueError("it is no evaluation's result") from error
 
 
@@ -81,7 +74,7 @@ def _evaluation(
     path: Path, label: str, benchmark: str, mode: str, metrics: dict[str, dict[str, Any]], traces: str
 ) -> Evaluation:
     numbers = {
-        name: Estimate(_number(value["value"]), _number(value["low"]), _number(value["high"]), int(value["n"]))
+        name: Estimate(**{part: _number(value[part]) for part in ("value", "low", "high")}, n=value["n"])
         for name, value in metrics.items()
     }
     trace_file = path.parent / "traces" / f"{traces}.jsonl"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Estimate
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import SCORED
+from easyr1_fgrpo.statistics import Estimate
 
 HELD_OUT_FRONT, VALIDATION, TRAINING = "held-out", "validation", "training"
 SOURCES = {
@@ -57,11 +58,11 @@ def fronts(run: Run, mode: str = "sampled") -> dict[str, list[FrontPoint]]:
 def _validation(run: Run) -> Iterator[FrontPoint]:
     accuracy, consistency = (_by_step(run, f"fgrpo/val/{name}/mean") for name in ("accuracy", "consistency"))
     answered, judged = (_by_step(run, f"fgrpo/val/{name}/measured") for name in ("accuracy", "consistency"))
-    for step in sorted(accuracy.keys() & consistency.keys()):
+    for step in sorted(accuracy.keys() & consistency.keys() & answered.keys() & judged.keys()):
         yield FrontPoint(
             step,
-            _plain(accuracy[step], answered.get(step)),
-            _plain(1.0 - consistency[step], judged.get(step)),
+            _plain(accuracy[step], answered[step]),
+            _plain(1.0 - consistency[step], judged[step]),
         )
 
 
@@ -75,7 +76,7 @@ def _training(run: Run) -> Iterator[FrontPoint]:
         window = steps[start : start + size]
         right, consistent = _pooled(accuracy, scored, window), _pooled(consistency, judged, window)
         if right and consistent and consistent.value is not None:
-            yield FrontPoint(window[-1], right, replace(consistent, value=1.0 - consistent.value))
+            yield FrontPoint(window[-1], right, consistent.model_copy(update={"value": 1.0 - consistent.value}))
 
 
 def _held_out(run: Run, mode: str) -> Iterator[FrontPoint]:
@@ -94,8 +95,8 @@ def _by_step(run: Run, key: str) -> dict[int, float]:
     return dict(zip(series.steps, series.values, strict=True)) if series else {}
 
 
-def _plain(value: float, n: float | None) -> Estimate:
-    return Estimate(value, None, None, None if n is None else int(n))
+def _plain(value: float, n: float) -> Estimate:
+    return Estimate(value=value, low=None, high=None, n=int(n))
 
 
 def _pooled(shares: dict[int, float], counts: dict[int, float], steps: Sequence[int]) -> Estimate | None:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from easyr1_fgrpo.report.evaluation_files import Estimate
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import constraint_names, constraint_series
 from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
+from easyr1_fgrpo.statistics import Estimate
 
 METRICS = {
     "accuracy": "accuracy %",

@@ -8,10 +8,8 @@ from pathlib import Path
 import typer
 
 from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
-from easyr1_fgrpo.report.evaluation_files import Estimate as Shown
 from easyr1_fgrpo.report.figures.write import Format, write_figures
 from easyr1_fgrpo.report.run_files import Run, Series
-from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import Record
 
@@ -32,7 +30,7 @@ def draw(records: Sequence[Record], folder: Path) -> list[Path]:
 def _as_run(record: Record, folder: Path) -> Run:
     """What the report would have read from the run's directory, as far as the record goes."""
     evaluations = tuple(
-        Evaluation(when, HELD_OUT, mode, {name: _estimate(x) for name, x in found.items()}, folder)
+        Evaluation(when, HELD_OUT, mode, found, folder)
         for when, modes in record.measured.items()
         for mode, found in modes.items()
     )
@@ -55,7 +53,3 @@ def _as_run(record: Record, folder: Path) -> Run:
 def _series(steps: Sequence[int], column: Sequence[float | None]) -> Series:
     known = {step: value for step, value in zip(steps, column, strict=True) if value is not None}
     return Series(tuple(known), tuple(known.values()))
-
-
-def _estimate(found: Estimate) -> Shown:
-    return Shown(found.value, found.low, found.high, found.n)

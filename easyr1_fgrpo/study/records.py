@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.metrics import measure
 from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE, FOLDER, BenchmarkResult, Evaluation
-from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.files import load_json, write_whole
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.statistics import Estimate
@@ -98,10 +98,7 @@ class Record(_Frozen):
             ValueError: when the file is no record.
             OSError: when it cannot be read.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ValueError(f"{path} is no record of a run: {error.error_count()} fields do not fit") from error
+        return load_json(path, cls, "record of a run")
 
 
 def record_of(run: Run) -> Record:

@@ -57,8 +57,8 @@ def _measured(record: Record, constraint: str) -> Iterator[tuple[int, float]]:
 
 
 def _feasible_from(measured: list[tuple[int, float]]) -> int | None:
-    for place in range(len(measured) - IN_A_ROW + 1):
-        window = measured[place : place + IN_A_ROW]
+    for start in range(len(measured) - IN_A_ROW + 1):
+        window = measured[start : start + IN_A_ROW]
         if all(violation <= 0.0 for _, violation in window):
             return window[0][0]
     return None

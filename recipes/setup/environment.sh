@@ -23,9 +23,9 @@ has_gpu() {
 
 # uv installs in seconds what takes pip minutes, but does not read pip's settings: they are handed on.
 pip_setting() {
-  local place
-  for place in ":env:" global install user site; do
-    .venv/bin/python -m pip config get "$place.$1" 2>/dev/null && return
+  local level
+  for level in ":env:" global install user site; do
+    .venv/bin/python -m pip config get "$level.$1" 2>/dev/null && return
   done
   true
 }

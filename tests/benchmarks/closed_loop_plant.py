@@ -42,10 +42,10 @@ class Plant:
         return CAP if share >= 1.0 else min(max(share, 0.0) / (1.0 - share) / self.weight, CAP)
 
     def placed(self, threshold: float) -> float:
-        """A threshold for the default plant at the same place within what this plant can reach."""
+        """A threshold for the default plant at the same position within what this plant can reach."""
         low, high, usual = self.floor, float(self.target(CAP)), Plant()
-        place = (threshold - usual.floor) / (float(usual.target(CAP)) - usual.floor)
-        return float(np.clip(low + place * (high - low), 0.0, 1.0))
+        position = (threshold - usual.floor) / (float(usual.target(CAP)) - usual.floor)
+        return float(np.clip(low + position * (high - low), 0.0, 1.0))
 
 
 def fitted(metrics: dict[int, dict[str, float]], constraint: str) -> tuple[Plant, str]:

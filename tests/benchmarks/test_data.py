@@ -16,11 +16,11 @@ RUN = """
 import resource, sys
 from pathlib import Path
 from PIL import Image
-from data_prep.normalise import normalise as stage
+from data_prep.normalise import normalise as stage, row
 from data_prep.sources import SOURCES
 
 picture = Image.new("RGB", (8, 8))
-stage.keep_bytes = lambda data: (data, picture)
+row.keep_bytes = lambda data: (data, picture)
 before = resource.getrusage(resource.RUSAGE_SELF)
 start = before.ru_utime + before.ru_stime
 summary = stage.normalise(stage.Normaliser(SOURCES["sat"]), [Path(sys.argv[1])], Path(sys.argv[2]), threads=1)

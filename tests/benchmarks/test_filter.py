@@ -9,8 +9,8 @@ from urllib.request import urlopen
 
 from judge_endpoint import judge_process
 
-from data_prep.difficulty import filter as difficulty
 from data_prep.difficulty.cluster import ray_cluster
+from data_prep.difficulty.pipeline import rollout_texts
 from data_prep.difficulty.rollout_engines import BLOCK_ROWS, Endpoint
 from data_prep.difficulty.rollouts import Sampling, row_key
 from data_prep.shards import read_rows
@@ -47,7 +47,7 @@ def calls_per_s(folder, workers):
         watch.start()
         texts = [
             text
-            for block in difficulty._texts({"sat": folder}, pending, Endpoint([url], CONCURRENCY, workers), sampling)
+            for block in rollout_texts({"sat": folder}, pending, Endpoint([url], CONCURRENCY, workers), sampling)
             for text in block
         ]
         ended = time.monotonic()

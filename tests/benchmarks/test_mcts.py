@@ -67,7 +67,7 @@ def test_latency_is_hidden_by_concurrency(benchmark, tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(SERVER)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            # The budget ends the run while all places are still taken: the last question's tail is no matter of speed.
+            # The budget ends the run while all slots are still taken: the last question's tail is no matter of speed.
             config = TeacherConfig(
                 base_urls=[process.stdout.readline().strip()], model="m", concurrency=CONCURRENCY, max_calls=CALLS
             )

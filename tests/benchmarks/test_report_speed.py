@@ -56,8 +56,8 @@ def write_long_run(folder, size):
     pool = [record(rng) for _ in range(POOL)]  # further apart than gzip looks back: repetition saves no room
     with TraceWriter(folder, "train") as writer:
         for number in range(TRACES):
-            place = {"step": 1 + number * STEPS // TRACES, "index": number // 5, "session": number % 5}
-            writer.write(pool[number % POOL].model_copy(update={**place, "images": (images[number // 5 % IMAGES],)}))
+            where = {"step": 1 + number * STEPS // TRACES, "index": number // 5, "session": number % 5}
+            writer.write(pool[number % POOL].model_copy(update={**where, "images": (images[number // 5 % IMAGES],)}))
     return folder
 
 

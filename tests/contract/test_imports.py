@@ -20,12 +20,13 @@ ARROWS = {
     "easyr1_fgrpo.generation": set(),
     "easyr1_fgrpo.files": set(),
     "easyr1_fgrpo.ray_token": set(),
+    "easyr1_fgrpo.terminal": set(),
     "easyr1_fgrpo.statistics": set(),
     "easyr1_fgrpo.tables": {"statistics"},
     "easyr1_fgrpo.rows": {"files"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
-    "easyr1_fgrpo.config": {"extras"},
+    "easyr1_fgrpo.config": {"extras", "terminal"},
     "easyr1_fgrpo.pictures": {"files"},
     "easyr1_fgrpo.model_client": {"pictures"},
     "easyr1_fgrpo.published": {"files"},
@@ -76,7 +77,16 @@ ARROWS = {
         ),
         *("pictures", "published", "task_prompt", "config"),
     },
-    "easyr1_fgrpo.judge_validation": {"rewards", "judges", "traces", "files", "statistics", "tables", "config"},
+    "easyr1_fgrpo.judge_validation": {
+        "rewards",
+        "judges",
+        "traces",
+        "files",
+        "statistics",
+        "tables",
+        "terminal",
+        "config",
+    },
     "easyr1_fgrpo.report": {
         "traces",
         "rewards",
@@ -106,7 +116,18 @@ ARROWS = {
     },
     "easyr1_fgrpo.cli": {
         *("verl_plugin", "evaluation", "judge_validation", "report", "study", "export", "miniature", "checkpoints"),
-        *("model_client", "files", "ray_token", "config", "extras", "__version__", "/reward_servers", "/data_prep"),
+        *(
+            "model_client",
+            "files",
+            "ray_token",
+            "terminal",
+            "tables",
+            "config",
+            "extras",
+            "__version__",
+            "/reward_servers",
+            "/data_prep",
+        ),
     },
     "easyr1_fgrpo.__main__": {"cli"},
     # What a REPL finds: names only, loaded when they are used, so no room that imports the package runs in a circle.
@@ -157,8 +178,8 @@ def imports_of(module: str, source: str) -> set[str]:
     return found
 
 
-def within(name: str, places: set[str]) -> bool:
-    return any(name == place or name.startswith(f"{place}.") for place in places)
+def within(name: str, roots: set[str]) -> bool:
+    return any(name == root or name.startswith(f"{root}.") for root in roots)
 
 
 def room_of(module: str) -> str | None:
@@ -173,9 +194,9 @@ def wrong_arrows(module: str, source: str) -> list[str]:
     imported = imports_of(module, source)
     heavy = {
         name
-        for library, places in HEAVY.items()
+        for library, roots in HEAVY.items()
         for name in imported
-        if within(name, {library}) and not within(module, places)
+        if within(name, {library}) and not within(module, roots)
     }
     room = room_of(module)
     own = {room} - {None, "easyr1_fgrpo"}

@@ -122,25 +122,25 @@ def plant_benchmark(files: Path) -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Both sets, after a kill -9 in the middle of the difficulty filter."""
-    place = tmp_path_factory.mktemp("prepare_data")
-    files = make_sources(place / "files", rows=ROWS)
+    folder = tmp_path_factory.mktemp("prepare_data")
+    files = make_sources(folder / "files", rows=ROWS)
     plant_benchmark(files)
-    embedder = make_embedder(place / "embedder")
-    models, out = Models(), place / "out"
+    embedder = make_embedder(folder / "embedder")
+    models, out = Models(), folder / "out"
     with judge_endpoint(Script(answer=models.answer)) as server:
         given = environment(files, out, embedder, server.url)
-        first = recipe(given, place / "first.log")
+        first = recipe(given, folder / "first.log")
         deadline = time.monotonic() + DEADLINE_S
         while models.base_calls < 150:
-            assert first.poll() is None, (place / "first.log").read_text()
+            assert first.poll() is None, (folder / "first.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
         before = measured(out / "filtered" / "rollouts.jsonl")
-        second = recipe(given, place / "second.log")
-        assert second.wait(DEADLINE_S) == 0, (place / "second.log").read_text()
-    return out, models, before, (place / "second.log").read_text()
+        second = recipe(given, folder / "second.log")
+        assert second.wait(DEADLINE_S) == 0, (folder / "second.log").read_text()
+    return out, models, before, (folder / "second.log").read_text()
 
 
 def test_the_recipe_makes_both_sets_and_they_are_valid(made):
@@ -191,10 +191,10 @@ def test_no_measured_rollout_is_asked_for_again(made):
 
 def test_the_killed_and_repeated_filter_equals_one_worked_out_by_hand(made, tmp_path):
     out, _, _, _ = made
-    places = {name: out / "normalised" / name for name in SOURCES}
-    ledger = Ledger(tmp_path / "filtered" / "rollouts.jsonl", _settings(places, SAMPLING))
-    for name, place in places.items():
-        for row in read_rows(place):
+    folders = {name: out / "normalised" / name for name in SOURCES}
+    ledger = Ledger(tmp_path / "filtered" / "rollouts.jsonl", _settings(folders, SAMPLING))
+    for name, folder in folders.items():
+        for row in read_rows(folder):
             info, key = row["extra_info"], row_key(name, row["extra_info"])
             text = user_text(info["question"], info["choices"], 0)
             for number in range(4):
@@ -203,11 +203,11 @@ def test_the_killed_and_repeated_filter_equals_one_worked_out_by_hand(made, tmp_
                 ledger.add([measure({"key": key, "number": number, "text": said, **truth})])
     ledger.close()
     nobody = Endpoint(["http://127.0.0.1:9/v1"])
-    filter_by_difficulty(list(places.values()), tmp_path / "filtered", nobody, SAMPLING, Keep())
+    filter_by_difficulty(list(folders.values()), tmp_path / "filtered", nobody, SAMPLING, Keep())
     for name in SOURCES:
         files = sorted(path.name for path in (tmp_path / "filtered" / name).iterdir())
         assert files == sorted(path.name for path in (out / "filtered" / name).iterdir())
         for file in set(files) - {"summary.json"}:
             assert (tmp_path / "filtered" / name / file).read_bytes() == (out / "filtered" / name / file).read_bytes()
-        ours, theirs = (read_summary(place / "filtered" / name) for place in (tmp_path, out))
+        ours, theirs = (read_summary(folder / "filtered" / name) for folder in (tmp_path, out))
         assert ours | {"command": ""} == theirs | {"command": ""}

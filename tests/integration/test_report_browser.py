@@ -216,9 +216,9 @@ def test_by_keyboard_only(seen):
         if seen.evaluate("document.activeElement.id") == "list":
             break
     assert seen.evaluate("document.activeElement.getAttribute('role')") == "listbox"
-    first = seen.locator("#details article").first.get_attribute("data-place")
+    first = seen.locator("#details article").first.get_attribute("data-position")
     press("ArrowDown")
-    assert seen.locator("#details article").first.get_attribute("data-place") != first
+    assert seen.locator("#details article").first.get_attribute("data-position") != first
     active = seen.get_attribute("#list", "aria-activedescendant")
     assert seen.get_attribute(f"#{active}", "aria-selected") == "true"
     press("End")
@@ -286,7 +286,7 @@ def test_a_hostile_page_is_inert(browser, tmp_path):
         page.wait_for_timeout(200)
         assert page.evaluate("typeof window.hacked") == "undefined"
         assert page.locator("#details script, #details iframe, #details a, #details style").count() == 0
-        assert page.evaluate("Object.prototype.place") is None
+        assert page.evaluate("Object.prototype.position") is None
     assert watched.errors == []
     assert watched.requests == [(tmp_path / "report.html").resolve().as_uri()]
 

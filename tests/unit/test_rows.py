@@ -42,10 +42,10 @@ def row_with(index=0, **changes):
     row["extra_info"]["index"] = index
     for name, value in changes.items():
         *columns, key = name.split("__")
-        place = row
+        struct = row
         for column in columns:
-            place = place[column]
-        place[key] = value
+            struct = struct[column]
+        struct[key] = value
     return row
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, printable, refusing
+from easyr1_fgrpo.cli.shared import fail, refusing
+from easyr1_fgrpo.terminal import printable
 
 
 def normalise(

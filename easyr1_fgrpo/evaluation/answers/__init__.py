@@ -1,1 +1,1 @@
-"""How a model answers: asked behind a URL or in this process, its answers kept on disk."""
+"""How a model answers: asked behind a URL or in this process, its answers cached on disk."""

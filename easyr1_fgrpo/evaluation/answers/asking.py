@@ -26,7 +26,7 @@ class Rejected(Exception):  # noqa: N818 - it becomes a row of the rejects
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said: its response, whether it was cut at the length limit, its length (0: not counted)."""
+    """A model's answer: its response, whether it was cut at the length limit, its length (0: not counted)."""
 
     text: str
     truncated: bool = False

@@ -80,8 +80,8 @@ async def _until_healthy(process: subprocess.Popen[bytes], port: int, folder: Pa
                         return
             if process.poll() is not None or time.monotonic() > deadline:
                 lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-                said = " | ".join(line.strip() for line in lines if line.strip())
-                raise CheckpointError(f"{folder} cannot be served; the last lines of {log}: {said}")
+                output = " | ".join(line.strip() for line in lines if line.strip())
+                raise CheckpointError(f"{folder} cannot be served; the last lines of {log}: {output}")
             await asyncio.sleep(0.2)
 
 

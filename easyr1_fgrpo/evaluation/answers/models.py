@@ -1,4 +1,4 @@
-"""Which models are evaluated: `NAME=PLACE[,more]` of the command line."""
+"""Which models are evaluated: `NAME=URL[,more]` or `NAME=FOLDER[,more]` of the command line."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def parse_address(text: str) -> Address:
 
 
 def _parse(text: str) -> ModelSpec:
-    name, _, place = text.partition("=")
-    if not NAME.fullmatch(name) or not place:
+    name, _, where = text.partition("=")
+    if not NAME.fullmatch(name) or not where:
         raise ValueError(f"--model {text}: write NAME=URL or NAME=FOLDER, the name of letters, digits and . _ + -")
-    urls, options, words = _sorted(place)
+    urls, options, words = _sorted(where)
     folders = [word for word in words if word not in STYLES]
     styles = [word for word in words if word in STYLES]
     if len(styles) > 1 or len(folders) > 1 or bool(urls) == bool(folders):

@@ -61,10 +61,10 @@ class Table:
         cells = self._cells(number, column)
         if not cells or not all(cells):
             raise ValueError(f"no image in column {column}")
-        return [partial(self._open, number, column, place) for place in range(len(cells))]
+        return [partial(self._open, number, column, index) for index in range(len(cells))]
 
-    def _open(self, number: int, column: str, place: int) -> IO[bytes]:
-        return BytesIO(self._cells(number, column)[place])
+    def _open(self, number: int, column: str, index: int) -> IO[bytes]:
+        return BytesIO(self._cells(number, column)[index])
 
     def _cells(self, number: int, column: str) -> list[bytes]:
         cell = self[number][column]

@@ -26,8 +26,8 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
         that hold, `Outcome.faithful`, where that is known), inconsistency, inconsistency_at_least,
         inconsistency_at_most, uncertain (of the judged), unparsable, unjudged, semantic_grounding (mean R_S of the
         rollouts with a value), no_claim (no sentence of the trace was scored), grounding_unjudged, spatial_grounding
-        (rows with reference boxes), format, truncated, response_tokens. Shares are of all questions where nothing else
-        is said.
+        (rows with reference boxes), format, truncated, response_tokens. Shares are of all questions unless
+        stated otherwise.
     """
     judged = [item.inconsistent for item in items if item.inconsistent is not None]
     return {

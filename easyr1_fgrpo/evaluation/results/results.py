@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from easyr1_fgrpo.evaluation.benchmarks import ItemMeta
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.metrics import measure
 from easyr1_fgrpo.evaluation.results.outcome import Outcome
-from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.files import load_json, write_whole
 from easyr1_fgrpo.statistics import Estimate, cohen_kappa, confusion_by_record, of_counts
 
 RESULTS = "results.json"
@@ -185,10 +185,7 @@ class Evaluation(_Record):
                     f"{path}: {was}, it holds no {RESULTS}; a run is measured by `fgrpo summary` with its overrides"
                 )
             path = found
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ValueError(f"{path} is no evaluation: {error.error_count()} fields do not fit") from error
+        return load_json(path, cls, "evaluation")
 
 
 def models_to_compare(runs: Sequence[tuple[Path, Evaluation]]) -> list[list[BenchmarkResult]]:

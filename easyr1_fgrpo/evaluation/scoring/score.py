@@ -42,7 +42,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored: a model, its style, and an item at its place in the benchmark, under the record's key."""
+    """What is scored: a model, its style, and an item at its position in the benchmark, under the record's key."""
 
     model: str
     style: Style

@@ -51,7 +51,7 @@ class AnswerScorer:
             reply: the answer part of a response, or all of it where no such part was found.
 
         Returns:
-            Right or wrong; neither, and why, for a scorer that failed or said something else.
+            Right or wrong; neither, and why, for a scorer that failed or answered something else.
 
         Raises:
             ModelGone: when the scorer cannot be asked any more.

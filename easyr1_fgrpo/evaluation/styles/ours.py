@@ -50,8 +50,8 @@ class Trained(Ours):
 
 
 def _parts(text: str, numbers: Iterator[int]) -> Iterator[dict[str, Any]]:
-    for place, words in enumerate(text.split(IMAGE_MARK)):
-        if place:
+    for index, words in enumerate(text.split(IMAGE_MARK)):
+        if index:
             yield {"type": "image", "index": next(numbers)}
         if words:
             yield {"type": "text", "text": words}

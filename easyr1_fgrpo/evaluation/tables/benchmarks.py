@@ -59,7 +59,7 @@ def accuracy_table(evaluation: Evaluation, seed: int = 0) -> Grid:
     rejected = sum(result.totals.rejected_items for result in evaluation.results)
     note = f"; {rejected} rejected items are left out" if rejected else ""
     labels = ("model", "matched by", "aggregated as")
-    return _grid(evaluation, "accuracy", "Accuracy, pass@1, greedy where nothing else is said", labels, rows, note)
+    return _grid(evaluation, "accuracy", "Accuracy, pass@1, greedy where not stated otherwise", labels, rows, note)
 
 
 def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:

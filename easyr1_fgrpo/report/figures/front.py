@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.report.evaluation_files import Estimate
 from easyr1_fgrpo.report.figures.style import Look, legend_text, looks
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, SOURCES, TRAINING, VALIDATION, FrontPoint, fronts
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import run_labels
+from easyr1_fgrpo.statistics import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,11 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Estimate, Evaluation
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
 from easyr1_fgrpo.report.figures.style import BLACK, NEUTRAL, Look, legend_text, looks
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import run_labels
+from easyr1_fgrpo.statistics import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,17 +118,17 @@ def quality_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
 
 def _panel(axis: Axes, shown: Sequence[Bar], wheres: Sequence[str], look_of: dict[str, Look]) -> None:
     width = 0.8 / len(look_of)
-    for place, (who, look) in enumerate(look_of.items()):
+    for index, (who, look) in enumerate(look_of.items()):
         mine = {bar.where: bar for bar in shown if bar.who == who}
-        offset = (place - (len(look_of) - 1) / 2) * width
-        places = {where: number + offset for number, where in enumerate(wheres) if where in mine}
-        measured = {where: x for where, x in places.items() if mine[where].value is not None}
+        offset = (index - (len(look_of) - 1) / 2) * width
+        positions = {where: number + offset for number, where in enumerate(wheres) if where in mine}
+        measured = {where: x for where, x in positions.items() if mine[where].value is not None}
         heights = [100 * (mine[where].value or 0.0) for where in measured]
         axis.bar(
             list(measured.values()), heights, 0.9 * width, label=legend_text(who), color=look.colour, hatch=look.hatch,
             edgecolor="white", linewidth=0,
         )  # fmt: skip
-        for where, x in places.items():
+        for where, x in positions.items():
             _whisker(axis, mine[where], x)
             if len(look_of) * len(wheres) <= FEW_BARS or where not in measured:
                 _number(axis, mine[where], x)

@@ -1,4 +1,4 @@
-"""How figures look: one style, colours for the colour-blind (Okabe and Ito), told apart without colour too."""
+"""How figures look: one style, colours for the colour-blind (Okabe and Ito), distinct without colour too."""
 
 from __future__ import annotations
 

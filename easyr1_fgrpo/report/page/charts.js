@@ -32,11 +32,11 @@ const themed = (figure) => {
   return [figure.data.map(paint), layout];
 };
 
-const draw = async (place) => {
+const draw = async (chart) => {
   const figures = await packedJson("figures");
   await packedScript("plotly");
-  await Plotly.react(place, ...themed(figures[place.dataset.figure]), { displayModeBar: false, responsive: true });
-  place.dataset.drawn = "";
+  await Plotly.react(chart, ...themed(figures[chart.dataset.figure]), { displayModeBar: false, responsive: true });
+  chart.dataset.drawn = "";
 };
 
 const startCharts = () => {
@@ -50,7 +50,7 @@ const startCharts = () => {
     },
     { rootMargin: "300px" },
   );
-  const places = [...document.querySelectorAll(".chart")];
-  for (const place of places) inView.observe(place);
-  document.addEventListener("themechange", () => places.filter((place) => "drawn" in place.dataset).forEach(draw));
+  const charts = [...document.querySelectorAll(".chart")];
+  for (const chart of charts) inView.observe(chart);
+  document.addEventListener("themechange", () => charts.filter((chart) => "drawn" in chart.dataset).forEach(draw));
 };

@@ -14,10 +14,10 @@ const inflate = async (id) => {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 };
 
-const kept = new Map();
+const cached = new Map();
 const once = (id, read) => {
-  if (!kept.has(id)) kept.set(id, read());
-  return kept.get(id);
+  if (!cached.has(id)) cached.set(id, read());
+  return cached.get(id);
 };
 
 const packedJson = (id) => once(id, async () => (await inflate(id)).json());

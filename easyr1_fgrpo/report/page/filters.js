@@ -5,16 +5,16 @@ const NUMBERED = ["source", "set", "step"];
 /** Adds to every trace what filters compare, and finds the traces of the same question. */
 const indexTraces = (traces) => {
   const questions = new Map();
-  for (const [place, trace] of traces.entries()) {
+  for (const [position, trace] of traces.entries()) {
     const response = trace.parts.map((part) => part.text).join("");
     const states = trace.parts.map((part) => part.state);
-    trace.place = place;
+    trace.position = position;
     trace.text = [trace.question, ...trace.choices, trace.item, response].join("\n").toLowerCase();
     trace.ungrounded = states.filter((state) => state === "ungrounded").length;
     trace.grounded = states.filter((state) => state === "grounded").length;
     const key = `${trace.split}\n${trace.item || trace.index}\n${trace.question}`;
     trace.same = questions.get(key) ?? questions.set(key, []).get(key);
-    trace.same.push(place);
+    trace.same.push(position);
   }
 };
 
@@ -23,8 +23,8 @@ const counterpart = (traces, trace, source) => {
   const distance = (other) =>
     (other.set !== trace.set) * 1e9 + Math.abs(other.step - trace.step) * 1e3 + Math.abs(other.session - trace.session);
   let best = null;
-  for (const place of trace.same) {
-    const other = traces[place];
+  for (const position of trace.same) {
+    const other = traces[position];
     if (other.source !== source || other === trace) continue;
     if (best === null || distance(other) < distance(best)) best = other;
   }
@@ -43,7 +43,7 @@ const GROUNDING = {
 };
 const ANSWER = { right: (trace) => trace.correct === true, wrong: (trace) => trace.correct === false };
 
-/** Places of the traces that pass; `wanted` holds the form's values, "" where everything passes. */
+/** Positions of the traces that pass; `wanted` holds the form's values, "" where everything passes. */
 const filtered = (traces, wanted) => {
   const tests = NUMBERED.filter((name) => wanted[name] !== "").map((name) => {
     const number = Number(wanted[name]);
@@ -61,7 +61,7 @@ const filtered = (traces, wanted) => {
   }
   const needle = wanted.search.trim().toLowerCase();
   if (needle) tests.push((trace) => trace.text.includes(needle));
-  const places = [];
-  for (const trace of traces) if (tests.every((test) => test(trace))) places.push(trace.place);
-  return places;
+  const positions = [];
+  for (const trace of traces) if (tests.every((test) => test(trace))) positions.push(trace.position);
+  return positions;
 };

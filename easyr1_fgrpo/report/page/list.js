@@ -4,7 +4,7 @@ const ROW = 58;
 
 class VirtualList {
   constructor(box, row, chosen) {
-    Object.assign(this, { box, row, chosen, places: [], current: -1 });
+    Object.assign(this, { box, row, chosen, positions: [], current: -1 });
     this.space = el("div", { role: "presentation" });
     box.append(this.space);
     box.addEventListener("scroll", () => this.render());
@@ -16,19 +16,19 @@ class VirtualList {
     new ResizeObserver(() => this.render()).observe(box);
   }
 
-  show(places, keep) {
-    this.places = places;
-    this.space.style.height = `${places.length * ROW}px`;
-    this.choose(Math.max(0, places.indexOf(keep)));
+  show(positions, keep) {
+    this.positions = positions;
+    this.space.style.height = `${positions.length * ROW}px`;
+    this.choose(Math.max(0, positions.indexOf(keep)));
   }
 
   choose(at) {
-    this.current = this.places.length ? Math.min(Math.max(at, 0), this.places.length - 1) : -1;
+    this.current = this.positions.length ? Math.min(Math.max(at, 0), this.positions.length - 1) : -1;
     const top = this.current * ROW;
     if (top < this.box.scrollTop) this.box.scrollTop = top;
     if (top + ROW > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = top + ROW - this.box.clientHeight;
     this.render();
-    this.chosen(this.current < 0 ? null : this.places[this.current]);
+    this.chosen(this.current < 0 ? null : this.positions[this.current]);
   }
 
   key(event) {
@@ -39,7 +39,7 @@ class VirtualList {
       PageDown: this.current + page,
       PageUp: this.current - page,
       Home: 0,
-      End: this.places.length - 1,
+      End: this.positions.length - 1,
     }[event.key];
     if (to === undefined) return;
     event.preventDefault();
@@ -48,7 +48,7 @@ class VirtualList {
 
   render() {
     const first = Math.max(0, Math.floor(this.box.scrollTop / ROW) - 4);
-    const last = Math.min(this.places.length, first + Math.ceil(this.box.clientHeight / ROW) + 8);
+    const last = Math.min(this.positions.length, first + Math.ceil(this.box.clientHeight / ROW) + 8);
     const options = [];
     for (let at = first; at < last; at++) {
       const option = el("div", {
@@ -56,11 +56,11 @@ class VirtualList {
         id: `option-${at}`,
         "data-at": at,
         "aria-selected": at === this.current,
-        "aria-setsize": this.places.length,
+        "aria-setsize": this.positions.length,
         "aria-posinset": at + 1,
       });
       option.style.top = `${at * ROW}px`;
-      option.append(...this.row(this.places[at]));
+      option.append(...this.row(this.positions[at]));
       options.push(option);
     }
     this.space.replaceChildren(...options);

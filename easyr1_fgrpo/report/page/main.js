@@ -20,14 +20,14 @@ const startTraces = async () => {
   let beside = null; // source that is looked for beside the chosen trace
   const shown = (trace) => traceArticle(trace, images, name(trace));
 
-  const show = (place, other) => {
-    chosen = place;
-    const trace = place === null ? null : traces[place];
+  const show = (position, other) => {
+    chosen = position;
+    const trace = position === null ? null : traces[position];
     if (other === undefined) other = trace && beside !== null ? counterpart(traces, trace, beside) : null;
-    const same = trace ? trace.same.filter((there) => there !== place) : [];
+    const same = trace ? trace.same.filter((there) => there !== position) : [];
     const options = same.map((there) => {
       const { step, session } = traces[there];
-      return el("option", { value: there, ...(other?.place === there ? { selected: "" } : {}) }, `${name(traces[there])} · step ${step} · rollout ${session}`);
+      return el("option", { value: there, ...(other?.position === there ? { selected: "" } : {}) }, `${name(traces[there])} · step ${step} · rollout ${session}`);
     });
     const none = same.length ? "nothing" : "no other trace of this question";
     byId("beside").replaceChildren(el("option", { value: "" }, none), ...options);
@@ -43,21 +43,21 @@ const startTraces = async () => {
 
   // ---------------------------------------------------------------- the list
 
-  const row = (place) => {
-    const trace = traces[place];
+  const row = (position) => {
+    const trace = traces[position];
     return [
       el("div", { class: "line" }, swatch(trace.source), el("bdi", {}, trace.question), el("span", { class: "note" }, `step ${trace.step}`)),
       el("div", { class: "badges" }, badges(trace)),
     ];
   };
-  const list = new VirtualList(byId("list"), row, (place) => show(place));
+  const list = new VirtualList(byId("list"), row, (position) => show(position));
 
   const refresh = () => {
     const wanted = Object.fromEntries(new FormData(form));
     if (wanted.differs !== "") beside = Number(wanted.differs);
-    const places = filtered(traces, wanted);
-    byId("count").textContent = `${places.length.toLocaleString("en")} of ${traces.length.toLocaleString("en")} traces`;
-    list.show(places, chosen);
+    const positions = filtered(traces, wanted);
+    byId("count").textContent = `${positions.length.toLocaleString("en")} of ${traces.length.toLocaleString("en")} traces`;
+    list.show(positions, chosen);
   };
   form.addEventListener("input", refresh);
   form.addEventListener("reset", () => setTimeout(refresh));

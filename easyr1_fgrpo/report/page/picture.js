@@ -22,8 +22,8 @@ const picture = (trace, images) => {
   const [width, height] = first ?? extent(boxes);
   const size = Math.max(width, height) / 20;
   const shapes = [
-    ...trace.references.map((box, place) => boxShape(box, "reference", `R${place + 1}`, size)),
-    ...trace.boxes.map((box, place) => boxShape(box, "predicted", `P${place + 1}`, size)),
+    ...trace.references.map((box, index) => boxShape(box, "reference", `R${index + 1}`, size)),
+    ...trace.boxes.map((box, index) => boxShape(box, "predicted", `P${index + 1}`, size)),
   ];
   const label = `${trace.boxes.length} predicted and ${trace.references.length} reference boxes`;
   const overlay = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, ...shapes);
@@ -40,6 +40,6 @@ const picture = (trace, images) => {
 const light = (article, trace, part) => {
   const own = part?.boxes ?? [];
   const matched = trace.pairs.filter(([predicted]) => own.includes(predicted)).map(([, reference]) => `R${reference + 1}`);
-  const names = new Set([...own.map((place) => `P${place + 1}`), ...matched]);
+  const names = new Set([...own.map((index) => `P${index + 1}`), ...matched]);
   for (const shape of article.querySelectorAll("g.box")) shape.classList.toggle("lit", names.has(shape.dataset.name));
 };

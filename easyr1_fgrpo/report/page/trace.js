@@ -29,7 +29,7 @@ const badges = (trace) => {
   ];
 };
 
-const said = ({ word, note, judge }) =>
+const verdictText = ({ word, note, judge }) =>
   [word, note.trim() === word ? "" : note, judge && `(judge: ${judge})`].filter(Boolean).join(" – ");
 
 const sentence = (article, trace, part, word) => {
@@ -37,7 +37,7 @@ const sentence = (article, trace, part, word) => {
   const names = part.boxes.map((box) => `P${box + 1}`).join(", ");
   const enter = () => {
     light(article(), trace, part);
-    word.textContent = `${state}${names && `, ${names}`}: ${said(part)}`;
+    word.textContent = `${state}${names && `, ${names}`}: ${verdictText(part)}`;
   };
   const leave = () => light(article(), trace, null);
   const attributes = { class: "sentence", "data-state": part.state, "data-symbol": symbol, tabindex: 0, "aria-description": state };
@@ -61,19 +61,19 @@ const pairsTable = (trace) => {
 const signalRows = (trace) =>
   Object.entries(trace.signals).map(([name, value]) => [name, typeof value === "number" ? String(value) : `none (${value.replaceAll("_", " ")})`]);
 
-const letter = (place) => (place < 26 ? `${String.fromCharCode(65 + place)}. ` : "");
+const letter = (index) => (index < 26 ? `${String.fromCharCode(65 + index)}. ` : "");
 
 const traceArticle = (trace, images, title) => {
   const word = el("p", { class: "word text", "aria-live": "polite" }, "Point at a sentence, or reach it with Tab: its boxes light up and its verdict is shown here.");
   const response = el("div", { class: "response text", dir: "auto" });
   let article = null;
   for (const part of trace.parts) response.append(part.state ? sentence(() => article, trace, part, word) : part.text);
-  const place = [trace.item && `item ${trace.item}`, `${trace.split} ${trace.index}`, `step ${trace.step}`, `rollout ${trace.session}`];
+  const origin = [trace.item && `item ${trace.item}`, `${trace.split} ${trace.index}`, `step ${trace.step}`, `rollout ${trace.session}`];
   article = el(
     "article",
-    { "aria-label": title, "data-place": trace.place },
+    { "aria-label": title, "data-position": trace.position },
     el("h2", {}, swatch(trace.source), el("bdi", {}, title)),
-    el("p", { class: "note" }, place.filter(Boolean).join(" · ")),
+    el("p", { class: "note" }, origin.filter(Boolean).join(" · ")),
     el("div", { class: "badges" }, badges(trace)),
     el("p", { class: "text", dir: "auto" }, trace.question),
     trace.choices.length ? el("p", { class: "text note", dir: "auto" }, trace.choices.map((choice, at) => letter(at) + choice).join("\n")) : null,
@@ -84,7 +84,7 @@ const traceArticle = (trace, images, title) => {
     el("dl", {},
       el("dt", {}, "answer"), el("dd", { class: "text" }, trace.answer ?? "none"),
       el("dt", {}, "right answer"), el("dd", { class: "text" }, trace.truth),
-      el("dt", {}, "conclusion"), el("dd", { class: "conclusion text" }, conclusionBadge(trace), ` ${said(trace.conclusion)}`)),
+      el("dt", {}, "conclusion"), el("dd", { class: "conclusion text" }, conclusionBadge(trace), ` ${verdictText(trace.conclusion)}`)),
     el("details", { open: "" }, el("summary", {}, "Matched boxes"), pairsTable(trace)),
     el("details", {}, el("summary", {}, "Signals"), table(["signal", "value"], signalRows(trace))),
   );

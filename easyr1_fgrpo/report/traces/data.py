@@ -25,8 +25,8 @@ class TraceData:
     """What the trace browser needs.
 
     Attributes:
-        sources: names of runs and models; of each trace `source` is a place in it.
-        sets: training splits and evaluations; of each trace `set` is a place in it.
+        sources: names of runs and models; each trace's `source` is an index of it.
+        sets: training splits and evaluations; each trace's `set` is an index of it.
         traces: see `trace_view`.
         total: how many there are in the files.
         image_folders: where their images may lie.
@@ -79,10 +79,10 @@ def _read(runs: Sequence[Run], most: int) -> TraceData:
     steps = _kept_steps(shelves, most)
     with tqdm(total=data.total, desc="Traces", unit="trace", delay=1.0, leave=False) as bar:
         for shelf in shelves:
-            place = {"source": data.sources.index(shelf.source), "set": data.sets.index(shelf.name)}
+            origin = {"source": data.sources.index(shelf.source), "set": data.sets.index(shelf.name)}
             for record in shelf.records:
                 if steps is None or record.step in steps:
-                    data.traces.append(trace_view(record) | place)
+                    data.traces.append(trace_view(record) | origin)
                 bar.update()
     return data
 

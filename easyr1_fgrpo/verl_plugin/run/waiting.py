@@ -36,7 +36,7 @@ class Waiting:
         self._told: Lack | None = None
 
     def news(self) -> str | None:
-        """One line about what has been lacking for longer than our patience; None otherwise, and once it is told."""
+        """One line about what has been lacking for longer than our patience; None otherwise and when reported."""
         try:
             lack = _lack()
         except ray.exceptions.RayError:  # the cluster is going away, which verl notices, too

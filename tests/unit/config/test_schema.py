@@ -24,10 +24,10 @@ def changed(**changes: Any) -> dict[str, Any]:
     config = copy.deepcopy(GOOD)
     for path, value in changes.items():
         *parents, last = path.split("__")
-        place = config
+        section = config
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+            section = section.setdefault(parent, {})
+        section[last] = value
     return config
 
 

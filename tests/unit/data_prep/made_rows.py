@@ -38,9 +38,9 @@ def made_row(index, *, source="sat", question=None, answer="left", choices=("lef
     }
 
 
-def made_folder(place, rows):
+def made_folder(folder, rows):
     """A folder of shards with these rows; its name is the source's."""
-    with ShardWriter(place, place.name) as shards:
+    with ShardWriter(folder, folder.name) as shards:
         for row in rows:
             shards.add(row)
-    return place
+    return folder

@@ -34,8 +34,8 @@ def scene(seed, width=96, height=64):
     rng = random.Random(seed)
     image = Image.open(io.BytesIO(picture(seed, width, height))).point(lambda value: 128 + value // 4)
     boxes = {}
-    for place, name in enumerate(rng.sample(sorted(COLOURS), 2)):
-        x, y = place * width // 2 + rng.randint(2, 12), rng.randint(2, height // 2)
+    for number, name in enumerate(rng.sample(sorted(COLOURS), 2)):
+        x, y = number * width // 2 + rng.randint(2, 12), rng.randint(2, height // 2)
         boxes[name] = [x, y, x + rng.randint(12, 28), y + rng.randint(12, 28)]
         ImageDraw.Draw(image).rectangle(boxes[name], fill=COLOURS[name])
     return encode(image, quality=92), boxes

@@ -75,12 +75,12 @@ def test_bad_input_is_one_line(few, tmp_path, arguments, named):
     (tmp_path / "empty.jsonl").write_text("{}\n")
     with TraceWriter(tmp_path, "val") as writer:
         writer.write(record(0, consistency=None, sentences=()))
-    places = {
+    paths = {
         "traces": few[0],
         "empty": tmp_path / "empty.jsonl",
         "unjudged": writer.path,
     }
-    outcome = invoke(*(str(places.get(argument, argument)) for argument in arguments))
+    outcome = invoke(*(str(paths.get(argument, argument)) for argument in arguments))
     assert outcome.exit_code == 1, outcome.output
     (line,) = outcome.stderr.strip().splitlines()
     assert line.startswith("error: ")
@@ -93,5 +93,5 @@ def test_names_and_causes_are_printed_as_plain_text(tmp_path):
         writer.write(record(0, consistency=hostile, sentences=()))
     outcome = invoke(writer.path, *local(Approving))
     assert outcome.exit_code == 0, outcome.output
-    assert "[red] [2J (1)" in outcome.stdout
+    assert r"[red]\x1b[2J (1)" in outcome.stdout
     assert "\x1b[2J" not in outcome.output

@@ -34,7 +34,7 @@ async def test_without_a_proxy_the_server_is_asked():
 
 async def test_the_environments_proxy_is_taken_with_its_password(monkeypatch):
     with answering(COMPLETION) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://me:secret@{proxy.place}")
+        monkeypatch.setenv("http_proxy", f"http://me:secret@{proxy.address}")
         await asked("http://judge.example/v1", times=2)
     assert [target for target, _ in proxy.calls] == ["http://judge.example/v1/chat/completions"] * 2
     assert all(headers["Proxy-Authorization"] == "Basic bWU6c2VjcmV0" for _, headers in proxy.calls)
@@ -43,7 +43,7 @@ async def test_the_environments_proxy_is_taken_with_its_password(monkeypatch):
 
 async def test_no_proxy_where_the_environment_wants_none(monkeypatch):
     with answering(COMPLETION) as server, answering(COMPLETION) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://{proxy.place}")
+        monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         await asked(server.url)
     assert len(server.calls) == 1
@@ -53,7 +53,7 @@ async def test_no_proxy_where_the_environment_wants_none(monkeypatch):
 async def test_a_dead_proxy_is_a_failed_call_without_its_password(monkeypatch):
     with answering(COMPLETION) as proxy:
         pass
-    monkeypatch.setenv("http_proxy", f"http://me:secret@{proxy.place}")
+    monkeypatch.setenv("http_proxy", f"http://me:secret@{proxy.address}")
     with pytest.raises(CallFailed) as failed:
         await asked("http://judge.example/v1")
     assert "secret" not in str(failed.value)

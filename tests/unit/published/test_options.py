@@ -41,7 +41,7 @@ WORDS = st.text("abc 12,", min_size=1).map(str.strip).filter(bool)
 @settings(max_examples=50)
 @given(question=WORDS, choices=st.lists(WORDS, min_size=2, max_size=26), separator=st.sampled_from([" ", "\n"]))
 def test_options_that_were_put_together_are_taken_apart(question, choices, separator):
-    lettered = [f"{chr(ord('A') + place)}. {text}" for place, text in enumerate(choices)]
+    lettered = [f"{chr(ord('A') + index)}. {text}" for index, text in enumerate(choices)]
     assert split_options(separator.join([question, *lettered])) == (question, tuple(choices))
 
 

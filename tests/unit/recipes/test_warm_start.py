@@ -147,7 +147,7 @@ def test_zero_stage_three(size):
     zero = config["zero_optimization"]
     assert zero["stage"] == 3
     assert zero["stage3_gather_16bit_weights_on_model_save"] is True
-    # Sizes and precision stand in one place, the recipe.
+    # Sizes and precision stand only in the recipe.
     assert {config[key] for key in config if key.endswith(("batch_size", "_steps", "clipping"))} == {"auto"}
 
 

@@ -97,8 +97,8 @@ def step_metrics(progress, arm, seed=0):
         "critic/score/mean": task, "critic/rewards/mean": task,
         "response_length/mean": 36.0 + wave, "response_length/clip_ratio": 0.0, "timing_s/step": 5.0,
     }  # fmt: skip
-    for place, (name, score) in enumerate(scores_at(progress, arm).items()):
-        metrics[f"fgrpo/signals/{name}/applicable"] = 60 - 20 * place
+    for number, (name, score) in enumerate(scores_at(progress, arm).items()):
+        metrics[f"fgrpo/signals/{name}/applicable"] = 60 - 20 * number
         metrics[f"fgrpo/signals/{name}/mean"] = score + wave
         if arm != "fgrpo":
             continue
@@ -106,10 +106,10 @@ def step_metrics(progress, arm, seed=0):
         metrics |= {
             f"fgrpo/{name}/{part}": value
             for part, value in {
-                "share": 0.2, "zero_variance_groups": 0.5 + 0.1 * place, "score": score + wave,
-                "applicable": 60 - 20 * place, "valid_share": 1.0, "threshold": THRESHOLDS[name],
-                "violation": violation, "multiplier": 1.0 + place * progress, "updated": 1.0, "saturated": 0.0,
-                "next_multiplier": 1.0 + place * progress + 0.05 * violation,
+                "share": 0.2, "zero_variance_groups": 0.5 + 0.1 * number, "score": score + wave,
+                "applicable": 60 - 20 * number, "valid_share": 1.0, "threshold": THRESHOLDS[name],
+                "violation": violation, "multiplier": 1.0 + number * progress, "updated": 1.0, "saturated": 0.0,
+                "next_multiplier": 1.0 + number * progress + 0.05 * violation,
             }.items()
         }  # fmt: skip
     for question in Question:
@@ -215,10 +215,10 @@ def rollout(split, index, arm, seed=0, step=0, session=0):
     return TraceRecord.from_score(sample, score, images=images, response=text, step=step, session=session), picture
 
 
-def write_rollouts(folder, split, arm, seed, places, session=0):
+def write_rollouts(folder, split, arm, seed, rows, session=0):
     """One rollout per (step, index) into traces/<split>-0.jsonl."""
     with TraceWriter(folder, split) as writer:
-        for step, index in places:
+        for step, index in rows:
             record, picture = rollout(split, index, arm, seed, step, session)
             save_images([picture], folder)
             writer.write(record)

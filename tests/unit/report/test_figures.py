@@ -13,6 +13,7 @@ from easyr1_fgrpo.report.figures.style import COLOURS, NEUTRAL, house_style, loo
 from easyr1_fgrpo.report.figures.write import Format, write_figures
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts
 from easyr1_fgrpo.report.run_files import Series, read_run
+from easyr1_fgrpo.statistics import Estimate
 
 from .runs import write_run
 
@@ -144,8 +145,7 @@ def test_panels_of_many_arms_wrap_at_the_pages_width(runs):
 
 def test_what_was_not_measured_is_a_dash_and_no_bar(made):
     run = read_run(made / "benchmarks")
-    unjudged = run.evaluations[0].metrics["inconsistency"].__class__(None, None, None, 0)
-    run.evaluations[0].metrics["inconsistency"] = unjudged
+    run.evaluations[0].metrics["inconsistency"] = Estimate(value=None, low=None, high=None, n=0)
     figure, _ = quality_figure([run])
     axis = next(axis for axis in figure.axes if axis.get_ylabel().startswith("inconsistency"))
     assert [text.get_text() for text in axis.texts].count("–") == 1

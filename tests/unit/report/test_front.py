@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.report.evaluation_files import Estimate, Evaluation
+from easyr1_fgrpo.report.evaluation_files import Evaluation
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, TRAINING, VALIDATION, WINDOWS, fronts
 from easyr1_fgrpo.report.run_files import Run, Series, read_run
+from easyr1_fgrpo.statistics import Estimate
 
 ACCURACY, CONSISTENCY = "fgrpo/signals/accuracy/mean", "fgrpo/signals/consistency/mean"
 SCORED, JUDGED = "fgrpo/rollouts/scored", "fgrpo/signals/consistency/applicable"
@@ -19,7 +20,7 @@ def run_of(metrics, evaluations=()):
 
 def measured(label, accuracy, inconsistency, mode="sampled", benchmark="held-out"):
     numbers = {
-        name: Estimate(value, low=None, high=None, n=4)
+        name: Estimate(value=value, low=None, high=None, n=4)
         for name, value in {"accuracy": accuracy, "inconsistency": inconsistency}.items()
     }
     return Evaluation(label, benchmark, mode, numbers, Path("e"))

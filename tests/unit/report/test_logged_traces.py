@@ -61,8 +61,8 @@ def test_tensorboard_gets_the_series_of_metrics_jsonl_and_the_traces(run_dir, mo
     assert set(events.Tags()["scalars"]) == set(written[2])
     for name in written[2]:
         assert [event.value for event in events.Scalars(name)] == pytest.approx([written[n][name] for n in (1, 2)])
-    for place, record in enumerate(records):
-        (event,) = events.Tensors(f"{NAME}/{place}/text_summary")
+    for number, record in enumerate(records):
+        (event,) = events.Tensors(f"{NAME}/{number}/text_summary")
         text = event.tensor_proto.string_val[0].decode()
         assert event.step == 4
         assert f"🟦 {record.sentences[1].text}" in text

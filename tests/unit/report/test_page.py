@@ -112,8 +112,8 @@ def test_charts_hold_the_files_numbers(page, two):
 
 
 def test_every_chart_of_the_page_has_its_figure(page):
-    places = [int(a["data-figure"]) for _, a in page.elements if "data-figure" in a]
-    assert places == list(range(len(page.packed("figures"))))
+    indices = [int(a["data-figure"]) for _, a in page.elements if "data-figure" in a]
+    assert indices == list(range(len(page.packed("figures"))))
     titles = [a["aria-label"] for _, a in page.elements if "data-figure" in a]
     assert {"Accuracy %", "Inconsistency rate %", "Semantic grounding %", "KL to the reference policy"} <= set(titles)
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from easyr1_fgrpo.evaluation.results.results import Evaluation
-from easyr1_fgrpo.report.evaluation_files import Estimate
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.traces import TraceWriter
 from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 
@@ -196,7 +196,7 @@ def test_an_unmeasured_number_stays_none(tmp_path):
     cell = {"model": "x", "benchmark": "held-out", "mode": "greedy", "style": "ours", "metrics": {"a": nothing}}
     (folder / "evaluation" / "results.json").write_text(json.dumps({"results": [cell]}))
     (evaluation,) = read_run(folder).evaluations
-    assert (evaluation.metrics, evaluation.trace_file) == ({"a": Estimate(None, None, None, 0)}, None)
+    assert (evaluation.metrics, evaluation.trace_file) == ({"a": Estimate(value=None, low=None, high=None, n=0)}, None)
     assert read_evaluation_records(evaluation) == ([], [])
 
 

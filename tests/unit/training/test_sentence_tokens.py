@@ -81,11 +81,11 @@ texts = st.text(st.sampled_from("The red. Is it? 🚗図é\n!<>/"), max_size=60)
 @given(trace=texts, cuts=st.lists(st.integers(1, 5), min_size=1), labels=st.lists(st.sampled_from(Label), min_size=1))
 def test_every_token_that_holds_a_character_of_a_sentence_is_its_own_or_the_one_befores(bpe, trace, cuts, labels):
     text = f"<think>{trace}</think><answer>left</answer>"
-    ids, place = [], 0
-    while place < len(text):
+    ids, offset = [], 0
+    while offset < len(text):
         cut = cuts[len(ids) % len(cuts)]
-        ids += bpe(text[place : place + cut])["input_ids"]
-        place += cut
+        ids += bpe(text[offset : offset + cut])["input_ids"]
+        offset += cut
     score = score_of(text, labels)
     found = sentence_tokens(bpe, ids, text, score)
     start = text.index("<think>") + len("<think>")
@@ -144,11 +144,11 @@ pieces = st.lists(st.sampled_from(["<think>", "</think>", "<answer>", "</answer>
 def test_where_the_trace_begins_is_what_the_parser_reads(parts):
     text = "".join(parts)
     trace = parse_response(text).trace
-    if trace is None or (place := trace_start(text, trace)) is None:
+    if trace is None or (offset := trace_start(text, trace)) is None:
         return
-    assert text.startswith(trace, place)
-    # another character there is another trace, so it is this place that was read
-    assert parse_response(f"{text[:place]}*{text[place + 1 :]}").trace != trace
+    assert text.startswith(trace, offset)
+    # another character there is another trace, so it is this offset that was read
+    assert parse_response(f"{text[:offset]}*{text[offset + 1 :]}").trace != trace
 
 
 def test_an_uncertain_place_gets_no_credit():

@@ -145,7 +145,7 @@ async def test_what_verl_gets_back_and_what_the_generator_is_asked(server, quiet
     assert (output.token_ids, output.log_probs, output.stop_reason) == ([7], [-0.5], "completed")
     assert output.extra_fields == {"global_steps": 12}
     await ask(server, 8, expected=1)
-    assert [prompt.max_new_tokens for prompt in seen] == [3, 6]  # the configured response length without a wish
+    assert [prompt.max_new_tokens for prompt in seen] == [3, 6]  # asked for, and the configured response length
     assert seen[0].ids == (1, 2)
 
 

@@ -301,7 +301,7 @@ class Texts:
     def __init__(self, failing):
         self.failing, self.asked = failing, []
 
-    def __call__(self, places, pending, asked, sampling):
+    def __call__(self, sources, pending, asked, sampling):
         truth = {"ground_truth": "left", "choices": ["left", "right"]}
         for key, numbers in pending.items():
             self.asked += [(key, number) for number in numbers]
@@ -316,7 +316,7 @@ class Texts:
 @pytest.fixture
 def pipeline(monkeypatch):
     texts = Texts(failing=set())
-    monkeypatch.setattr(difficulty, "_texts", texts)
+    monkeypatch.setattr(difficulty, "rollout_texts", texts)
     monkeypatch.setattr(difficulty, "ray_cluster", nullcontext)
     return texts
 

@@ -48,11 +48,11 @@ def test_conventions_of_one_box():
 
 
 @given(SIDES, SIDES, st.sampled_from(Convention), st.tuples(*[st.floats(0, 1)] * 4))
-def test_a_box_read_back_is_written_the_same(width, height, convention, place):
+def test_a_box_read_back_is_written_the_same(width, height, convention, shares):
     raw = (min(width, 200 * height), min(height, 200 * width))
     frame = Frame(raw, PixelBudget().seen(raw), convention)
     ends = (*frame.seen, *frame.seen) if convention is Convention.PIXELS else (1000,) * 4
-    written = tuple(round(part * end) for part, end in zip(place, ends, strict=True))
+    written = tuple(round(part * end) for part, end in zip(shares, ends, strict=True))
     assert frame.written(frame.read(written)) == written
 
 

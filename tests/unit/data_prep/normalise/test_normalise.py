@@ -68,9 +68,9 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(tmp_path):
 def test_a_half_unpacked_archive_is_unpacked_again(tmp_path):
     record = treevgr_record("images/0.jpg", "What?", "cat", [])
     source = write_treevgr(tmp_path / "tree", [record], {"images/0.jpg": picture(0)})
-    place = tmp_path / "out" / "unpacked" / "images"
-    place.mkdir(parents=True)
-    (place / "0.jpg").write_bytes(picture(0)[:100])  # killed while this was written
+    folder = tmp_path / "out" / "unpacked" / "images"
+    folder.mkdir(parents=True)
+    (folder / "0.jpg").write_bytes(picture(0)[:100])  # killed while this was written
     assert prepare("treevgr", source, tmp_path / "out")["out"] == 1
     (source / "images.tar.gz").write_bytes(b"gone")
     (tmp_path / "out" / "summary.json").unlink()

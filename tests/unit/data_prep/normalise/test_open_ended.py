@@ -34,8 +34,8 @@ def test_wrong_options_are_answers_to_the_same_kind_of_question():
     drawn = {choices(item("What color is the cup?", "blue"), seed) for seed in range(200)}
     assert all(len(options) == len(set(options)) == 4 and "blue" in options for options in drawn)
     assert set().union(*drawn) == {"red", "blue", "green", "yellow", "pink"}
-    places = [choices(item("What color is the cup?", "blue"), seed).index("blue") for seed in range(400)]
-    assert all(60 < places.count(place) < 140 for place in range(4))
+    indices = [choices(item("What color is the cup?", "blue"), seed).index("blue") for seed in range(400)]
+    assert all(60 < indices.count(index) < 140 for index in range(4))
 
 
 def test_the_answer_stands_once_however_it_is_written():

@@ -58,12 +58,12 @@ def test_equal_questions_are_embedded_once():
     assert model.asked == ["a", "b", "c"]
 
 
-def folders(place):
+def folders(folder):
     side = [f"where is the {word} ?" for word in WORDS for _ in range(3)]
     count = [f"how many {word} are there ?" for word in WORDS]
     sat = [made_row(i, question=question) for i, question in enumerate(side)]
     vgr = [made_row(i, question=question, source="vgr") for i, question in enumerate(count)]
-    return made_folder(place / "sat", sat), made_folder(place / "vgr", vgr)
+    return made_folder(folder / "sat", sat), made_folder(folder / "vgr", vgr)
 
 
 def test_seeds_are_rows_of_their_sources_numbered_through(tmp_path, embedder):

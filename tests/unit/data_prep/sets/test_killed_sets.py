@@ -13,8 +13,8 @@ from easyr1_fgrpo.cli.data import app
 # Runs a command of data_prep and kills its process at the nth call of a function.
 KILLED_AT = """
 import importlib, os, signal, sys
-place, name, nth, *command = sys.argv[1:]
-owner = importlib.import_module(place)
+module, name, nth, *command = sys.argv[1:]
+owner = importlib.import_module(module)
 *outer, name = name.split(".")
 for part in outer:
     owner = getattr(owner, part)

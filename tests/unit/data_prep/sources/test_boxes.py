@@ -30,7 +30,7 @@ def test_every_convention_comes_back_to_the_same_pixels(box, convention):
 
 @given(boxes(), st.sampled_from([(2, 1, 0, 3), (0, 3, 2, 1), (2, 3, 0, 1)]))
 def test_reversed_corners_are_mended_or_refused_never_changed(box, order):
-    reversed_box = tuple(box[place] for place in order)
+    reversed_box = tuple(box[index] for index in order)
     x1, y1, x2, y2 = reversed_box
     could_be_xywh = min(x2, y2) > 0 and x1 + x2 <= WIDTH and y1 + y2 <= HEIGHT
     if could_be_xywh:

@@ -15,8 +15,8 @@ def test_sat_shuffles_each_row_by_its_own_seed(tmp_path):
     rows, _ = prepare("sat", source, tmp_path / "out")
     orders = [tuple(info(row, "choices")) for row in rows]
     assert all(sorted(order) == ["a b", "c", "d"] for order in orders)
-    places = [order.index("a b") for order in orders]
-    assert {places.count(place) > 10 for place in range(3)} == {True}
+    indices = [order.index("a b") for order in orders]
+    assert {indices.count(index) > 10 for index in range(3)} == {True}
     fewer, _ = prepare("sat", write_sat(tmp_path / "fewer", records[:7]), tmp_path / "out-fewer")
     assert [info(row, "choices") for row in fewer] == [list(order) for order in orders[:7]]
     other, _ = prepare("sat", source, tmp_path / "out-other", seed=1)

@@ -39,9 +39,9 @@ def test_four_box_conventions_of_one_picture_land_on_the_same_pixels(tmp_path):
     record = treevgr_record("images/0.jpg", "What?", "cake", [box])
     tree = write_treevgr(tmp_path / "tree", [record], {"images/0.jpg": photo})
     boxes = {}
-    for name, place in [("vgr", vgr), ("visual_cot", cot), ("visual_cot", text), ("treevgr", tree)]:
-        (row,), _ = prepare(name, place, tmp_path / "out" / place.name, llava if name == "vgr" else "")
-        (boxes[place.name],) = info(row, "boxes")
+    for name, folder in [("vgr", vgr), ("visual_cot", cot), ("visual_cot", text), ("treevgr", tree)]:
+        (row,), _ = prepare(name, folder, tmp_path / "out" / folder.name, llava if name == "vgr" else "")
+        (boxes[folder.name],) = info(row, "boxes")
         assert (info(row, "width"), info(row, "height")) == (391, 500)
     assert boxes["cot"] == boxes["tree"] == box
     assert boxes["vgr"] == pytest.approx(box, abs=1e-9)
@@ -73,7 +73,7 @@ def test_a_location_without_the_sources_files_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="holds none of"):
         prepare(name, tmp_path, tmp_path / "out")
     with pytest.raises(ValueError, match="no such file or folder, and no hub id"):
-        prepare(name, "/no/such/place", tmp_path / "out")
+        prepare(name, "/no/such/folder", tmp_path / "out")
 
 
 def test_a_hub_that_is_out_of_reach_is_one_line(tmp_path, monkeypatch):

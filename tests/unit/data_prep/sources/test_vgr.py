@@ -77,9 +77,9 @@ def test_vgr_options_in_the_question_become_choices(tmp_path):
 
 
 def test_vgr_pictures_may_be_unpacked_already_and_may_be_missing(tmp_path):
-    place = tmp_path / "llava" / "coco" / "train2017"
-    place.mkdir(parents=True)
-    (place / "1.jpg").write_bytes(picture(1))
+    folder = tmp_path / "llava" / "coco" / "train2017"
+    folder.mkdir(parents=True)
+    (folder / "1.jpg").write_bytes(picture(1))
     records = [vgr_record(f"coco/train2017/{name}", "What?", "cat") for name in ("1.jpg", "2.jpg", "../../../x.jpg")]
     rows, rejects = prepare("vgr", write_vgr(tmp_path / "vgr", records), tmp_path / "out", tmp_path / "llava")
     assert len(rows) == 1

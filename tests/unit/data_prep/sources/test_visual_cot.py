@@ -21,9 +21,9 @@ def test_visual_cot_same_basename_in_two_datasets(tmp_path):
 
 
 def test_visual_cot_a_path_found_twice_is_ambiguous(tmp_path):
-    for place in ("old/gqa", "new/gqa"):
-        (tmp_path / "images" / place).mkdir(parents=True)
-        (tmp_path / "images" / place / "7.jpg").write_bytes(picture(place))
+    for folder in ("old/gqa", "new/gqa"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        (tmp_path / "images" / folder / "7.jpg").write_bytes(picture(folder))
     source = write_visual_cot(tmp_path / "cot", [visual_cot_record("gqa", "7.jpg", "What?", "cat", [])], {})
     _, (reject,) = prepare("visual_cot", source, tmp_path / "out", tmp_path / "images")
     assert reject["reason"] == "ambiguous image"
