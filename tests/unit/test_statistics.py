@@ -31,20 +31,17 @@ def obvious_kappa(pairs):
     return (observed - chance) / (1 - chance)
 
 
-@pytest.mark.parametrize(
-    ("confusion", "kappa"),
-    [
+def test_kappa_by_hand():
+    for confusion, kappa in [
         ([[20, 5], [10, 15]], 0.4),  # p_o = 35/50, p_e = (25*30 + 25*20) / 2500 = 0.5
         ([[5, 0], [0, 3]], 1.0),
         ([[0, 5], [5, 0]], -1.0),
         ([[6, 0], [4, 0]], 0.0),  # the second rater says one thing only
         ([[10, 0], [0, 0]], None),  # both do
         ([[0, 0], [0, 0]], None),
-    ],
-)
-def test_kappa_by_hand(confusion, kappa):
-    measured = cohen_kappa(np.array(confusion))
-    assert measured == (kappa if kappa is None else pytest.approx(kappa))
+    ]:
+        measured = cohen_kappa(np.array(confusion))
+        assert measured == (kappa if kappa is None else pytest.approx(kappa)), confusion
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=40))

@@ -108,21 +108,18 @@ def example(**options):
 Z_TASK = [0.73030, 0.73030, 0.73030, -1.09545, -1.09545]
 
 
-@pytest.mark.parametrize(
-    ("mask_mode", "z_consistency"),
-    [
+def test_golden_mask_modes():
+    for mask_mode, z_consistency in [
         # over [1, 1, 0]: mean 2/3, std sqrt((1/9 + 1/9 + 4/9) / 2) = .57735
         ("exclude", [0.57735, 0.57735, -1.15470, 0.0, 0.0]),
         # over [1, 1, 0, 0, 0]: mean .4, std sqrt((2 * .36 + 3 * .16) / 4) = .54772: wrong rollouts lose by .73 more
         ("zero_fill", [1.09545, 1.09545, -0.73030, -0.73030, -0.73030]),
-    ],
-)
-def test_golden_mask_modes(mask_mode, z_consistency):
-    result = example(mask_mode=mask_mode, whiten="none")
-    assert result.normalized["consistency"].tolist() == pytest.approx(z_consistency, abs=1e-4)
-    assert result.normalized["task"].tolist() == pytest.approx(Z_TASK, abs=1e-4)
-    combined = [task + 2.0 * z for task, z in zip(Z_TASK, z_consistency, strict=True)]
-    assert result.advantages.tolist() == [pytest.approx([a, a], abs=1e-4) for a in combined]
+    ]:
+        result = example(mask_mode=mask_mode, whiten="none")
+        assert result.normalized["consistency"].tolist() == pytest.approx(z_consistency, abs=1e-4), mask_mode
+        assert result.normalized["task"].tolist() == pytest.approx(Z_TASK, abs=1e-4), mask_mode
+        combined = [task + 2.0 * z for task, z in zip(Z_TASK, z_consistency, strict=True)]
+        assert result.advantages.tolist() == [pytest.approx([a, a], abs=1e-4) for a in combined], mask_mode
 
 
 def test_golden_shares():
@@ -224,9 +221,8 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
+def test_bad_arguments_are_named(subtests):
+    for changed, message in [
         ({"multipliers": {}}, r"same keys, got \['consistency'\], \['consistency'\] and \[\]"),
         ({"masks": {"other": torch.ones(3, dtype=torch.bool)}}, "same keys"),
         ({"multipliers": {"consistency": NAN}}, "multiplier of consistency must be finite .* got nan"),
@@ -242,11 +238,9 @@ ARGUMENTS = {
         ({"response_mask_BT": torch.ones(3)}, r"response_mask_BT must have shape \(3, T\)"),
         ({"mask_mode": "ignore"}, "mask_mode must be one of exclude, zero_fill, got 'ignore'"),
         ({"whiten": "batch"}, "whiten must be one of token, rollout, none, got 'batch'"),
-    ],
-)
-def test_bad_arguments_are_named(changed, message):
-    with pytest.raises(ValueError, match=message):
-        constrained_advantage(**{**ARGUMENTS, **changed})
+    ]:
+        with subtests.test(changed=changed), pytest.raises(ValueError, match=message):
+            constrained_advantage(**{**ARGUMENTS, **changed})
 
 
 def test_a_signal_may_not_be_called_task():

@@ -49,16 +49,16 @@ def test_measure_gives_score_count_and_violation():
     assert measured["spatial_grounding"].violation is None
 
 
-@pytest.mark.parametrize("names", [[], ["consistency", "other"]])
-def test_measure_wants_exactly_the_constraints(names):
-    scores = {name: (torch.zeros(1), torch.ones(1, dtype=torch.bool)) for name in names}
-    with pytest.raises(ValueError, match=r"exactly the constraints \['consistency'\]"):
-        measure([Constraint("consistency", 0.95)], scores)
+def test_measure_wants_exactly_the_constraints(subtests):
+    for names in [[], ["consistency", "other"]]:
+        with subtests.test(names=names):
+            scores = {name: (torch.zeros(1), torch.ones(1, dtype=torch.bool)) for name in names}
+            with pytest.raises(ValueError, match=r"exactly the constraints \['consistency'\]"):
+                measure([Constraint("consistency", 0.95)], scores)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_a_constraint_checks_its_bounds(subtests):
+    for arguments, message in [
         (("consistency", 1.9), "threshold of consistency must lie in .0, 1., got 1.9"),
         (("consistency", -0.1), "got -0.1"),
         (("consistency", NAN), "got nan"),
@@ -66,11 +66,9 @@ def test_measure_wants_exactly_the_constraints(names):
         (("consistency", 0.9, float("inf")), "got inf"),
         (("", 0.9), "got ''"),
         (("task", 0.9), "got 'task'"),
-    ],
-)
-def test_a_constraint_checks_its_bounds(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Constraint(*arguments)
+    ]:
+        with subtests.test(arguments=arguments), pytest.raises(ValueError, match=message):
+            Constraint(*arguments)
 
 
 def test_bounds_belong_to_the_range():

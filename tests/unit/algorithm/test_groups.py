@@ -50,9 +50,9 @@ def test_golden_small_spread_and_its_floor():
     assert z(scores, min_std=0.1)[1] == pytest.approx(0.08, abs=1e-4)
 
 
-@pytest.mark.parametrize("scores", [[0.1] * 3, [0.7] * 5, [0.0] * 4, [1 / 3] * 7, [1e-9] * 6])
-def test_equal_scores_are_exactly_zero(scores):
-    assert z(scores) == [0.0] * len(scores)
+def test_equal_scores_are_exactly_zero():
+    for scores in [[0.1] * 3, [0.7] * 5, [0.0] * 4, [1 / 3] * 7, [1e-9] * 6]:
+        assert z(scores) == [0.0] * len(scores), scores
 
 
 def test_the_mean_of_equal_scores_does_round():
@@ -116,15 +116,17 @@ def test_zero_variance_fraction_golden():
     assert zero_variance_fraction(scores[:0], groups[:0]) is None
 
 
-@pytest.mark.parametrize("bad", [NAN, INF, -INF])
-def test_a_missing_measurement_is_no_number(bad):
-    with pytest.raises(ValueError, match=f"scores_B is {bad} in row 1.*set its mask to False"):
-        z([0.0, bad, 1.0], mask=[True, True, False])
+def test_a_missing_measurement_is_no_number(subtests):
+    for bad in [NAN, INF, -INF]:
+        with (
+            subtests.test(bad=bad),
+            pytest.raises(ValueError, match=f"scores_B is {bad} in row 1.*set its mask to False"),
+        ):
+            z([0.0, bad, 1.0], mask=[True, True, False])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_bad_arguments_are_named(subtests):
+    for arguments, message in [
         ({"scores_B": torch.zeros(3, 1)}, r"shape \(B,\), got shape \(3, 1\)"),
         ({"groups_B": torch.zeros(3)}, "groups_B must be an integer tensor"),
         ({"groups_B": torch.zeros(3, dtype=torch.bool)}, "groups_B must be an integer tensor"),
@@ -135,12 +137,11 @@ def test_a_missing_measurement_is_no_number(bad):
         ({"min_std": -0.1}, "min_std=-0.1"),
         ({"min_std": NAN}, "min_std=nan"),
         ({"eps": 0.0}, "eps=0.0"),
-    ],
-)
-def test_bad_arguments_are_named(arguments, message):
-    good = {"scores_B": torch.zeros(3), "groups_B": torch.zeros(3, dtype=torch.long)}
-    with pytest.raises(ValueError, match=message):
-        group_normalize(**{**good, **arguments})
+    ]:
+        with subtests.test(arguments=arguments):
+            good = {"scores_B": torch.zeros(3), "groups_B": torch.zeros(3, dtype=torch.long)}
+            with pytest.raises(ValueError, match=message):
+                group_normalize(**{**good, **arguments})
 
 
 def test_nothing_in_nothing_out():

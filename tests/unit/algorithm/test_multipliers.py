@@ -45,13 +45,13 @@ def test_the_cap_holds():
     assert controller.step({"consistency": scored(0.0)})["consistency"].multiplier == 5.0
 
 
-@pytest.mark.parametrize(("applicable", "updated"), [(0, False), (7, False), (8, True)])
-def test_too_few_applicable_rollouts_hold_the_multiplier(applicable, updated):
-    controller = dual(min_applicable=8)
-    record = controller.step({"consistency": scored(*[0.0] * 10, applicable=applicable)})["consistency"]
-    assert (record.updated, record.multiplier != 1.0) == (updated, updated)
-    assert record.held == ("" if updated else f"{applicable} applicable rollouts, 8 needed")
-    assert (record.score is None) == (applicable == 0)
+def test_too_few_applicable_rollouts_hold_the_multiplier():
+    for applicable, updated in [(0, False), (7, False), (8, True)]:
+        controller = dual(min_applicable=8)
+        record = controller.step({"consistency": scored(*[0.0] * 10, applicable=applicable)})["consistency"]
+        assert (record.updated, record.multiplier != 1.0) == (updated, updated), applicable
+        assert record.held == ("" if updated else f"{applicable} applicable rollouts, 8 needed"), applicable
+        assert (record.score is None) == (applicable == 0), applicable
 
 
 def test_a_held_constraint_is_measured_and_stays():
@@ -170,24 +170,26 @@ def test_thresholds_and_options_may_change_between_save_and_load():
     assert resumed.step({"consistency": scored(0.0)})["consistency"].multiplier == 3.0
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_a_foreign_state_is_refused_whole(subtests):
+    for change, message in [
         ({"multipliers": {"other": 1.0}}, r"constraints \['other'\], this run has \['consistency'\]"),
         ({"multipliers": {"consistency": 1.0, "other": 1.0}}, "start a new run"),
         ({"updates_at_cap": {}}, r"updates_at_cap are of the constraints \[\]"),
         ({"multipliers": {"consistency": float("nan")}}, "saved multiplier of consistency .* got nan"),
         ({"multipliers": {"consistency": -1.0}}, "got -1.0"),
         ({"controller": "fixed"}, "controller 'fixed', this one is 'dual_ascent'"),
-    ],
-)
-def test_a_foreign_state_is_refused_whole(change, message):
-    controller = dual(Constraint("consistency", 0.95, initial_multiplier=2.0))
-    before = controller.state_dict()
-    other = {"controller": "dual_ascent", "multipliers": {"consistency": 3.0}, "updates_at_cap": {"consistency": 9}}
-    with pytest.raises(ValueError, match=message):
-        controller.load_state_dict({**other, **change})
-    assert controller.state_dict() == before
+    ]:
+        with subtests.test(change=change):
+            controller = dual(Constraint("consistency", 0.95, initial_multiplier=2.0))
+            before = controller.state_dict()
+            other = {
+                "controller": "dual_ascent",
+                "multipliers": {"consistency": 3.0},
+                "updates_at_cap": {"consistency": 9},
+            }
+            with pytest.raises(ValueError, match=message):
+                controller.load_state_dict({**other, **change})
+            assert controller.state_dict() == before
 
 
 def test_fixed_multipliers_refuse_a_dual_state():
@@ -202,32 +204,35 @@ def test_a_bad_batch_moves_nothing():
     assert controller.multipliers == {"consistency": 1.0, "spatial_grounding": 1.0}
 
 
-@pytest.mark.parametrize("controller", [dual(), FixedMultipliers([CONSISTENCY])])
-def test_scores_are_given_for_exactly_the_constraints(controller):
-    with pytest.raises(ValueError, match=r"exactly the constraints \['consistency'\], got \['other'\]"):
-        controller.step({"other": scored(1.0)})
+def test_scores_are_given_for_exactly_the_constraints(subtests):
+    for controller in [dual(), FixedMultipliers([CONSISTENCY])]:
+        with (
+            subtests.test(controller=controller),
+            pytest.raises(ValueError, match=r"exactly the constraints \['consistency'\], got \['other'\]"),
+        ):
+            controller.step({"other": scored(1.0)})
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_options_are_bounded(subtests):
+    for options, message in [
         ({"lr": 0.0}, "lr must be finite and above 0, got 0.0"),
         ({"lr": float("nan")}, "lr .* got nan"),
         ({"max_multiplier": float("inf")}, "max_multiplier .* got inf"),
         ({"max_multiplier": 0.5}, "initial multiplier of consistency is 1.0, above max_multiplier=0.5"),
         ({"min_applicable": 0}, "min_applicable must be at least 1, got 0"),
         ({"saturation_patience": 0}, "saturation_patience must be at least 1, got 0"),
-    ],
-)
-def test_options_are_bounded(options, message):
-    with pytest.raises(ValueError, match=message):
-        dual(**options)
+    ]:
+        with subtests.test(options=options), pytest.raises(ValueError, match=message):
+            dual(**options)
 
 
-@pytest.mark.parametrize("build", [dual, lambda *constraints: FixedMultipliers(constraints)])
-def test_a_constraint_is_given_once(build):
-    with pytest.raises(ValueError, match=r"given once, got \['consistency', 'consistency'\]"):
-        build(CONSISTENCY, Constraint("consistency", 0.5))
+def test_a_constraint_is_given_once(subtests):
+    for build in [dual, lambda *constraints: FixedMultipliers(constraints)]:
+        with (
+            subtests.test(build=build),
+            pytest.raises(ValueError, match=r"given once, got \['consistency', 'consistency'\]"),
+        ):
+            build(CONSISTENCY, Constraint("consistency", 0.5))
 
 
 def test_no_constraint_is_fine():

@@ -180,30 +180,28 @@ def test_shares_compare_tokens():
     assert result.normalized["grounding"].tolist() == pytest.approx([-0.5 / 6, 2.0 / 6], abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("sentence", "message"),
-    [
+def test_impossible_sentences_are_refused(subtests):
+    for sentence, message in [
         ((2, 0, 1, 1.0), "tokens 0 to 1 of row 2, outside of 2 rows of 6 tokens"),
         ((0, 5, 7, 1.0), "tokens 5 to 7 of row 0, outside"),
         ((0, 3, 3, 1.0), "tokens 3 to 3 of row 0, outside"),
         ((-1, 0, 1, 1.0), "of row -1, outside"),
         ((1, 2, 4, 1.0), "two judged sentences of row 1 share a token"),
         ((0, 3, 4, math.nan), "nan in row 1, where it applies"),
-    ],
-)
-def test_impossible_sentences_are_refused(sentence, message):
-    with pytest.raises(ValueError, match=message):
-        sentence_advantage(judged((1, 1, 3, 0.0), sentence), GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
+    ]:
+        with subtests.test(sentence=sentence), pytest.raises(ValueError, match=message):
+            sentence_advantage(judged((1, 1, 3, 0.0), sentence), GROUPS_B, ALL_B, WHOLE_B, MASK_BT)
 
 
-@pytest.mark.parametrize("options", [{"mask_mode": "zero_fill"}, {"whiten": "rollout"}])
-def test_ablations_of_whole_rollouts_are_refused(options):
-    signal = {"grounding": torch.zeros(2)}
-    with pytest.raises(ValueError, match="credit by sentence needs"):
-        constrained_advantage(
-            torch.zeros(2), signal, {"grounding": ALL_B}, {"grounding": 1.0}, GROUPS_B, MASK_BT,
-            sentences={"grounding": FOUR}, **options,
-        )  # fmt: skip
+def test_ablations_of_whole_rollouts_are_refused(subtests):
+    for options in [{"mask_mode": "zero_fill"}, {"whiten": "rollout"}]:
+        with subtests.test(options=options):
+            signal = {"grounding": torch.zeros(2)}
+            with pytest.raises(ValueError, match="credit by sentence needs"):
+                constrained_advantage(
+                    torch.zeros(2), signal, {"grounding": ALL_B}, {"grounding": 1.0}, GROUPS_B, MASK_BT,
+                    sentences={"grounding": FOUR}, **options,
+                )  # fmt: skip
 
 
 def test_sentences_are_of_a_signal():

@@ -52,9 +52,8 @@ DUAL_KEYS = "controller, lr, lambda_max, min_applicable, min_valid_share, kp, kd
 CONSTRAINTS = "consistency, spatial_grounding, semantic_grounding"
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "allowed"),
-    [
+def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed():
+    for key, value, allowed in [
         (THRESHOLD, 1.9, UNIT),
         (THRESHOLD, -0.1, UNIT),
         (THRESHOLD, math.nan, "Input should be a finite number"),
@@ -86,24 +85,25 @@ CONSTRAINTS = "consistency, spatial_grounding, semantic_grounding"
         ("judge_cache.max_gib", 0.0, "Input should be greater than 0"),
         ("run_dir", "/", "the last part names the run, write one like runs/my-run"),
         ("run_dir", "", "the last part names the run, write one like runs/my-run"),
-    ],
-)
-def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed(key, value, allowed):
-    assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}={value!r}: {allowed}"]
+    ]:
+        assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}={value!r}: {allowed}"], (
+            key,
+            value,
+            allowed,
+        )
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "allowed"),
-    [
+def test_an_unknown_key_is_refused_with_the_known_ones():
+    for key, value, allowed in [
         ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS),
         ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier"),
         ("dual.lambda", 2.0, DUAL_KEYS),
         ("judges.fluency", {"kind": "local", "target": "a:B"}, "'consistency' or 'grounding'"),
         ("reward_servers.oracle.cpus", 1.0, "kind, target, options, num_cpus, start_deadline_s"),
-    ],
-)
-def test_an_unknown_key_is_refused_with_the_known_ones(key, value, allowed):
-    assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}: unknown key, allowed: {allowed}"]
+    ]:
+        assert lines(changed(**{key.replace(".", "__"): value})) == [f"fgrpo.{key}: unknown key, allowed: {allowed}"], (
+            key
+        )
 
 
 SENTENCE = {
@@ -116,9 +116,8 @@ URL, LIKE = "judges.consistency.base_urls.0", "http://host:8000/v1"
 NO_VLLM = f"{KEY_OF} kind=vllm, which holds nothing"
 
 
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
+def test_values_that_do_not_agree_are_refused_by_key():
+    for changes, line in [
         ({"constraint_keys": ["entailment"]}, f"constraint_keys=['entailment']: entailment is none of {CONSTRAINTS}"),
         ({"signals": {"task": "a.py:b"}}, "signals.task: this name is taken, choose another"),
         ({"signals": {"a/b": "a.py:b"}}, "signals.a/b: unknown key, String should match pattern '^[a-z][a-z0-9_]*$'"),
@@ -167,10 +166,8 @@ NO_VLLM = f"{KEY_OF} kind=vllm, which holds nothing"
             f"{URL}: Input should hold no user name, password or query; name a key by api_key_env",
         ),
         ({"judges__consistency": MODEL | {"server": "oracle"}}, "judges.consistency.server='oracle': " + NO_VLLM),
-    ],
-)
-def test_values_that_do_not_agree_are_refused_by_key(changes, line):
-    assert lines(changed(**changes)) == [f"fgrpo.{line}"]
+    ]:
+        assert lines(changed(**changes)) == [f"fgrpo.{line}"], (changes, line)
 
 
 def test_every_problem_gets_its_own_line():
@@ -181,10 +178,10 @@ def test_every_problem_gets_its_own_line():
     ]
 
 
-@pytest.mark.parametrize("nothing", [None, 3, "fgrpo", []])
-def test_what_is_no_mapping_is_refused(nothing):
-    (line,) = lines(nothing)
-    assert line.startswith(f"fgrpo={nothing!r}: ")
+def test_what_is_no_mapping_is_refused():
+    for nothing in [None, 3, "fgrpo", []]:
+        (line,) = lines(nothing)
+        assert line.startswith(f"fgrpo={nothing!r}: "), nothing
 
 
 def test_missing_keys_are_named():
@@ -212,9 +209,9 @@ def test_validation_judges_every_rollout_and_leaves_the_rest():
     assert reward.for_validation() == RewardSettings(task="additive", deadline_s=3.0, judge_scope="all")
 
 
-@pytest.mark.parametrize("run_dir", ["runs/a-s0", "runs/a-s0/", "/data/runs/a-s0", "a-s0", "./a-s0"])
-def test_the_namespace_is_the_runs(run_dir):
-    assert FgrpoConfig.model_validate(changed(run_dir=run_dir)).namespace == "fgrpo-a-s0"
+def test_the_namespace_is_the_runs():
+    for run_dir in ["runs/a-s0", "runs/a-s0/", "/data/runs/a-s0", "a-s0", "./a-s0"]:
+        assert FgrpoConfig.model_validate(changed(run_dir=run_dir)).namespace == "fgrpo-a-s0", run_dir
 
 
 anything = st.recursive(

@@ -1,11 +1,8 @@
-import pytest
-
 from easyr1_fgrpo.judge_validation.families import families, shared_family
 
 
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [
+def test_families():
+    for name, family in [
         ("Qwen/Qwen3-VL-30B-A3B-Instruct", "qwen"),
         ("qwq-32b", "qwen"),
         ("gpt-4o-2024-11-20", "gpt"),
@@ -19,10 +16,8 @@ from easyr1_fgrpo.judge_validation.families import families, shared_family
         ("mistralai/Mixtral-8x7B", "mistral"),
         ("oracle", "oracle"),
         ("dolphin-3", "dolphin-3"),
-    ],
-)
-def test_families(name, family):
-    assert families(name) == {family}
+    ]:
+        assert families(name) == {family}, name
 
 
 def test_shared_families():

@@ -28,9 +28,8 @@ LEFT = "The red circle is left of the blue square."
 RIGHT = "The red circle is right of the blue square."
 
 
-@pytest.mark.parametrize(
-    ("trace", "answer", "label"),
-    [
+def test_consistency():
+    for trace, answer, label in [
         (f"{LEFT} So the answer is left.", "left", Label.YES),
         (f"{RIGHT} So the answer is right.", "right", Label.YES),  # false but consistent
         (f"{LEFT} So the answer is left.", "right", Label.NO),
@@ -51,10 +50,8 @@ RIGHT = "The red circle is right of the blue square."
         (f"{LEFT} So the answer is unclear.", "left", Label.UNCERTAIN),
         ("", "left", Label.UNCERTAIN),
         ("So the answer is left.", "", Label.NO),
-    ],
-)
-def test_consistency(trace, answer, label):
-    assert judge_consistency(ASKED, trace, answer) is label
+    ]:
+        assert judge_consistency(ASKED, trace, answer) is label, (trace, answer, label)
 
 
 def test_consistency_knows_the_asked_pair_from_the_question_only():
@@ -63,9 +60,8 @@ def test_consistency_knows_the_asked_pair_from_the_question_only():
     assert judge_consistency("Is green left or right of blue?", trace, "right") is Label.YES
 
 
-@pytest.mark.parametrize(
-    ("claim", "label"),
-    [
+def test_grounding():
+    for claim, label in [
         ("The red circle is at <bbox>[0,0,28,28]</bbox>.", Label.CORRECT),
         ("The red circle is at <bbox>[0,0,28,14]</bbox>.", Label.CORRECT),  # IoU 392/784 = .5 exactly
         ("The red circle is at <bbox>[0,0,28,13]</bbox>.", Label.INCORRECT),  # 364/784 = .46
@@ -90,10 +86,8 @@ def test_consistency_knows_the_asked_pair_from_the_question_only():
         ("...", Label.SKIP),
         ("left left left.", Label.INCORRECT),  # visual words that claim nothing to be seen
         ("The red circle is not left of the blue square.", Label.INCORRECT),
-    ],
-)
-def test_grounding(claim, label):
-    assert judge_grounding(SCENE, "", claim) is label
+    ]:
+        assert judge_grounding(SCENE, "", claim) is label, claim
 
 
 def test_repetition_is_skipped():

@@ -32,9 +32,8 @@ RED, BLUE, GREEN = (
 QUESTION = "Of the red and the blue, is the nearer one left or right of the green?\nA. left\nB. right"
 
 
-@pytest.mark.parametrize(
-    ("kind", "question", "pick", "place", "answer"),
-    [
+def test_the_four_questions_by_hand():
+    for kind, question, pick, place, answer in [
         (
             "nearer_horizontal",
             "Of the red and the blue, is the nearer one left or right of the green?",
@@ -63,13 +62,11 @@ QUESTION = "Of the red and the blue, is the nearer one left or right of the gree
             "The blue is above the green.",
             "above",
         ),
-    ],
-)
-def test_the_four_questions_by_hand(kind, question, pick, place, answer):
-    example = ask(SCENE, kind)
-    assert (example.type, example.question, example.answer) == (kind, question, answer)
-    assert teacher.clean_trace(example) == [RED, BLUE, pick, GREEN, place, f"So the answer is {answer}."]
-    assert world_of(question) is two_step
+    ]:
+        example = ask(SCENE, kind)
+        assert (example.type, example.question, example.answer) == (kind, question, answer), kind
+        assert teacher.clean_trace(example) == [RED, BLUE, pick, GREEN, place, f"So the answer is {answer}."], kind
+        assert world_of(question) is two_step, kind
 
 
 def test_conflict_by_hand():
@@ -85,9 +82,8 @@ RED_LEFT, RED_RIGHT, BLUE_LEFT = (
 )
 
 
-@pytest.mark.parametrize(
-    ("trace", "answer", "label"),
-    [
+def test_consistency():
+    for trace, answer, label in [
         (f"{NEARER_RED} {RED_LEFT} So the answer is left.", "left", Label.YES),
         (f"{NEARER_RED} {RED_RIGHT} So the answer is right.", "right", Label.YES),  # false but consistent
         (f"{NEARER_RED} {RED_LEFT} So the answer is left.", "right", Label.NO),
@@ -110,10 +106,8 @@ RED_LEFT, RED_RIGHT, BLUE_LEFT = (
         ("The red is left of the blue. " + RED_LEFT + " So the answer is left.", "left", Label.UNCERTAIN),
         ("", "left", Label.UNCERTAIN),
         (f"{NEARER_RED} {RED_LEFT} So the answer is left.", "", Label.NO),
-    ],
-)
-def test_consistency(trace, answer, label):
-    assert judge_consistency(QUESTION, trace, answer) is label
+    ]:
+        assert judge_consistency(QUESTION, trace, answer) is label, (trace, answer, label)
 
 
 def test_the_pick_depends_on_what_is_wanted():
@@ -122,9 +116,8 @@ def test_the_pick_depends_on_what_is_wanted():
     assert judge_consistency(QUESTIONS["farther_horizontal"], trace, "left") is Label.YES
 
 
-@pytest.mark.parametrize(
-    ("claim", "label"),
-    [
+def test_grounding():
+    for claim, label in [
         (RED, Label.CORRECT),
         (RED_LEFT, Label.CORRECT),
         (RED_RIGHT, Label.INCORRECT),
@@ -135,11 +128,9 @@ def test_the_pick_depends_on_what_is_wanted():
         ("The red circle is at <bbox>[0,0,28,28]</bbox>.", Label.INCORRECT),  # nobody speaks of shapes here
         ("The red is r\u0131ght of the green.", Label.INCORRECT),  # a dotless i only looks like one
         ("So the answer is left.", Label.SKIP),
-    ],
-)
-def test_grounding(claim, label):
-    spoken = ask(SCENE, "nearer_horizontal").spoken
-    assert judge_grounding(spoken, "", claim) is label
+    ]:
+        spoken = ask(SCENE, "nearer_horizontal").spoken
+        assert judge_grounding(spoken, "", claim) is label, claim
 
 
 def labels_of(example, trace):

@@ -5,20 +5,19 @@ from hypothesis import strategies as st
 from easyr1_fgrpo.published.options import by_letter, split_options
 
 
-@pytest.mark.parametrize("letter", ["B", "b", "(B)", "(b)", " B. ", "B)"])
-def test_a_letter_names_its_option(letter):
-    assert by_letter(letter, ["left", "right"]) == "right"
+def test_a_letter_names_its_option():
+    for letter in ["B", "b", "(B)", "(b)", " B. ", "B)"]:
+        assert by_letter(letter, ["left", "right"]) == "right", letter
 
 
-@pytest.mark.parametrize("letter", ["C", "", "right", "AB", "1", "É"])
-def test_what_names_no_option_is_refused(letter):
-    with pytest.raises(ValueError, match="names none of the 2 choices"):
-        by_letter(letter, ["left", "right"])
+def test_what_names_no_option_is_refused(subtests):
+    for letter in ["C", "", "right", "AB", "1", "É"]:
+        with subtests.test(letter=letter), pytest.raises(ValueError, match="names none of the 2 choices"):
+            by_letter(letter, ["left", "right"])
 
 
-@pytest.mark.parametrize(
-    ("text", "question", "choices"),
-    [
+def test_options_are_taken_off_the_question():
+    for text, question, choices in [
         ("Where? A. Left B. Right", "Where?", ("Left", "Right")),
         ("Where?\nA. Left\nB. Right\n", "Where?", ("Left", "Right")),
         ("Where is St. B. Where? A. Left B. Right", "Where is St. B. Where?", ("Left", "Right")),
@@ -29,10 +28,8 @@ def test_what_names_no_option_is_refused(letter):
         ("What is written on it?", "What is written on it?", ()),
         ("Only A. is here", "Only A. is here", ()),
         ("Wrong order B. right A. left", "Wrong order B. right A. left", ()),
-    ],
-)
-def test_options_are_taken_off_the_question(text, question, choices):
-    assert split_options(text) == (question, choices)
+    ]:
+        assert split_options(text) == (question, choices), text
 
 
 WORDS = st.text("abc 12,", min_size=1).map(str.strip).filter(bool)

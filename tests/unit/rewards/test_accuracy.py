@@ -1,4 +1,3 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,9 +8,8 @@ from .hostile import any_text
 SIDES = ("left", "right", "in front of")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+def test_text_letter_or_both_are_accepted():
+    for answer in [
         "left",
         "Left",
         " LEFT. ",
@@ -26,17 +24,13 @@ SIDES = ("left", "right", "in front of")
         "(A) Left",
         "A: left",
         "ｌｅｆｔ",
-    ],
-)
-def test_text_letter_or_both_are_accepted(answer):
-    assert answer_matches(answer, "left", SIDES)
+    ]:
+        assert answer_matches(answer, "left", SIDES), answer
 
 
-@pytest.mark.parametrize(
-    "answer", [None, "", "  ", "...", "right", "B", "B. left", "A. right", "left or right", "D", "AA", "the left"]
-)
-def test_anything_else_is_wrong(answer):
-    assert not answer_matches(answer, "left", SIDES)
+def test_anything_else_is_wrong():
+    for answer in [None, "", "  ", "...", "right", "B", "B. left", "A. right", "left or right", "D", "AA", "the left"]:
+        assert not answer_matches(answer, "left", SIDES), answer
 
 
 def test_inner_spaces_and_punctuation_do_not_matter():
@@ -46,9 +40,8 @@ def test_inner_spaces_and_punctuation_do_not_matter():
 NUMBERS = ("3", "-3", "3.5", "35", "3.50")
 
 
-@pytest.mark.parametrize(
-    ("answer", "truth"),
-    [
+def test_minus_signs_and_decimal_points_survive():
+    for answer, truth in [
         ("3", "3"),
         ("-3", "-3"),
         ("−3", "-3"),  # U+2212
@@ -64,10 +57,8 @@ NUMBERS = ("3", "-3", "3.5", "35", "3.50")
         ("C.3.5", "3.5"),
         ("3.50", "3.50"),
         ("35", "35"),
-    ],
-)
-def test_minus_signs_and_decimal_points_survive(answer, truth):
-    assert [number for number in NUMBERS if answer_matches(answer, number, NUMBERS)] == [truth]
+    ]:
+        assert [number for number in NUMBERS if answer_matches(answer, number, NUMBERS)] == [truth], answer
 
 
 def test_numbers_are_text():
@@ -76,9 +67,8 @@ def test_numbers_are_text():
     assert not answer_matches("Floor 3", "Floor -3")
 
 
-@pytest.mark.parametrize(
-    ("text", "normal"),
-    [
+def test_normal_form():
+    for text, normal in [
         ("x = -3", "x-3"),
         ("3-4", "3-4"),
         ("3–4", "3-4"),
@@ -87,10 +77,8 @@ def test_numbers_are_text():
         ("top-left", "topleft"),
         ("…", ""),
         ("-", ""),
-    ],
-)
-def test_normal_form(text, normal):
-    assert normalize_answer(text) == normal
+    ]:
+        assert normalize_answer(text) == normal, text
 
 
 def test_composed_and_decomposed_letters_are_equal():

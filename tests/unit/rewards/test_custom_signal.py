@@ -62,19 +62,16 @@ def test_functions_are_loaded_from_a_file_or_a_module(tmp_path):
     assert load_signal("math:sqrt") is math.sqrt
 
 
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
+def test_what_cannot_be_loaded_is_named(subtests):
+    for target, message in [
         ("mine.py", "write path/to/file.py:function"),
         ("nowhere.py:f", "FileNotFoundError"),
         ("math:nothing", "has no attribute 'nothing'"),
         ("math:pi", "is no function"),
         ("no.such.module:f", "ModuleNotFoundError"),
-    ],
-)
-def test_what_cannot_be_loaded_is_named(target, message):
-    with pytest.raises(ValueError, match=message):
-        load_signal(target)
+    ]:
+        with subtests.test(target=target), pytest.raises(ValueError, match=message):
+            load_signal(target)
 
 
 def test_the_example_falls_from_its_budget_to_twice_it():

@@ -12,18 +12,15 @@ from .hostile import box_tag, responses
 GOOD = "<think>The cat is left.</think><answer>left</answer>"
 
 
-@pytest.mark.parametrize(
-    "text", [GOOD, f" \n{GOOD}\n", GOOD.replace("><", ">\n\n<"), "<think>a\nb</think><answer>c</answer>"]
-)
-def test_well_formed(text):
-    parsed = parse_response(text)
-    assert parsed.well_formed
-    assert parsed.parsable
+def test_well_formed():
+    for text in [GOOD, f" \n{GOOD}\n", GOOD.replace("><", ">\n\n<"), "<think>a\nb</think><answer>c</answer>"]:
+        parsed = parse_response(text)
+        assert parsed.well_formed, text
+        assert parsed.parsable, text
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_not_well_formed():
+    for text in [
         "",
         "left",
         "x" + GOOD,
@@ -41,15 +38,12 @@ def test_well_formed(text):
         "<think>The cat is left.</think><answer>\n</answer>",
         GOOD.upper(),
         GOOD.replace("<think>", "<think >"),
-    ],
-)
-def test_not_well_formed(text):
-    assert not parse_response(text).well_formed
+    ]:
+        assert not parse_response(text).well_formed, text
 
 
-@pytest.mark.parametrize(
-    ("text", "trace", "answer"),
-    [
+def test_lenient_extraction():
+    for text, trace, answer in [
         (GOOD, "The cat is left.", "left"),
         ("The cat.</think><answer>left</answer>", "The cat.", "left"),  # the template wrote <think>
         ("<think>The cat. <answer>left</answer>", "The cat.", "left"),
@@ -64,11 +58,9 @@ def test_not_well_formed(text):
         ("<answer>a</answer><think>b</think>", None, "a"),  # reasons after the answer are none
         ("<think></think><answer></answer>", None, None),
         ("</think><think>a</think><answer>b</answer>", "a", "b"),
-    ],
-)
-def test_lenient_extraction(text, trace, answer):
-    parsed = parse_response(text)
-    assert (parsed.trace, parsed.answer) == (trace, answer)
+    ]:
+        parsed = parse_response(text)
+        assert (parsed.trace, parsed.answer) == (trace, answer), text
 
 
 def boxes_of(trace):
@@ -76,9 +68,8 @@ def boxes_of(trace):
     return list(parsed.boxes), parsed.n_boxes
 
 
-@pytest.mark.parametrize(
-    ("trace", "boxes", "n_boxes"),
-    [
+def test_boxes():
+    for trace, boxes, n_boxes in [
         ("none", [], 0),
         ("<bbox>[1,2,3,4]</bbox>", [(1, 2, 3, 4)], 1),
         ("<bbox> [ 1.5, -2, +3., .5 ] </bbox>", [(1.5, -2, 3, 0.5)], 1),
@@ -100,10 +91,8 @@ def boxes_of(trace):
         ("<bbox><bbox>[1,2,3,4]</bbox></bbox>", [(1, 2, 3, 4)], 2),
         ("<bbox>[1,2,3,4],[x]</bbox>", [(1, 2, 3, 4)], 2),
         ("[1,2,3,4]", [], 0),
-    ],
-)
-def test_boxes(trace, boxes, n_boxes):
-    assert boxes_of(trace) == (boxes, n_boxes)
+    ]:
+        assert boxes_of(trace) == (boxes, n_boxes), trace
 
 
 def test_boxes_outside_the_trace_are_not_predictions():

@@ -96,13 +96,13 @@ def test_a_sample_without_boxes_has_no_score():
         spatial_score([(0, 0, 1, 1)], [])
 
 
-@pytest.mark.parametrize("flat", [(1, 1, 1, 1), (1, 1, 5, 1), (1, 1, 1, 5), (0, 0, 1e-200, 1e-200)])
-@pytest.mark.parametrize("other", [(1, 1, 1, 1), (0, 0, 4, 4), (1, 1, 5, 1)])
-def test_boxes_without_area_score_zero(flat, other):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert math.isfinite(pair(flat, other))
-        assert spatial_score([flat], [other]) == 0.0
+def test_boxes_without_area_score_zero():
+    for flat in [(1, 1, 1, 1), (1, 1, 5, 1), (1, 1, 1, 5), (0, 0, 1e-200, 1e-200)]:
+        for other in [(1, 1, 1, 1), (0, 0, 4, 4), (1, 1, 5, 1)]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                assert math.isfinite(pair(flat, other)), (flat, other)
+                assert spatial_score([flat], [other]) == 0.0, (flat, other)
 
 
 @given(st.lists(small_box, min_size=1, max_size=4), st.lists(small_box, min_size=1, max_size=4))

@@ -123,42 +123,42 @@ def test_semantic_grounding_is_the_mean_over_scored_sentences():
     assert [numbers[name] for name in counts] == [1, 3, 0, 4, 1, 2, 1]
 
 
-@pytest.mark.parametrize("trace", ["Let me think.", "The zebra."])
-def test_no_scored_sentence(trace):
-    response = f"<think>{trace}</think><answer>left</answer>"
-    judge = grounding(zebra=Label.SKIP)
-    assert score(response, judge).signals["semantic_grounding"] == Signal.absent(Reason.NO_CLAIM)
-    zero = score(response, judge, RewardSettings(no_claim="zero"))
-    assert zero.signals["semantic_grounding"] == Signal(0.0)
+def test_no_scored_sentence():
+    for trace in ["Let me think.", "The zebra."]:
+        response = f"<think>{trace}</think><answer>left</answer>"
+        judge = grounding(zebra=Label.SKIP)
+        assert score(response, judge).signals["semantic_grounding"] == Signal.absent(Reason.NO_CLAIM), trace
+        zero = score(response, judge, RewardSettings(no_claim="zero"))
+        assert zero.signals["semantic_grounding"] == Signal(0.0), trace
 
 
-@pytest.mark.parametrize("failure", list(Failure))
-def test_a_failed_judge_is_never_a_number(failure):
-    result = score(judge=FailingJudge(failure))
-    numbers = result.to_numbers()
-    for name in ("consistency", "semantic_grounding"):
-        assert result.signals[name] == Signal.absent(FAILED_AS[failure])
-        assert math.isnan(numbers[name])
-        assert (numbers[f"{name}_valid"], numbers[f"{name}_reason"]) == (0.0, float(FAILED_AS[failure]))
-    assert numbers["judge_consistency_failures"] == numbers["judge_consistency_verdicts"] == 1
-    assert numbers["judge_grounding_failures"] == numbers["judge_grounding_verdicts"] == 3
-    assert numbers["task"] == 1.0
+def test_a_failed_judge_is_never_a_number():
+    for failure in list(Failure):
+        result = score(judge=FailingJudge(failure))
+        numbers = result.to_numbers()
+        for name in ("consistency", "semantic_grounding"):
+            assert result.signals[name] == Signal.absent(FAILED_AS[failure]), failure
+            assert math.isnan(numbers[name]), failure
+            assert (numbers[f"{name}_valid"], numbers[f"{name}_reason"]) == (0.0, float(FAILED_AS[failure])), failure
+        assert numbers["judge_consistency_failures"] == numbers["judge_consistency_verdicts"] == 1, failure
+        assert numbers["judge_grounding_failures"] == numbers["judge_grounding_verdicts"] == 3, failure
+        assert numbers["task"] == 1.0, failure
 
 
-@pytest.mark.parametrize("task", ["additive", "multiplicative"])
-def test_scalar_rewards_need_the_consistency_verdict(task):
-    judges = {Question.CONSISTENCY: FailingJudge(Failure.INVALID), Question.GROUNDING: RecordingJudge()}
-    arm = RewardSettings(task=task)
-    assert score(judge=judges, settings=arm).signals["task"] == Signal.absent(Reason.JUDGE_INVALID)
-    assert score(WRONG, judges, arm).signals["task"].valid
-    assert score(judge=both(RecordingJudge()), settings=arm).signals["task"].value == 1.0
+def test_scalar_rewards_need_the_consistency_verdict():
+    for task in ["additive", "multiplicative"]:
+        judges = {Question.CONSISTENCY: FailingJudge(Failure.INVALID), Question.GROUNDING: RecordingJudge()}
+        arm = RewardSettings(task=task)
+        assert score(judge=judges, settings=arm).signals["task"] == Signal.absent(Reason.JUDGE_INVALID), task
+        assert score(WRONG, judges, arm).signals["task"].valid, task
+        assert score(judge=both(RecordingJudge()), settings=arm).signals["task"].value == 1.0, task
 
 
-@pytest.mark.parametrize("error", [RuntimeError("down"), TimeoutError("its own"), OSError(), KeyError("x")])
-def test_a_raising_judge_is_unreachable_with_its_cause(error):
-    result = score(judge=RaisingJudge(error))
-    assert result.signals["consistency"] == Signal.absent(Reason.JUDGE_UNREACHABLE)
-    assert type(error).__name__ in result.consistency.cause
+def test_a_raising_judge_is_unreachable_with_its_cause():
+    for error in [RuntimeError("down"), TimeoutError("its own"), OSError(), KeyError("x")]:
+        result = score(judge=RaisingJudge(error))
+        assert result.signals["consistency"] == Signal.absent(Reason.JUDGE_UNREACHABLE), error
+        assert type(error).__name__ in result.consistency.cause, error
 
 
 def test_a_judge_that_answers_another_question_is_invalid():
@@ -240,24 +240,24 @@ def test_a_judge_that_takes_all_claims_at_once_is_asked_once():
     assert [numbers[f"judge_grounding_{count}"] for count in counts] == [3, 1, 70, 0]
 
 
-@pytest.mark.parametrize("answers", [lambda n: n - 1, lambda n: 0])
-def test_too_few_verdicts_are_none(answers):
-    result = score(judge={Question.CONSISTENCY: RecordingJudge(), Question.GROUNDING: AllAtOnceJudge(answers)})
-    assert result.signals["semantic_grounding"] == Signal.absent(Reason.JUDGE_UNREACHABLE)
-    assert result.to_numbers()["judge_grounding_failures"] == 3
+def test_too_few_verdicts_are_none():
+    for answers in [lambda n: n - 1, lambda n: 0]:
+        result = score(judge={Question.CONSISTENCY: RecordingJudge(), Question.GROUNDING: AllAtOnceJudge(answers)})
+        assert result.signals["semantic_grounding"] == Signal.absent(Reason.JUDGE_UNREACHABLE), answers
+        assert result.to_numbers()["judge_grounding_failures"] == 3, answers
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 9])
-def test_a_ceiling_on_sentences_draws_the_same_ones_again(most):
-    asked = []
-    for _ in range(2):
-        judge = RecordingJudge()
-        result = score(judge=judge, settings=RewardSettings(max_sentences=most))
-        asked.append([request.claim for request in judge.requests if request.kind is Question.GROUNDING])
-    assert asked[0] == asked[1]
-    assert len(asked[0]) == min(most, 3)
-    assert asked[0] == [claim for claim in (FIRST, SECOND, THIRD) if claim in asked[0]]
-    assert sum(item.verdict is not None for item in result.sentences) == len(asked[0])
+def test_a_ceiling_on_sentences_draws_the_same_ones_again():
+    for most in [1, 2, 3, 9]:
+        asked = []
+        for _ in range(2):
+            judge = RecordingJudge()
+            result = score(judge=judge, settings=RewardSettings(max_sentences=most))
+            asked.append([request.claim for request in judge.requests if request.kind is Question.GROUNDING])
+        assert asked[0] == asked[1], most
+        assert len(asked[0]) == min(most, 3), most
+        assert asked[0] == [claim for claim in (FIRST, SECOND, THIRD) if claim in asked[0]], most
+        assert sum(item.verdict is not None for item in result.sentences) == len(asked[0]), most
 
 
 def test_every_claim_can_be_drawn():
@@ -303,14 +303,15 @@ def test_failed_numbers_have_the_same_keys():
     assert math.isnan(failed["acc"])
 
 
-@pytest.mark.parametrize(
-    ("tag", "best"),
-    [("<bbox>[7,7,21,21]</bbox>", 1e-4), ("<bbox>[nan,inf,-5,1e9]</bbox>", 0.0), ("<bbox>[21,21,7,7]</bbox>. ", 0.0)],
-)
-def test_ten_thousand_boxes(tag, best):
-    result = score(f"<think>{tag * 10_000}</think><answer>left</answer>")
-    assert result.signals["spatial_grounding"].value == pytest.approx(best)
-    assert result.to_numbers()["response_boxes"] == 10_000
+def test_ten_thousand_boxes():
+    for tag, best in [
+        ("<bbox>[7,7,21,21]</bbox>", 1e-4),
+        ("<bbox>[nan,inf,-5,1e9]</bbox>", 0.0),
+        ("<bbox>[21,21,7,7]</bbox>. ", 0.0),
+    ]:
+        result = score(f"<think>{tag * 10_000}</think><answer>left</answer>")
+        assert result.signals["spatial_grounding"].value == pytest.approx(best), tag
+        assert result.to_numbers()["response_boxes"] == 10_000, tag
 
 
 @settings(max_examples=150)

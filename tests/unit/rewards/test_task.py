@@ -8,9 +8,8 @@ NO_BOXES = Signal.absent(Reason.NO_REFERENCE)
 UNASKED = Signal.absent(Reason.ANSWER_WRONG)
 
 
-@pytest.mark.parametrize(
-    ("rule", "well_formed", "accurate", "consistency", "spatial", "expected"),
-    [
+def test_rules():
+    for rule, well_formed, accurate, consistency, spatial, expected in [
         ("weighted", True, True, NO, NO, 1.0),
         ("weighted", True, False, UNASKED, NO_BOXES, 0.5),
         ("weighted", False, True, YES, HALF, 0.5),
@@ -26,20 +25,18 @@ UNASKED = Signal.absent(Reason.ANSWER_WRONG)
         ("multiplicative", True, False, UNASKED, NO_BOXES, 0.5),
         ("multiplicative", False, True, YES, HALF, 0.5),
         ("multiplicative", False, True, Signal.absent(Reason.UNPARSABLE), HALF, 0.0),
-    ],
-)
-def test_rules(rule, well_formed, accurate, consistency, spatial, expected):
-    signal = task_reward(
-        rule, well_formed=well_formed, accurate=accurate, consistency=consistency, spatial_grounding=spatial
-    )
-    assert signal.value == pytest.approx(expected)
+    ]:
+        signal = task_reward(
+            rule, well_formed=well_formed, accurate=accurate, consistency=consistency, spatial_grounding=spatial
+        )
+        assert signal.value == pytest.approx(expected), (rule, well_formed, accurate, consistency, spatial, expected)
 
 
-@pytest.mark.parametrize("reason", [Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID])
-def test_a_failed_judge_makes_scalar_rewards_absent(reason):
-    failed = Signal.absent(reason)
-    parts = {"well_formed": True, "consistency": failed, "spatial_grounding": HALF}
-    for rule in ("additive", "multiplicative"):
-        assert task_reward(rule, accurate=True, **parts) == Signal.absent(reason)
-        assert task_reward(rule, accurate=False, **parts).valid  # R_acc = 0 decides without the judge
-    assert task_reward("weighted", accurate=True, **parts) == Signal(1.0)
+def test_a_failed_judge_makes_scalar_rewards_absent():
+    for reason in [Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID]:
+        failed = Signal.absent(reason)
+        parts = {"well_formed": True, "consistency": failed, "spatial_grounding": HALF}
+        for rule in ("additive", "multiplicative"):
+            assert task_reward(rule, accurate=True, **parts) == Signal.absent(reason), reason
+            assert task_reward(rule, accurate=False, **parts).valid, reason  # R_acc = 0 decides without the judge
+        assert task_reward("weighted", accurate=True, **parts) == Signal(1.0), reason

@@ -7,17 +7,14 @@ from data_prep.mcts.coordinates import Convention, Frame, PixelBudget
 SIDES = st.integers(1, 6000)
 
 
-@pytest.mark.parametrize(
-    ("raw", "least", "most", "seen"),
-    [
+def test_size_seen():
+    for raw, least, most, seen in [
         ((640, 480), 3136, 4194304, (644, 476)),  # nearest multiples of 28: 22.86 -> 23, 17.14 -> 17
         ((84, 84), 3136, 4194304, (84, 84)),
         ((30, 20), 3136, 4194304, (84, 56)),  # too small: x 2.286 is 68.6 x 45.7, up to 84 x 56
         ((1000, 500), 3136, 125000, (476, 224)),  # half of each side, 500 x 250, down to multiples
-    ],
-)
-def test_size_seen(raw, least, most, seen):
-    assert PixelBudget(least, most).seen(raw) == seen
+    ]:
+        assert PixelBudget(least, most).seen(raw) == seen, raw
 
 
 def test_size_seen_is_that_of_the_models_own_preprocessor():
@@ -56,7 +53,7 @@ def test_a_box_read_back_is_written_the_same(width, height, convention, shares):
     assert frame.written(frame.read(written)) == written
 
 
-@pytest.mark.parametrize(("least", "most"), [(0, 1000), (2000, 1000), (100, 10**6)])
-def test_an_impossible_budget_is_refused(least, most):
-    with pytest.raises(ValueError, match=f"--min-pixels {least} --max-pixels {most}"):
-        PixelBudget(least, most)
+def test_an_impossible_budget_is_refused(subtests):
+    for least, most in [(0, 1000), (2000, 1000), (100, 10**6)]:
+        with subtests.test(least=least), pytest.raises(ValueError, match=f"--min-pixels {least} --max-pixels {most}"):
+            PixelBudget(least, most)

@@ -14,9 +14,8 @@ def thought(text):
     return f"<think>{text}</think>"
 
 
-@pytest.mark.parametrize(
-    ("reply", "step"),
-    [
+def test_steps_are_read():
+    for reply, step in [
         (thought("A cup <bbox>[20, 30,40,50]</bbox>."), Step(text="A cup <bbox>[10,15,20,25]</bbox>.")),
         ("A cup <bbox>[20,30,41,50]</bbox>.", Step(text="A cup <bbox>[10,15,20.5,25]</bbox>.")),
         ("<think>\n A\ncup  <bbox>[20,30,40,50]</bbox>", Step(text="A cup <bbox>[10,15,20,25]</bbox>")),
@@ -27,15 +26,12 @@ def thought(text):
             Step(text="2 < 3, as <bbox>[0,0,200,100]</bbox> shows.", answer="3"),
         ),
         (thought("Over the edge <bbox>[-4,2,404,200]</bbox>."), Step(text="Over the edge <bbox>[0,1,200,100]</bbox>.")),
-    ],
-)
-def test_steps_are_read(reply, step):
-    assert read_step(reply, FRAME) == step
+    ]:
+        assert read_step(reply, FRAME) == step, reply
 
 
-@pytest.mark.parametrize(
-    ("reply", "reason"),
-    [
+def test_what_is_no_step_says_why(subtests):
+    for reply, reason in [
         ("", "empty"),
         (" \n", "empty"),
         ("x" * (MAX_REPLY + 1), "too long"),
@@ -57,11 +53,9 @@ def test_steps_are_read(reply, step):
         (thought("So left.") + "<answer> !? </answer>", "answers nothing"),
         (thought("So left.") + "<answer>left</answer> Or so?", "holds markup that is no box"),
         (thought("So left.") + "<answer>a</answer><answer>b</answer>", "holds markup that is no box"),
-    ],
-)
-def test_what_is_no_step_says_why(reply, reason):
-    with pytest.raises(BadReply, match=reason):
-        read_step(reply, FRAME)
+    ]:
+        with subtests.test(reply=reply), pytest.raises(BadReply, match=reason):
+            read_step(reply, FRAME)
 
 
 PIECES = [

@@ -104,10 +104,10 @@ def test_more_than_there_is_is_refused_with_the_number_there_is(tmp_path):
     assert read_summary(tmp_path / "out") is None
 
 
-@pytest.mark.parametrize("text", ["sat", "sat=", "=3", "sat=0", "sat=-1", "sat=2.5"])
-def test_a_portion_is_folder_and_count(text):
-    with pytest.raises(ValueError, match="is not FOLDER=COUNT"):
-        parse_portions([text])
+def test_a_portion_is_folder_and_count(subtests):
+    for text in ["sat", "sat=", "=3", "sat=0", "sat=-1", "sat=2.5"]:
+        with subtests.test(text=text), pytest.raises(ValueError, match="is not FOLDER=COUNT"):
+            parse_portions([text])
 
 
 def test_two_portions_of_the_same_name_are_refused():

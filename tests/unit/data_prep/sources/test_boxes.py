@@ -51,19 +51,16 @@ def test_a_little_overhang_is_cut():
     assert to_pixels((0, 0, 12, 12), Convention.PIXELS, 10, 10) == (0, 0, 10, 10)
 
 
-@pytest.mark.parametrize(
-    ("box", "message"),
-    [
+def test_boxes_that_are_refused(subtests):
+    for box, message in [
         ((0, 0, 400, 100), r"\[0, 0, 400, 100\] lies outside the image of 391 x 500"),
         ((0, -11, 100, 100), "lies outside"),
         ((395, 510, 398, 509), "thinner|outside|reversed"),
         ((5, 5, 6, 100), "thinner than 2 pixels"),
         ((5, 5, 100, 5), "thinner than 2 pixels"),
-    ],
-)
-def test_boxes_that_are_refused(box, message):
-    with pytest.raises(BoxError, match=message):
-        to_pixels(box, Convention.PIXELS, WIDTH, HEIGHT)
+    ]:
+        with subtests.test(box=box), pytest.raises(BoxError, match=message):
+            to_pixels(box, Convention.PIXELS, WIDTH, HEIGHT)
 
 
 def test_lists_of_boxes():
@@ -71,9 +68,17 @@ def test_lists_of_boxes():
     assert as_boxes([[1, 2, 3, 4], [5, 6, 7, 8]]) == ((1, 2, 3, 4), (5, 6, 7, 8))
 
 
-@pytest.mark.parametrize(
-    "value", ["[1, 2, 3, 4]", None, 3, [], [1, 2, 3], [1, 2, 3, None], [1, 2, 3, float("inf")], [[1, 2], 3], [[[1]]]]
-)
-def test_what_is_no_box(value):
-    with pytest.raises(BoxError):
-        as_boxes(value)
+def test_what_is_no_box(subtests):
+    for value in [
+        "[1, 2, 3, 4]",
+        None,
+        3,
+        [],
+        [1, 2, 3],
+        [1, 2, 3, None],
+        [1, 2, 3, float("inf")],
+        [[1, 2], 3],
+        [[[1]]],
+    ]:
+        with subtests.test(value=value), pytest.raises(BoxError):
+            as_boxes(value)

@@ -4,9 +4,8 @@ from data_prep.sources.item import Reject
 from data_prep.sources.text import clean_answer, clean_question, distinct, is_letter, right_choice, split_options
 
 
-@pytest.mark.parametrize(
-    ("text", "question"),
-    [
+def test_questions():
+    for text, question in [
         ("<image>\nWhere is it?", "Where is it?"),
         ("Where <image> is   it?\n\n<IMAGE>", "Where is it?"),
         ("Where is it?\nAnswer the question using a single word or phrase.", "Where is it?"),
@@ -17,21 +16,18 @@ from data_prep.sources.text import clean_answer, clean_question, distinct, is_le
         ),
         ("Which sign will answer the question of the driver?", "Which sign will answer the question of the driver?"),
         ("Can you answer with the sign's word?\nWhat is it?", "Can you answer with the sign's word?\nWhat is it?"),
-    ],
-)
-def test_questions(text, question):
-    assert clean_question(text) == question
+    ]:
+        assert clean_question(text) == question, text
 
 
-@pytest.mark.parametrize("text", ["", " \n", "<image>", "Answer with the option's letter."])
-def test_no_question(text):
-    with pytest.raises(Reject, match="no question"):
-        clean_question(text)
+def test_no_question(subtests):
+    for text in ["", " \n", "<image>", "Answer with the option's letter."]:
+        with subtests.test(text=text), pytest.raises(Reject, match="no question"):
+            clean_question(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "question", "options"),
-    [
+def test_options_inside_a_question():
+    for text, question, options in [
         ("Which?\nA. a\nB. b", "Which?", ("a", "b")),
         ("Which?\n(A) a b\n(B) c\n", "Which?", ("a b", "c")),
         ("Which? (A) one (B) two (C) three", "Which?", ("one", "two", "three")),
@@ -41,10 +37,8 @@ def test_no_question(text):
         ("Which?\nA. a\nC. c", "Which?\nA. a\nC. c", ()),
         ("Which?\nA. only one", "Which?\nA. only one", ()),
         ("Which?", "Which?", ()),
-    ],
-)
-def test_options_inside_a_question(text, question, options):
-    assert split_options(text) == (question, options)
+    ]:
+        assert split_options(text) == (question, options), text
 
 
 def test_answers():
@@ -61,11 +55,9 @@ def test_choices_that_an_answer_cannot_tell_apart_are_one():
     assert distinct(["3", "-3", "3.0"]) == ("3", "-3", "3.0")
 
 
-@pytest.mark.parametrize(
-    ("answer", "right"), [("b", "two"), ("(B)", "two"), ("B. two", "two"), ("Two", "two"), ("one", "one")]
-)
-def test_the_right_choice(answer, right):
-    assert right_choice(answer, ("one", "two")) == right
+def test_the_right_choice():
+    for answer, right in [("b", "two"), ("(B)", "two"), ("B. two", "two"), ("Two", "two"), ("one", "one")]:
+        assert right_choice(answer, ("one", "two")) == right, answer
 
 
 def test_no_right_choice():

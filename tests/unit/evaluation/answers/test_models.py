@@ -17,9 +17,8 @@ def test_a_folder_and_our_style_when_none_is_named(checkpoint):
     assert (spec.style.name, spec.address, spec.folder) == ("ours", None, checkpoint)
 
 
-@pytest.mark.parametrize(
-    ("texts", "said"),
-    [
+def test_what_cannot_be_read_is_named(subtests):
+    for texts, said in [
         ([ONE], "write NAME=URL"),
         (["=x"], "write NAME=URL"),
         ([f"a/b={ONE}"], "write NAME=URL"),
@@ -30,11 +29,9 @@ def test_a_folder_and_our_style_when_none_is_named(checkpoint):
         (["a=cot"], "name URLs or one checkpoint folder"),
         (["a=/nowhere"], "/nowhere: no such checkpoint folder; styles are ours"),
         (["a=/nowhere,served=x"], "served= is for a URL"),
-    ],
-)
-def test_what_cannot_be_read_is_named(texts, said):
-    with pytest.raises(ValueError, match=said):
-        parse_models(texts)
+    ]:
+        with subtests.test(texts=texts), pytest.raises(ValueError, match=said):
+            parse_models(texts)
 
 
 def test_a_secret_in_a_url_is_refused_without_being_shown():

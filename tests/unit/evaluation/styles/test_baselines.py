@@ -1,5 +1,4 @@
 # How the five baselines answer, odd cases included: each example is a response, and what it says.
-import pytest
 
 from easyr1_fgrpo.evaluation.styles import STYLES, Parsed
 
@@ -8,9 +7,8 @@ def check(style, response, trace, answer, format_ok, **found):
     assert STYLES[style].parse(response) == Parsed(trace, answer, format_ok=format_ok, **found)
 
 
-@pytest.mark.parametrize(
-    ("response", "trace", "answer", "format_ok"),
-    [
+def test_r1_onevision(subtests):
+    for response, trace, answer, format_ok in [
         # the RL model: both sections
         ("<think>The cat is left.</think>\n<answer>A</answer>", "The cat is left.", "A", True),
         ("<think>Twice.</think><answer>A</answer> no, <answer>B</answer>", "Twice.", "A", True),  # the first wins
@@ -40,15 +38,13 @@ def check(style, response, trace, answer, format_ok, **found):
         ("最终 Final Answer： 猫", "最终", "猫", True),
         ("", None, None, False),
         ("  \n ", None, None, False),
-    ],
-)
-def test_r1_onevision(response, trace, answer, format_ok):
-    check("r1_onevision", response, trace, answer, format_ok)
+    ]:
+        with subtests.test(response=response):
+            check("r1_onevision", response, trace, answer, format_ok)
 
 
-@pytest.mark.parametrize(
-    ("response", "trace", "answer", "format_ok"),
-    [
+def test_vision_r1(subtests):
+    for response, trace, answer, format_ok in [
         ("<think>It is left.</think> <answer> Final Answer:A </answer>", "It is left.", "A", True),
         (
             "<think>\nIt is left.\n</think>\n<answer>\n**Final Answer:** B. left\n</answer>",
@@ -74,15 +70,13 @@ def test_r1_onevision(response, trace, answer, format_ok):
         ("<think>x</think> <answer> Final Answer:左边 </answer>", "x", "左边", True),
         ("<think>cut off in the mid", "cut off in the mid", None, False),
         ("", None, None, False),
-    ],
-)
-def test_vision_r1(response, trace, answer, format_ok):
-    check("vision_r1", response, trace, answer, format_ok)
+    ]:
+        with subtests.test(response=response):
+            check("vision_r1", response, trace, answer, format_ok)
 
 
-@pytest.mark.parametrize(
-    ("response", "trace", "answer", "points", "format_ok"),
-    [
+def test_vigorl_spatial(subtests):
+    for response, trace, answer, points, format_ok in [
         (
             "<think>\nThe lamp is at (120, 45). The bed at (300,200) is right.\n</think>\n<answer> right </answer>",
             "The lamp is at (120, 45). The bed at (300,200) is right.",
@@ -120,15 +114,13 @@ def test_vision_r1(response, trace, answer, format_ok):
         ),
         ("<think>At (1, 2).", "At (1, 2).", None, ((1, 2),), False),
         ("", None, None, (), False),
-    ],
-)
-def test_vigorl_spatial(response, trace, answer, points, format_ok):
-    check("vigorl_spatial", response, trace, answer, format_ok, points=points)
+    ]:
+        with subtests.test(response=response):
+            check("vigorl_spatial", response, trace, answer, format_ok, points=points)
 
 
-@pytest.mark.parametrize(
-    ("response", "trace", "answer", "boxes", "format_ok"),
-    [
+def test_treevgr(subtests):
+    for response, trace, answer, boxes, format_ok in [
         # the prefill `<think>` is not in the response
         (
             "The car <box>[10,20,30,40]</box> is red.</think><answer>A</answer>",
@@ -175,15 +167,13 @@ def test_vigorl_spatial(response, trace, answer, points, format_ok):
         ("x</think>A", "x", None, (), False),
         ("cut <box>[1,2,3,4]</box> off", "cut <box>[1,2,3,4]</box> off", None, ((1, 2, 3, 4),), False),
         ("", None, None, (), False),
-    ],
-)
-def test_treevgr(response, trace, answer, boxes, format_ok):
-    check("treevgr", response, trace, answer, format_ok, boxes=boxes)
+    ]:
+        with subtests.test(response=response):
+            check("treevgr", response, trace, answer, format_ok, boxes=boxes)
 
 
-@pytest.mark.parametrize(
-    ("response", "trace", "answer", "format_ok"),
-    [
+def test_vl_rethinker(subtests):
+    for response, trace, answer, format_ok in [
         (r"The lamp is left. \boxed{A}", "The lamp is left.", "A", True),
         (r"It is $\boxed{\text{B. left}}$.", "It is", "B. left", True),
         (
@@ -205,7 +195,6 @@ def test_treevgr(response, trace, answer, boxes, format_ok):
         ("No answer here, wait, wait, wait", "No answer here, wait, wait, wait", None, False),
         (r"<think>In tags.</think> \boxed{A}", "In tags.", "A", True),
         ("", None, None, False),
-    ],
-)
-def test_vl_rethinker(response, trace, answer, format_ok):
-    check("vl_rethinker", response, trace, answer, format_ok)
+    ]:
+        with subtests.test(response=response):
+            check("vl_rethinker", response, trace, answer, format_ok)

@@ -1,11 +1,8 @@
-import pytest
-
 from easyr1_fgrpo.evaluation.styles import STYLES, Parsed
 
 
-@pytest.mark.parametrize(
-    ("response", "parsed"),
-    [
+def test_ours_is_the_grammar_of_training():
+    for response, parsed in [
         (
             "<think>It <bbox>[1,2,3,4]</bbox> is left.</think><answer>left</answer>",
             Parsed("It <bbox>[1,2,3,4]</bbox> is left.", "left", ((1, 2, 3, 4),), format_ok=True, n_boxes=1),
@@ -15,16 +12,13 @@ from easyr1_fgrpo.evaluation.styles import STYLES, Parsed
             Parsed("a<bbox>?</bbox>", "c", n_boxes=1),
         ),
         ("left", Parsed(None, None, n_boxes=0)),
-    ],
-)
-def test_ours_is_the_grammar_of_training(response, parsed):
-    for style in ("ours", "ours_thousand", "bare"):
-        assert STYLES[style].parse(response) == parsed
+    ]:
+        for style in ("ours", "ours_thousand", "bare"):
+            assert STYLES[style].parse(response) == parsed, response
 
 
-@pytest.mark.parametrize(
-    ("response", "answer", "format_ok"),
-    [
+def test_direct_has_an_answer_and_no_trace():
+    for response, answer, format_ok in [
         ("B", "B", True),
         (" left\n", "left", True),
         ("**B**", "B", False),
@@ -34,15 +28,12 @@ def test_ours_is_the_grammar_of_training(response, parsed):
         ("<think>why</think><answer>B</answer>", "B", False),
         ("", None, False),
         ("** **", None, False),
-    ],
-)
-def test_direct_has_an_answer_and_no_trace(response, answer, format_ok):
-    assert STYLES["direct"].parse(response) == Parsed(None, answer, format_ok=format_ok)
+    ]:
+        assert STYLES["direct"].parse(response) == Parsed(None, answer, format_ok=format_ok), response
 
 
-@pytest.mark.parametrize(
-    ("response", "trace", "answer", "format_ok"),
-    [
+def test_chain_of_thought_ends_with_an_announced_answer():
+    for response, trace, answer, format_ok in [
         ("The lamp is left.\nAnswer: A", "The lamp is left.", "A", True),
         ("The lamp is left.\n**Answer:** A. left\n", "The lamp is left.", "A. left", True),
         ("Answer: A? No.\nIt is right.\nAnswer: B", "Answer: A? No.\nIt is right.", "B", True),
@@ -54,7 +45,5 @@ def test_direct_has_an_answer_and_no_trace(response, answer, format_ok):
         ("Answer:\n\n\n", "Answer:", None, False),
         ("I do not know", "I do not know", None, False),
         ("", None, None, False),
-    ],
-)
-def test_chain_of_thought_ends_with_an_announced_answer(response, trace, answer, format_ok):
-    assert STYLES["cot"].parse(response) == Parsed(trace, answer, format_ok=format_ok)
+    ]:
+        assert STYLES["cot"].parse(response) == Parsed(trace, answer, format_ok=format_ok), response

@@ -57,18 +57,15 @@ def test_without_the_grounding_judge_sentences_are_not_judged_and_still_have_the
     assert [part["boxes"] for part in sentences] == [[0], [], [1, 2], []]
 
 
-@pytest.mark.parametrize(
-    ("verdict", "state"),
-    [
+def test_conclusion():
+    for verdict, state in [
         (said("YES"), "consistent"),
         (said("NO"), "inconsistent"),
         (said("UNCERTAIN"), "inconsistent"),
         (VerdictRecord(judge="j", failure="invalid"), "unjudged"),
         (None, "unjudged"),
-    ],
-)
-def test_conclusion(verdict, state):
-    assert trace_view(record(RESPONSE, consistency=verdict))["conclusion"]["state"] == state
+    ]:
+        assert trace_view(record(RESPONSE, consistency=verdict))["conclusion"]["state"] == state, verdict
 
 
 def test_an_answer_that_was_not_measured_is_neither_right_nor_wrong():
@@ -127,7 +124,7 @@ def test_hidden_characters_are_written_out():
     assert visible("línea\n\tشكرا 👩‍👧") == "línea\n\tشكرا 👩‍👧"
 
 
-@pytest.mark.parametrize("number", range(len(hostile.TEXTS)))
-def test_hostile_records_become_json(number):
-    view = trace_view(hostile.record(number))
-    assert json.loads(json.dumps(view, allow_nan=False))["index"] == number
+def test_hostile_records_become_json():
+    for number in range(len(hostile.TEXTS)):
+        view = trace_view(hostile.record(number))
+        assert json.loads(json.dumps(view, allow_nan=False))["index"] == number, number
