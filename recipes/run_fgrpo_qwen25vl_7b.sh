@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# FGRPO for Qwen2.5-VL-7B on 8 GPUs of 80 GB, the judge (Qwen3-VL-30B-A3B) on 2 more: warm start if it is missing, then RL.
+# FGRPO for Qwen2.5-VL-7B: warm start if it is missing, then RL. 8 + 2 GPUs of 80 GB on two machines, in one Ray cluster
+# (recipes/ray): 8 for the policy, 2 for the judge (Qwen3-VL-30B-A3B). One machine of 8 takes scale=gpus_4, which is 4 + 2.
 # The same command again resumes. --plan checks and counts before a GPU is used; other arguments are Hydra overrides:
 #   bash recipes/run_fgrpo_qwen25vl_7b.sh --plan
 #   bash recipes/run_fgrpo_qwen25vl_7b.sh arm=grpo_t

@@ -6,4 +6,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
 use_environment
-fgrpo stages backbone=qwen2_5_vl_7b dataset=fgrpo judge=qwen3_vl_30b scale=gpus_8 "$@"
+# No judge: its GPUs would be counted.
+fgrpo stages backbone=qwen2_5_vl_7b dataset=fgrpo scale=gpus_4 '~judge' "$@"

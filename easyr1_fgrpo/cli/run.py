@@ -28,7 +28,7 @@ def plan(
 ) -> None:
     """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix."""
     from easyr1_fgrpo.config.load import ConfigError
-    from easyr1_fgrpo.verl_plugin.preflight.plan import Assumptions
+    from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
     from easyr1_fgrpo.verl_plugin.preflight.plan import plan as planned
 
     try:

@@ -2,7 +2,7 @@
 # A recipe on SLURM: Ray's head on the first node, workers on the others, judges and trainer in that one Ray.
 #   sbatch --nodes=2 recipes/ray/slurm.sh recipes/run_fgrpo_qwen25vl_7b.sh [OVERRIDES ...]
 # The checkout and its .venv lie on a disk that all nodes see; submit from there. Nodes have equal GPUs: trainer.nnodes
-# of them train, judges take theirs on the rest. On one node leave them some: scale=gpus_4.
+# of them train, judges take theirs on the rest. One node takes scale=gpus_4: 4 GPUs train, 2 are the judge's.
 #SBATCH --job-name=fgrpo
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1

@@ -10,41 +10,19 @@ import contextlib
 import importlib.util
 import io
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from easyr1_fgrpo.config.judges import ModelJudgeConfig, VllmServerConfig
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.judges.protocol import Question
-from easyr1_fgrpo.rows import count_rows
-from easyr1_fgrpo.verl_plugin.preflight.shape import checkpoint_bytes, memory_of, shape_of
+from easyr1_fgrpo.verl_plugin.preflight.counts import GIB, Assumptions, counts
+from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, offered
+from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
+from easyr1_fgrpo.verl_plugin.preflight.shape import memory_of, shape_of
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-GIB = 2**30
 NO_JUDGE = "~judge"
 """Hydra's word for leaving a group out."""
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What only a run can tell.
-
-    Attributes:
-        sentences: judged sentences of a trace.
-        rollout_s: seconds in which a step's rollouts are generated.
-        correct: share of correct rollouts; training asks judges about those only.
-    """
-
-    sentences: float = 8.0
-    rollout_s: float = 60.0
-    correct: float = 0.65
 
 
 def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
@@ -67,7 +45,9 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
         about_judges = ("fgrpo.judges.",) if NO_JUDGE in usable else ()
         problems += [line for line in _problems(config, files) if not line.startswith(about_judges)]
         problems += _room_problems(config)
-        Console().print(_table(config, settings, assumed))
+        found, lacking = _gpus(config, settings)
+        problems += lacking
+        Console().print(counts(config, settings, assumed, found))
     console = Console(stderr=True)
     for problem in problems:
         console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -148,6 +128,20 @@ def _verl_problems(config: Any, known: Sequence[str]) -> Iterator[str]:
             yield f"verl says: {_one_line(error)}"
 
 
+def _gpus(config: Any, settings: FgrpoConfig) -> tuple[Offered | None, list[str]]:
+    """The GPUs that there are, and what is wrong with the machine; a laptop may plan what it cannot train."""
+    if config.trainer.device != "cuda":
+        return None, []
+    try:
+        found = offered()
+    except ConnectionError as error:
+        return None, [str(error)]
+    if found is None:
+        print("not checked here, as this machine has no GPU: CUDA, vllm and flash_attn, and whether the GPUs suffice")
+        return None, []
+    return found, machine_problems(config, settings)
+
+
 def _room_problems(config: Any) -> Iterator[str]:
     shape, rollout = shape_of(config), config.actor_rollout_ref.rollout
     if shape is None or rollout.name != "vllm":
@@ -167,82 +161,6 @@ def _room_problems(config: Any) -> Iterator[str]:
                 f"{taken / GIB:.0f} GiB of {config.gpu_memory_gib}, activations not counted; take more GPUs, or set "
                 "actor_rollout_ref.actor.fsdp_config.optimizer_offload=true and .param_offload=true"
             )
-
-
-def _table(config: Any, settings: FgrpoConfig, assumed: Assumptions) -> Table:
-    from rich.table import Table
-
-    table = Table("", "", title=f"{settings.run_dir}", show_header=False, title_justify="left")
-    for name, value in [*_steps(config), *_judges(config, settings, assumed), *_memory(config)]:
-        table.add_row(name, value)
-    return table
-
-
-def _steps(config: Any) -> Iterator[tuple[str, str]]:
-    from easyr1_fgrpo.verl_plugin.preflight.checks import data_files
-
-    prompts, n = config.data.train_batch_size, config.actor_rollout_ref.rollout.n
-    files = data_files(config, "train_files")
-    steps = config.trainer.total_training_steps
-    if steps is None and all(path.exists() for path in files):
-        steps = sum(count_rows(path) for path in files) // prompts * config.trainer.total_epochs
-    trainer = config.trainer
-    yield "policy", f"{config.actor_rollout_ref.model.path}, arm {config.arm}"
-    yield "GPUs of the policy", f"{trainer.nnodes} x {trainer.n_gpus_per_node}"
-    yield "steps", "unknown: the data are not here" if steps is None else f"{steps:,}"
-    yield "rollouts a step", f"{prompts * n:,} ({prompts} prompts x {n})"
-
-
-def _judges(config: Any, settings: FgrpoConfig, assumed: Assumptions) -> Iterator[tuple[str, str]]:
-    servers = [server for server in settings.reward_servers.values() if isinstance(server, VllmServerConfig)]
-    gpus = sum(server.tensor_parallel_size if server.num_gpus is None else server.num_gpus for server in servers)
-    yield "GPUs of the judges", f"{gpus:g}, in the same Ray cluster" if gpus else "none"
-    rollouts = config.data.train_batch_size * config.actor_rollout_ref.rollout.n
-    judged = rollouts * (1.0 if settings.reward.judge_scope == "all" else assumed.correct)
-    sentences = min(assumed.sentences, settings.reward.max_sentences or assumed.sentences)
-    total = 0.0
-    for question in Question:
-        judge = settings.judges.get(question.value)
-        whole = question is Question.CONSISTENCY or (isinstance(judge, ModelJudgeConfig) and judge.per_rollout)
-        calls = judged * (1.0 if whole else sentences)
-        total += calls
-        yield f"{question} calls a step", f"{calls:,.0f}"
-    yield (
-        "judge rate needed",
-        f"{total / assumed.rollout_s:,.1f} calls/s, to stay hidden behind rollouts of {assumed.rollout_s:g} s "
-        f"(assumed, as {sentences:g} sentences a trace and {assumed.correct:.0%} correct)",
-    )
-
-
-def _memory(config: Any) -> Iterator[tuple[str, str]]:
-    shape = shape_of(config)
-    if shape is None:
-        yield "memory", "unknown: the checkpoint is not here and the config has no model_shape"
-        return
-    yield "parameters", f"{shape.parameters:,}, {shape.parameters - shape.frozen:,} of them trained"
-    if config.actor_rollout_ref.rollout.name == "vllm":
-        memory = memory_of(shape, config)
-        yield (
-            "a GPU, updating",
-            f"weights {memory.weights / GIB:.1f} + gradients {memory.gradients / GIB:.1f} + optimizer "
-            f"{memory.optimizer / GIB:.1f} = {memory.while_updating / GIB:.1f} of {config.gpu_memory_gib} GiB, "
-            "activations on top",
-        )
-        yield (
-            "a GPU, rolling out",
-            f"vLLM {memory.rollout / GIB:.1f} (weights {memory.rollout_weights / GIB:.1f}, KV cache "
-            f"{memory.kv_cache / GIB:.1f} GiB for {memory.kv_tokens:,} tokens) beside "
-            f"{(memory.weights + memory.optimizer) / GIB:.1f}",
-        )
-    most = config.trainer.max_actor_ckpt_to_keep
-    disk = checkpoint_bytes(shape, config)
-    times = "each" if most is None else f"x {most + 1} ({most} kept, one being written) = {disk * (most + 1) / GIB:.1f}"
-    yield "checkpoints", f"{disk / GIB:.1f} GiB {times}; {_free(config) / GIB:.0f} GiB are free here"
-
-
-def _free(config: Any) -> int:
-    folder = Path(config.trainer.default_local_dir).expanduser().absolute()
-    return shutil.disk_usage(next(parent for parent in folder.parents if parent.exists())).free
 
 
 def _one_line(error: Exception) -> str:

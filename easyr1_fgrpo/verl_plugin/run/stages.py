@@ -19,6 +19,7 @@ from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import write_json
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
+from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
 _THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
@@ -36,9 +37,12 @@ def main(overrides: list[str]) -> int:
     """
     try:
         config = load_config(overrides)
-        settings = read_settings(config)  # what training would refuse is refused before hours are spent on its stages
+        settings = read_settings(config)
+        problems = machine_problems(config, settings)
     except ConfigError as error:
-        for line in error.lines:
+        problems = error.lines
+    if problems:  # what training would refuse is refused before hours are spent on its stages
+        for line in problems:
             print(f"error: {line}", file=sys.stderr)
         return 1
     stages = OmegaConf.to_container(config.stages, resolve=True)

@@ -34,9 +34,10 @@ def main(overrides: list[str]) -> int:
         config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
 
     from easyr1_fgrpo.verl_plugin.preflight.checks import training_problems
+    from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
     from easyr1_fgrpo.verl_plugin.run.launch import train
 
-    if problems := training_problems(config):
+    if problems := [*training_problems(config), *machine_problems(config, settings)]:
         return _refuse(problems)
     make_paths_absolute(config)
     run_dir = Path(settings.run_dir)

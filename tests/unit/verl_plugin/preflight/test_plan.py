@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.verl_plugin.preflight.plan import Assumptions, plan
+from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
+from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
 GROUPS = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
 ASSUMED = Assumptions(sentences=10.0, rollout_s=50.0, correct=0.5)

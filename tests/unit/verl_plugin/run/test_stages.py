@@ -60,7 +60,7 @@ def test_another_model_needs_the_world_alone(called, tmp_path, capsys):
 
 
 def test_a_warm_start_without_traces_is_refused(called, tmp_path, capsys):
-    groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
+    groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=cpu"]
     assert stages.main([*groups, f"stages.sft_file={tmp_path}/none.parquet"]) == 1
     assert called == []
     assert f"error: stages.sft_file={tmp_path}/none.parquet: no such file" in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""GPUs: what policy and judges take together, against those of the Ray cluster or of this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from easyr1_fgrpo.config.judges import VllmServerConfig
+from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.ray_token import refusal
+
+ASSUMED_NODE = 8
+"""GPUs of a machine where there is none to count."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """GPUs that a run takes.
+
+    Attributes:
+        policy: on each node that trains.
+        judges: of each judge server, all on one node.
+    """
+
+    policy: tuple[float, ...]
+    judges: tuple[float, ...]
+
+    @property
+    def blocks(self) -> tuple[float, ...]:
+        """GPUs that have to lie on one node each."""
+        return (*self.policy, *self.judges)
+
+    def __str__(self) -> str:
+        if len(self.blocks) == 1:
+            return f"{self.blocks[0]:g}"
+        return f"{' + '.join(f'{block:g}' for block in self.blocks)} = {sum(self.blocks):g}"
+
+
+@dataclass(frozen=True)
+class Offered:
+    """GPUs that there are.
+
+    Attributes:
+        nodes: of each node.
+        where: "this machine" or the Ray cluster.
+    """
+
+    nodes: tuple[float, ...]
+    where: str
+
+    def __str__(self) -> str:
+        return f"{' + '.join(f'{node:g}' for node in self.nodes) or '0'} of {self.where}"
+
+
+def wanted_by(config: Any, settings: FgrpoConfig) -> Wanted:
+    """The GPUs of policy and judges; a judge behind a URL takes none."""
+    trainer = config.trainer
+    policy = (trainer.n_gpus_per_node,) * trainer.nnodes if trainer.device == "cuda" else ()
+    servers = [server for server in settings.reward_servers.values() if isinstance(server, VllmServerConfig)]
+    judges = [server.tensor_parallel_size if server.num_gpus is None else server.num_gpus for server in servers]
+    return Wanted(policy, tuple(gpus for gpus in judges if gpus))
+
+
+def offered() -> Offered | None:
+    """The GPUs of the Ray cluster at RAY_ADDRESS; where that is not set, those of this machine that Ray would find.
+
+    Returns:
+        None where there is neither cluster nor GPU.
+
+    Raises:
+        ConnectionError: when no cluster at RAY_ADDRESS lets this process in.
+    """
+    if address := os.environ.get("RAY_ADDRESS"):
+        return Offered(_of_cluster(address), f"the Ray cluster at {address}")
+    here = gpus_here()
+    return Offered((here,), "this machine") if here else None
+
+
+def gpus_here() -> int:
+    """GPUs that nvidia-smi lists on this machine, and CUDA_VISIBLE_DEVICES, where it is set, leaves."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):  # no driver, or one that does not work: nothing to train on
+        return 0
+    count = sum(line.startswith("GPU ") for line in listed.splitlines())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return count if visible is None else min(count, len([name for name in visible.split(",") if name.strip()]))
+
+
+def _of_cluster(address: str) -> tuple[float, ...]:
+    if refused := refusal(address):
+        raise ConnectionError(refused)
+    import ray
+
+    inside = ray.is_initialized()
+    try:
+        if not inside:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        nodes = [float(node["Resources"].get("GPU", 0.0)) for node in ray.nodes() if node["Alive"]]
+    except ConnectionError as error:
+        raise ConnectionError(f"RAY_ADDRESS={address}: no Ray cluster answers there") from error
+    finally:
+        if not inside:
+            ray.shutdown()
+    return tuple(sorted((gpus for gpus in nodes if gpus), reverse=True))
+
+
+def too_few(wanted: Wanted, found: Offered) -> str | None:
+    """Why the run does not fit onto the nodes, with the fix; None when it does."""
+    if fits(wanted.blocks, found.nodes):
+        return None
+    policy = " + ".join(f"{block:g}" for block in wanted.policy)
+    judges = f", the judges {' + '.join(f'{block:g}' for block in wanted.judges)}" if wanted.judges else ""
+    return (
+        f"trainer.n_gpus_per_node={max(wanted.policy):g}: the policy takes {policy} GPUs{judges}, together "
+        f"{sum(wanted.blocks):g}, and there are {found}; take scale=gpus_4 on one machine of 8 with its judge, or more "
+        "nodes (recipes/ray/README.md)"
+    )
+
+
+def fits(blocks: Sequence[float], nodes: Sequence[float]) -> bool:
+    """Whether each block finds room on one node, beside the others."""
+    if not blocks:
+        return True
+    first, *others = sorted(blocks, reverse=True)
+    return any(
+        fits(others, [*nodes[:i], nodes[i] - first, *nodes[i + 1 :]]) for i in range(len(nodes)) if nodes[i] >= first
+    )
+
+
+def machines(wanted: Wanted, gpus: int = ASSUMED_NODE) -> int:
+    """How many machines of so many GPUs the run takes, one at least; of larger ones where a block needs it."""
+    size = max((gpus, *wanted.blocks))
+    return next(count for count in range(1, len(wanted.blocks) + 2) if fits(wanted.blocks, [size] * count))

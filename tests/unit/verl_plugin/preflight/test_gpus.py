@@ -1,0 +1,148 @@
+"""GPUs of policy and judges together, counted by hand, against machines and clusters of several sizes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.verl_plugin.preflight import gpus
+from easyr1_fgrpo.verl_plugin.preflight import machine as checks
+from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
+from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, Wanted, fits, gpus_here, machines, too_few
+from easyr1_fgrpo.verl_plugin.preflight.plan import plan
+from easyr1_fgrpo.verl_plugin.run import stages
+
+ROOT = Path(__file__).parents[4]
+SEVEN_B = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b"]
+BY_HAND = {
+    "gpus_4": "4 + 2 = 6, on 1 machine of 8",
+    "gpus_8": "8 + 2 = 10, on 2 machines of 8",
+    "nodes_2": "8 + 8 + 2 = 18, on 3 machines of 8",
+}
+"""Scale -> GPUs of the policy and of the judge, which vLLM splits over 2."""
+
+
+def recipes():
+    """Recipe -> its group choices."""
+    for path in sorted((ROOT / "recipes").glob("run_fgrpo_*.sh")):
+        (call,) = re.findall(r'^run_recipe (.*) "\$@"$', path.read_text(), re.MULTILINE)
+        yield path.name, shlex.split(call)
+
+
+def planned(capsys, *overrides):
+    code = plan(overrides, files=False, assumed=Assumptions())
+    out = capsys.readouterr()
+    return code, " ".join(out.out.replace("│", " ").split()), out.err
+
+
+def test_every_recipe_at_every_scale_on_a_laptop(capsys):
+    found = dict(recipes())
+    assert len(found) == 5
+    tiny = found.pop("run_fgrpo_tiny_cpu.sh")
+    code, out, err = planned(capsys, *tiny)
+    assert (code, err) == (0, "")
+    assert "GPUs of the policy none GPUs of the judges none" in out
+    assert "not checked here" not in out
+    for recipe, groups in found.items():
+        for scale, by_hand in BY_HAND.items():
+            code, out, err = planned(capsys, *groups, f"scale={scale}")
+            assert (code, err) == (0, ""), (recipe, scale)
+            assert f"GPUs together {by_hand} (assumed: none to count here)" in out, (recipe, scale, out)
+            assert "not checked here, as this machine has no GPU: CUDA, vllm and flash_attn" in out
+
+
+def test_headers_and_scales_say_what_the_sums_are():
+    for recipe, groups in recipes():
+        scale = groups[-1].partition("=")[2]
+        if scale in BY_HAND:
+            first = " ".join((ROOT / "recipes" / recipe).read_text().splitlines()[1:4])
+            policy_and_judge, _, count = BY_HAND[scale].partition(" = ")
+            where = {"1": "one machine", "2": "two machines"}[count.split()[2]]
+            assert f"{policy_and_judge} GPUs of 80 GB on {where}" in first.replace(" # ", " ")
+
+
+def test_eight_and_two_on_a_machine_of_eight_is_refused_before_any_stage(machine, capsys, monkeypatch):
+    machine(8)
+    started = []
+    monkeypatch.setattr(stages, "_call", lambda *command: started.append(command))
+    monkeypatch.setattr(checks, "cpu_build", lambda: None)
+    assert stages.main([*SEVEN_B, "scale=gpus_8"]) == 1
+    assert started == []
+    line = (
+        "error: trainer.n_gpus_per_node=8: the policy takes 8 GPUs, the judges 2, together 10, and there are 8 of this "
+        "machine; take scale=gpus_4 on one machine of 8 with its judge, or more nodes (recipes/ray/README.md)"
+    )
+    assert line in capsys.readouterr().err
+    code, out, err = planned(capsys, *SEVEN_B, "scale=gpus_8")
+    assert code == 1
+    assert line in err
+    assert "GPUs together 8 + 2 = 10; there are 8 of this machine" in out
+    assert "trainer.n_gpus_per_node" not in planned(capsys, *SEVEN_B, "scale=gpus_4")[2]
+
+
+def test_a_judge_behind_a_url_takes_no_gpu(machine, capsys):
+    machine(8)
+    judge = ["judge=openai_compatible", "judge_endpoint.model=m", "judge_endpoint.base_urls=[http://host/v1]"]
+    _, out, err = planned(capsys, *SEVEN_B[:2], *judge, "scale=gpus_8")
+    assert "GPUs together 8; there are 8 of this machine" in out
+    assert "trainer.n_gpus_per_node" not in err
+
+
+@pytest.mark.parametrize("scale", ["gpus_4", "gpus_8", "nodes_2"])
+def test_batches_divide_at_every_scale(scale):
+    config = load_config([*SEVEN_B, f"scale={scale}"])
+    ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
+    assert config.data.train_batch_size * rollout.n == 640
+    assert actor.ppo_mini_batch_size == 64
+    assert (640 % ranks, 64 * rollout.n % ranks, ranks % rollout.tensor_model_parallel_size) == (0, 0, 0)
+
+
+def test_the_judge_may_have_the_other_half_of_a_machine():
+    overrides = [*SEVEN_B, "scale=gpus_4", "fgrpo.reward_servers.qwen3_vl_30b.tensor_parallel_size=4"]
+    config = load_config(overrides)
+    wanted = gpus.wanted_by(config, read_settings(config))
+    assert (str(wanted), machines(wanted)) == ("4 + 4 = 8", 1)
+
+
+def test_a_block_lies_on_one_node():
+    assert fits([8, 2], [8, 2])
+    assert fits([2, 8], [8, 8])
+    assert not fits([8, 2], [8, 1, 1])
+    assert not fits([8, 2], [6, 6])
+    assert fits([4, 2, 1, 1], [8])
+    assert fits([3, 3, 2], [4, 4]) is False
+    assert fits([0.5, 0.5, 7], [8])
+    assert fits([], [])
+    # First-fit would put the 3 onto the 6 and leave no room for 4 + 2.
+    assert fits([4, 3, 2], [6, 3])
+
+
+def test_machines_are_larger_where_a_block_is():
+    assert machines(Wanted((8,), ())) == 1
+    assert machines(Wanted((16,), (2,))) == 2
+    assert machines(Wanted((4, 4), (2, 2))) == 2
+
+
+def test_what_is_lacking_names_every_node():
+    found = Offered((6, 6), "the Ray cluster at head:6379")
+    assert "together 10, and there are 6 + 6 of the Ray cluster at head:6379" in too_few(Wanted((8,), (2,)), found)
+    assert too_few(Wanted((6,), (2, 1)), found) is None
+
+
+def test_the_driver_is_asked_and_the_visible_devices_count(machine, monkeypatch):
+    assert gpus_here() == 0
+    machine(8)
+    assert gpus_here() == 8
+    for visible, count in (("0,1,2,3", 4), ("", 0), ("0", 1), ("GPU-3,GPU-5", 2)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert gpus_here() == count
+
+
+def test_without_a_gpu_and_a_cluster_nothing_starts(capsys):
+    assert stages.main([*SEVEN_B, "scale=gpus_8"]) == 1
+    assert "nvidia-smi lists no GPU on this machine, and RAY_ADDRESS names no Ray cluster" in capsys.readouterr().err
