@@ -109,6 +109,8 @@ class FgrpoConfig(Settings):
         reward_servers: judge servers to launch, by name.
         judge_cache: where verdicts of model judges are cached.
         max_failed_share: share of a step's rollouts that may fail before the run stops.
+        max_unmeasured_steps: steps in a row on which a constraint's judge may measure too few rollouts
+            (`dual.min_valid_share`) before the run saves a checkpoint and stops.
         max_probs_difference: how far the rollout engine's token probabilities may be from the trainer's, in the mean
             over a step, before the run stops; None for no comparison. See `easyr1_fgrpo.training.canary`.
     """
@@ -125,6 +127,7 @@ class FgrpoConfig(Settings):
     judge_cache: JudgeCacheSettings = JudgeCacheSettings()
     images: ImageSettings = ImageSettings()
     max_failed_share: UnitInterval = 0.2
+    max_unmeasured_steps: Annotated[int, Field(ge=1)] = 3
     max_probs_difference: UnitInterval | None = 0.05
 
     @property

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from easyr1_fgrpo.judges.protocol import Question
-from easyr1_fgrpo.rewards import JUDGE_COUNTS, Reason
+from easyr1_fgrpo.judges.protocol import Question, Verdict
+from easyr1_fgrpo.rewards import JUDGE_COUNTS, Reason, RolloutScore
 
 JUDGE_FAILURES = tuple(
     reason.name.lower() for reason in (Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID)
 )
+CAUSES = {"consistency": "judge_consistency_cause", "semantic_grounding": "judge_grounding_cause"}
+"""By signal, the key beside a rollout's numbers that says why its judge failed; "" where it did not."""
+
+LENGTHS = {"few": (1, 4), "middle": (5, 8), "many": (9, math.inf)}
+"""Judged sentences of a trace, first and last number."""
+
 _SUMS = ("calls", "retries", "prompt_tokens", "completion_tokens", "dollars")
 
 
@@ -27,6 +34,8 @@ def judge_metrics(rollouts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         Per question `<question>/verdicts` and, where there are any: the shares of them that are valid, cached and (for
         consistency) uncertain, `<question>/..._share`; the sums of calls, retries, tokens and dollars; and
         `<question>/wait_s/p50` and `p95`, quantiles over rollouts of the longest wait for one of its verdicts, seconds.
+        `grounding/measured_share/few`, `middle` and `many`: of the rollouts with so many judged sentences (`LENGTHS`),
+        the share without a failed verdict: long traces miss their deadline more often and so escape the constraint.
     """
     metrics: dict[str, float] = {}
     for question in Question:
@@ -43,7 +52,31 @@ def judge_metrics(rollouts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         metrics |= {f"{question}/{count}": total[count] for count in _SUMS}
         waits = [wait for row in rollouts if math.isfinite(wait := row.get(f"judge_{question}_wait_s", math.nan))]
         metrics |= {f"{question}/wait_s/p{p}": float(np.percentile(waits, p)) for p in (50, 95) if waits}
+    for length, (first, last) in LENGTHS.items():
+        failed = [row["judge_grounding_failures"] for row in rollouts if first <= _claims(row) <= last]
+        if failed:
+            metrics[f"grounding/measured_share/{length}"] = failed.count(0.0) / len(failed)
     return metrics
+
+
+def failure_causes(score: RolloutScore) -> dict[str, str]:
+    """Why judges failed on a rollout, one line each, by the keys of `CAUSES`."""
+    verdicts = {"consistency": [score.consistency], "semantic_grounding": [item.verdict for item in score.sentences]}
+    return {key: next(filter(None, map(_cause, verdicts[name])), "") for name, key in CAUSES.items()}
+
+
+def last_causes(rollouts: Sequence[Mapping[str, Any]], most: int = 2) -> dict[str, list[str]]:
+    """By signal, the last causes of failure that differ, the last one first."""
+    found = {name: dict.fromkeys(row.get(key, "") for row in reversed(rollouts)) for name, key in CAUSES.items()}
+    return {name: [cause for cause in causes if cause][:most] for name, causes in found.items()}
+
+
+def _cause(verdict: Verdict | None) -> str:
+    return " ".join(verdict.cause.split())[:300] if verdict is not None and verdict.failure is not None else ""
+
+
+def _claims(row: Mapping[str, float]) -> float:
+    return row.get("judge_grounding_verdicts", 0.0)
 
 
 def _total(rollouts: Sequence[Mapping[str, float]], question: Question, count: str) -> float:

@@ -20,6 +20,7 @@ from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Reason, Sample, failed_numbers, score_rollout
 from easyr1_fgrpo.rewards.custom_signal import load_signal, with_custom_signals
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
+from easyr1_fgrpo.training.judge_metrics import CAUSES, failure_causes
 from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS, sentence_tokens
 
 logger = logging.getLogger(__name__)
@@ -75,15 +76,18 @@ class RolloutScorer:
         """The numbers of a rollout, after its trace record is written.
 
         Returns:
-            `RolloutScore.to_numbers`, the same keys for every rollout; on training rollouts at the sentence level also
-            `SENTENCE_TOKENS`. `task_valid` is 0 where there is no task reward.
+            `RolloutScore.to_numbers` and the texts of `CAUSES`, the same keys for every rollout; on training rollouts
+            at the sentence level also `SENTENCE_TOKENS`. `task_valid` is 0 where there is no task reward.
         """
         try:
             return await self._score(rollout)
         except Exception:
             index = rollout.row.get("extra_info", {}).get("index")
             logger.exception("scoring failed for dataset row %s; the rollout is left out of every statistic", index)
-            return {**failed_numbers(Reason.REWARD_FAILED, self._custom_signals)}
+            return {
+                **failed_numbers(Reason.REWARD_FAILED, self._custom_signals),
+                **dict.fromkeys(CAUSES.values(), ""),
+            }
 
     async def _score(self, rollout: Rollout) -> dict[str, Any]:
         text = self._tokenizer.decode(rollout.response_ids, skip_special_tokens=True)
@@ -102,7 +106,7 @@ class RolloutScorer:
             sample, score, images=saved, response=text, step=rollout.step, session=rollout.session
         )
         self._writers["train" if training else "val"].write(record)
-        numbers: dict[str, Any] = {**score.to_numbers()}
+        numbers: dict[str, Any] = {**score.to_numbers(), **failure_causes(score)}
         if self.settings.reward.level == "sentence" and training:
             numbers[SENTENCE_TOKENS] = await asyncio.to_thread(
                 sentence_tokens, self._tokenizer, rollout.response_ids, text, score

@@ -3,6 +3,7 @@
     step = fgrpo.begin_step(number, ids, numbers, expected=rollouts)  # measured; refused when too many failed
     advantage = fgrpo.advantage(step, response_mask)  # with the multipliers from before the step
     metrics = fgrpo.end_step(step, advantage)  # the dual step, and what is logged
+    fgrpo.unmeasured.check()  # after the step's checkpoint: ends the run when a judge has been gone for too long
 
 `numbers` are what `RolloutScorer` gave; the policy is the trainer's to update.
 """
@@ -21,8 +22,9 @@ from easyr1_fgrpo.algorithm import ConstrainedAdvantage, constrained_advantage
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.training.controllers import build_controller
-from easyr1_fgrpo.training.judge_metrics import JUDGE_FAILURES, valid_share
+from easyr1_fgrpo.training.judge_metrics import valid_share
 from easyr1_fgrpo.training.step_signals import RolloutId, StepSignals, metrics_of, read_step
+from easyr1_fgrpo.training.unmeasured import UnmeasuredSteps
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Fgrpo:
         self.settings = settings
         self.signal_names = (*SIGNALS, *settings.signals)
         self.controller = build_controller(settings)
+        self.unmeasured = UnmeasuredSteps(settings.dual.min_valid_share, settings.max_unmeasured_steps)
         self._lost_hint = lost_hint
 
     def begin_step(
@@ -107,12 +110,14 @@ class Fgrpo:
     def end_step(self, step: StepSignals, advantage: ConstrainedAdvantage) -> dict[str, Any]:
         """Take the dual step (FGRPO Eq. 4) and say what is logged of the whole step.
 
-        A constraint whose judge measured too few of its rollouts keeps its multiplier, with a warning.
+        A constraint whose judge measured too few of its rollouts keeps its multiplier, with a warning; for how many
+        steps in a row is what `unmeasured` knows.
         """
         before = self.controller.multipliers
         shares = {name: valid_share(step.masks[name], step.reasons[name]) for name in before}
         records = self.controller.step(
-            {name: (step.scores[name], step.masks[name]) for name in before}, hold=self._unmeasured(step, shares)
+            {name: (step.scores[name], step.masks[name]) for name in before},
+            hold=self.unmeasured.see(step.number, shares, step.reasons, step.causes),
         )
         metrics = metrics_of(step)
         for name, share in advantage.shares.items():
@@ -133,19 +138,6 @@ class Fgrpo:
             )
         metrics["fgrpo/dual/lambda_max"] = self.settings.dual.lambda_max
         return metrics
-
-    def _unmeasured(self, step: StepSignals, shares: Mapping[str, float | None]) -> dict[str, str]:
-        """Constraints whose judge measured too few of its rollouts to move their multiplier, and why."""
-        least = self.settings.dual.min_valid_share
-        hold = {}
-        for name, share in shares.items():
-            if share is not None and share < least:
-                failures = {
-                    reason: step.reasons[name][reason] for reason in JUDGE_FAILURES if step.reasons[name][reason]
-                }
-                hold[name] = f"the judge measured {share:.0%} of its rollouts, {least:.0%} needed ({failures})"
-                logger.warning("step %d: %s is not being measured: %s", step.number, name, hold[name])
-        return hold
 
 
 def _present(prefix: str, **values: float | None) -> dict[str, float]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from easyr1_fgrpo.algorithm import JudgedSentences
 from easyr1_fgrpo.rewards import Reason
-from easyr1_fgrpo.training.judge_metrics import judge_metrics
+from easyr1_fgrpo.training.judge_metrics import judge_metrics, last_causes
 from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS, judged_sentences
 
 TASK = "task"
@@ -51,6 +51,7 @@ class StepSignals:
         present: how many rollouts the batch holds, padding not counted.
         sentences: judged sentences that credit their own tokens; none at the outcome level.
         judges: how the judges did, see `judge_metrics`; over all rollouts that were scored.
+        causes: by signal, what its judge said last when it failed.
         extras: remaining numbers of the rollouts, means over valid rows.
     """
 
@@ -67,6 +68,7 @@ class StepSignals:
     present: int
     sentences: JudgedSentences
     judges: dict[str, float]
+    causes: dict[str, list[str]]
     extras: dict[str, float]
 
     @property
@@ -143,6 +145,7 @@ def read_step(
             [found.get(SENTENCE_TOKENS, []) if use else [] for found, use in zip(known, valid, strict=True)]
         ),
         judges=judge_metrics([found for found, use in zip(known, is_last, strict=True) if use]),
+        causes=last_causes(known),
         extras=_extras(known, valid, signal_names),
     )
 

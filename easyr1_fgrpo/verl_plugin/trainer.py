@@ -16,7 +16,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 
-from easyr1_fgrpo.checkpoints import step_folder
+from easyr1_fgrpo.checkpoints import finished_step, step_folder
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.training.canary import check_probabilities
 from easyr1_fgrpo.training.metrics_file import MetricsFile
@@ -93,6 +93,7 @@ class FaithfulTrainer(PPOTrainerSync):
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         self.metrics_file.write(self.global_steps, metrics)
+        self.fgrpo.unmeasured.check()
 
     def _validate(self) -> dict[str, float]:
         metrics: dict[str, float] = super()._validate()
@@ -119,6 +120,13 @@ class FaithfulTrainer(PPOTrainerSync):
         return metrics | validation_means(numbers, self.fgrpo.signal_names)
 
     # ------------------------------------------------------------------ checkpoints
+
+    def on_step_end(self) -> None:
+        """Save what a run that is about to end would lose, unless verl has just done so."""
+        saved = finished_step(Path(self.config.trainer.default_local_dir))
+        if self.fgrpo.unmeasured.due and saved != self.global_steps:
+            self._save_checkpoint()
+        super().on_step_end()
 
     def _save_checkpoint(self) -> None:
         # Before super(): verl marks the checkpoint as the latest in its last act, so that mark covers this file.

@@ -16,11 +16,15 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.checkpoints import finished_step
 from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run.alone import Alone
-from easyr1_fgrpo.verl_plugin.run.logs import cause_of, logged_to
+from easyr1_fgrpo.verl_plugin.run.logs import cause_of, innermost, logged_to
 from easyr1_fgrpo.verl_plugin.run.progress import progress
 
 TENSORBOARD_DIR = "TENSORBOARD_DIR"
+
+JUDGE_GONE = 4
+"""Exit code of a run that stopped with a checkpoint because a judge measured too little for too long."""
 
 
 def train(config: Any) -> int:
@@ -30,7 +34,8 @@ def train(config: Any) -> int:
         config: the whole composed config, already checked.
 
     Returns:
-        The exit code: 0 when the last step is reached (also when it was reached before), 1 otherwise.
+        The exit code: 0 when the last step is reached (also when it was reached before), `JUDGE_GONE` when a constraint
+        could not be measured any more, 1 otherwise.
     """
     total = config.trainer.total_training_steps
     done = finished_step(Path(config.trainer.default_local_dir)) or 0
@@ -51,7 +56,7 @@ def train(config: Any) -> int:
         except Exception as error:
             sys.stdout.flush()
             print(f"error: {cause_of(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)
-            return 1
+            return JUDGE_GONE if isinstance(innermost(error), ConstraintUnmeasuredError) else 1
     return 0
 
 

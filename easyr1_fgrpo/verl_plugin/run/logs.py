@@ -32,13 +32,18 @@ def logged_to(path: Path) -> Iterator[TextIO]:
                 os.close(fd)
 
 
+def innermost(error: BaseException) -> BaseException:
+    """The exception that Ray has wrapped, maybe several times."""
+    while isinstance(inner := getattr(error, "cause", None), BaseException):
+        error = inner
+    return error
+
+
 def cause_of(error: BaseException, log: Path) -> str:
     """The innermost reason in one line; Ray wraps the trainer's exception and hides it in a remote traceback."""
-    innermost: BaseException = error
-    while isinstance(inner := getattr(innermost, "cause", None), BaseException):
-        innermost = inner
-    text = str(innermost).strip()
-    reason = text.splitlines()[-1] if text else type(innermost).__name__
+    error = innermost(error)
+    text = str(error).strip()
+    reason = text.splitlines()[-1] if text else type(error).__name__
     if "no materializable trajectories" in reason:
         # verl logs why a rollout failed and goes on; only when none is left does it stop, without the reason.
         failures = _ROLLOUT_ERROR.findall(log.read_text(encoding="utf-8", errors="replace"))

@@ -11,7 +11,10 @@ from typing import TextIO
 from tqdm import tqdm
 
 from easyr1_fgrpo.training.metrics_file import MetricsFollower
+from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
 from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
+
+RED = "\x1b[31m{}\x1b[0m"
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
             while True:
                 ended = stop.wait(1.0)
                 for step, metrics in follower.new():
-                    bar.set_postfix_str(summary(metrics), refresh=False)
+                    bar.set_postfix_str(summary(metrics, coloured=terminal.isatty()), refresh=False)
                     bar.update(step - bar.n)
                 if ended:
                     return
@@ -42,7 +45,7 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
         thread.join()
 
 
-def summary(metrics: dict[str, float]) -> str:
+def summary(metrics: dict[str, float], *, coloured: bool = False) -> str:
     """The few numbers worth watching: task reward, score and multiplier of each constraint, and failing judges."""
     parts = [f"task {metrics['fgrpo/signals/task/mean']:.2f}"] if "fgrpo/signals/task/mean" in metrics else []
     for name in metrics:
@@ -52,6 +55,7 @@ def summary(metrics: dict[str, float]) -> str:
             shown = "–" if score is None else f"{score:.2f}"
             part = f"{key} {shown} λ{metrics[f'fgrpo/{key}/multiplier']:.2f}"
             if (judged := metrics.get(f"fgrpo/{key}/valid_share", 1.0)) < 1.0:
-                part += f" (judged {judged:.0%})"
+                failing = f"(judged {judged:.0%})"
+                part += f" {RED.format(failing)}" if coloured and judged < GOOD_SHARE else f" {failing}"
             parts.append(part)
     return ", ".join(parts)

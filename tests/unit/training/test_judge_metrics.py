@@ -29,7 +29,17 @@ def test_metrics_by_hand():
         "grounding/dollars": 0.5,
         "grounding/wait_s/p50": 1.5,
         "grounding/wait_s/p95": pytest.approx(1.95),
+        "grounding/measured_share/few": 0.0,
+        "grounding/measured_share/middle": 1.0,
     }
+
+
+def test_the_measured_share_is_told_by_the_number_of_judged_sentences():
+    lost = {1: 0, 4: 1, 5: 0, 8: 3, 9: 2, 40: 1}  # judged sentences: verdicts that failed
+    rows = [rollout(verdicts=float(n), failures=float(failed)) for n, failed in lost.items()]
+    metrics = judge_metrics([*rows, failed_numbers(Reason.REWARD_FAILED)])
+    shares = {length: metrics[f"grounding/measured_share/{length}"] for length in ("few", "middle", "many")}
+    assert shares == {"few": 0.5, "middle": 0.5, "many": 0.0}
 
 
 def test_uncertain_is_an_answer_to_consistency():

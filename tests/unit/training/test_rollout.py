@@ -3,7 +3,7 @@ import math
 import pytest
 from PIL import Image
 
-from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
+from easyr1_fgrpo.judges.protocol import Failure, Label, Question, Verdict
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.traces import read_traces
@@ -142,3 +142,16 @@ def test_a_policy_that_writes_thousandths_is_scored_in_pixels(tmp_path):
     (record,) = traces(tmp_path)
     assert record.response == thousandths
     assert record.boxes[0] == pytest.approx((0.166 * 1120, 0.166 * 840, 0.666 * 1120, 0.5 * 840))
+
+
+def test_why_a_judge_failed_comes_with_the_numbers(tmp_path):
+    class Gone:
+        name = "gone"
+
+        async def ask(self, request):
+            return Verdict(None, self.name, Failure.UNREACHABLE, cause=f"no {request.kind}\nwas heard")
+
+    numbers = numbers_of(scorer_of(tmp_path, judge=Gone()), RIGHT)
+    assert numbers["judge_consistency_cause"] == "no consistency was heard"
+    assert numbers["judge_grounding_cause"] == "no grounding was heard"
+    assert numbers_of(scorer_of(tmp_path), RIGHT)["judge_grounding_cause"] == ""

@@ -1,16 +1,20 @@
+from pathlib import Path
+
 import pytest
 import torch
-from reported import numbers, scored
+from reported import absent, numbers, scored
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.training.canary import RolloutsDifferError
 from easyr1_fgrpo.training.metrics_file import read_metrics
 from easyr1_fgrpo.training.step import RolloutsFailedError
 from easyr1_fgrpo.training.step_signals import RolloutId
+from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin import trainer as trainer_module
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
 from easyr1_fgrpo.verl_plugin.trainer import _row_order, rollout_id, split_key
@@ -133,6 +137,38 @@ def test_a_step_whose_rollouts_saw_no_pictures_ends_before_it_trains(make, monke
     with pytest.raises(RolloutsDifferError, match=r"^step 1: .* by 0\.155 in the mean \(at most 0\.9995\)"):
         trainer._compute_old_log_prob(None, {})
     make(max_probs_difference=None)._compute_old_log_prob(None, {})
+
+
+@pytest.mark.parametrize("verl_saves", [False, True])
+def test_a_run_whose_judge_is_gone_saves_once_and_then_ends(make, step_of, monkeypatch, verl_saves):
+    trainer = make(max_unmeasured_steps=2)
+    folder = Path(trainer.config.trainer.default_local_dir)
+    saved = []
+
+    def save(self):
+        saved.append(self.global_steps)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "latest_checkpointed_iteration.txt").write_text(str(self.global_steps))
+
+    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save)
+    monkeypatch.setattr(PPOTrainerSync, "on_step_end", lambda self: None)
+    monkeypatch.setattr(PPOTrainerSync, "_compute_metrics", lambda self, batch, metrics, timing: None)
+    lost = {key: numbers(scored(1.0), absent(Reason.JUDGE_DEADLINE)) for key in GOOD}
+    for rows in (GOOD, lost):
+        metrics = step_of(trainer, rows)
+        trainer.on_step_end()
+        trainer._compute_metrics(None, metrics, {})
+        trainer.global_steps += 1
+    assert saved == []
+    metrics = step_of(trainer, lost)
+    if verl_saves:
+        trainer._save_checkpoint()
+    trainer.on_step_end()
+    with pytest.raises(ConstraintUnmeasuredError, match=r"^step 3: consistency .* it resumes after step 3$"):
+        trainer._compute_metrics(None, metrics, {})
+    assert saved == [3]
+    assert (folder / "global_step_3" / "fgrpo.json").exists()
+    assert 3 in read_metrics(trainer.run_dir / "metrics.jsonl")
 
 
 # ---------------------------------------------------------------------- what is logged

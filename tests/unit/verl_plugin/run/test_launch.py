@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.training.metrics_file import MetricsFile
+from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run import launch
 from easyr1_fgrpo.verl_plugin.run.launch import train
 
@@ -56,6 +57,15 @@ def test_a_variable_of_the_ray_job_is_not_set_twice(tmp_path, monkeypatch, named
     assert train(config_of(tmp_path)) == 0
     ours = OmegaConf.select(seen[0], "ray_kwargs.ray_init.runtime_env.env_vars.TENSORBOARD_DIR")
     assert ours == (None if named else str(tmp_path / "tensorboard"))
+
+
+def test_a_run_whose_judge_is_gone_exits_with_four(tmp_path, monkeypatch, capfd):
+    def run(config):
+        raise RemoteError(RemoteError(ConstraintUnmeasuredError("step 9: consistency was not measured")))
+
+    monkeypatch.setattr(launch, "_run", run)
+    assert train(config_of(tmp_path)) == 4
+    assert "error: step 9: consistency was not measured (see " in capfd.readouterr().err
 
 
 def test_a_failing_run_says_why_and_exits_with_one(tmp_path, monkeypatch, capfd):

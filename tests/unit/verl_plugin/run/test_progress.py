@@ -13,3 +13,11 @@ def test_summary_shows_task_score_and_multiplier():
     }
     assert summary(metrics) == "task 0.85, consistency 0.90 λ1.25, spatial_grounding – λ1.00"
     assert summary({"actor/lr": 1.0}) == ""
+
+
+def test_a_judge_that_fails_is_red_on_a_terminal():
+    metrics = {"fgrpo/consistency/threshold": 0.95, "fgrpo/consistency/multiplier": 1.0}
+    for share, shown in ((0.94, " \x1b[31m(judged 94%)\x1b[0m"), (0.96, " (judged 96%)"), (1.0, "")):
+        seen = metrics | {"fgrpo/consistency/valid_share": share}
+        assert summary(seen, coloured=True) == f"consistency – λ1.00{shown}"
+        assert "\x1b" not in summary(seen)

@@ -1,0 +1,59 @@
+import pickle
+
+import pytest
+from reported import absent, numbers, scored
+
+from easyr1_fgrpo.rewards import Reason
+from easyr1_fgrpo.training.judge_metrics import CAUSES
+from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
+
+from .made_steps import make, step_of
+
+GOOD = {f"p_{i}_0": numbers(scored(1.0), scored(0.5)) for i in range(4)}
+LOST = numbers(scored(1.0), absent(Reason.JUDGE_UNREACHABLE), **{CAUSES["consistency"]: "http://a/v1 refuses"})
+DEAD = {f"p_{i}_0": LOST for i in range(4)}
+NOTHING_TO_MEASURE = {f"p_{i}_0": numbers(scored(0.0)) for i in range(4)}
+
+
+def steps(*rows, **changes):
+    fgrpo = make(constraint_keys=["consistency"], **changes)
+    for step in rows:
+        step_of(fgrpo, step)
+    return fgrpo.unmeasured
+
+
+def test_a_judge_that_is_gone_ends_the_run_with_the_cause():
+    last = {**DEAD, "p_4_0": LOST | {CAUSES["consistency"]: "http://a/v1 gave no answer within 20 s"}}
+    unmeasured = steps(DEAD, DEAD | dict(list(GOOD.items())[:1]), last)
+    assert unmeasured.due
+    with pytest.raises(ConstraintUnmeasuredError) as ended:
+        unmeasured.check()
+    for part in (
+        "step 1: consistency was not measured for 3 steps in a row, and fgrpo.max_unmeasured_steps=3: its judge "
+        "measured 0%, 25%, 0% of its rollouts where 50% are needed, on the last step with {'judge_unreachable': 5}",
+        "last causes: http://a/v1 gave no answer within 20 s; http://a/v1 refuses.",
+        "run the same command: it resumes after step 1",
+    ):
+        assert part in str(ended.value)
+    assert "\n" not in str(ended.value)
+    assert str(pickle.loads(pickle.dumps(ended.value))) == str(ended.value)  # Ray sends it
+
+
+def test_only_steps_in_a_row_count():
+    for rows in ((DEAD, DEAD), (DEAD, DEAD, GOOD, DEAD, DEAD), (DEAD, DEAD, DEAD, GOOD), (NOTHING_TO_MEASURE,) * 5):
+        unmeasured = steps(*rows)
+        assert not unmeasured.due
+        unmeasured.check()
+    assert steps(DEAD, max_unmeasured_steps=1).due
+    assert steps(DEAD, DEAD, NOTHING_TO_MEASURE, DEAD).due
+
+
+def test_below_a_good_share_a_step_warns_once(caplog):
+    """9 of 10 measured: enough for the multiplier to move."""
+    rows = {f"p_{i}_0": numbers(scored(1.0), scored(0.5)) for i in range(9)} | {"p_9_0": LOST}
+    steps(rows)
+    (record,) = caplog.records
+    assert record.message == "step 1: judges measured less than 95%: consistency 90.0% ({'judge_unreachable': 1})"
+    caplog.clear()
+    steps(GOOD)
+    assert not caplog.records
