@@ -19,6 +19,8 @@
 #   MIX                             of the RL set                       (sat=15700 vgr=7000 visual_cot=13000 treevgr=13000)
 #   VAL                             rows for validation out of MIX      (500)
 #   WORKERS, CONCURRENCY            processes that ask the base model, calls under way of each (1, 64)
+#   COORDINATES                     of boxes in traces: pixels (Qwen2.5-VL, into OUT/traces/sft) or thousand (Qwen3-VL,
+#                                   into OUT/traces/sft_thousand; another run for the other one asks no teacher)   (pixels)
 #   SEED                            of every draw                       (0)
 #   MCTS_ARGS, DIFFICULTY_ARGS      further options of these stages: fgrpo data STAGE --help
 set -euo pipefail
@@ -36,6 +38,7 @@ SEEDS=${SEEDS:-sat=1500 vgr=1500 visual_cot=3000}
 MIX=${MIX:-sat=15700 vgr=7000 visual_cot=13000 treevgr=13000}
 VAL=${VAL:-500}
 SEED=${SEED:-0}
+COORDINATES=${COORDINATES:-pixels}
 export TOKENIZERS_PARALLELISM=false
 
 stage() { fgrpo data "$@"; }
@@ -56,7 +59,9 @@ read -ra seeds <<<"$SEEDS"
 stage curate "${seeds[@]/#/$OUT/normalised/}" --out "$OUT/seeds" --embedder "$EMBEDDER" --seed "$SEED"
 read -ra mcts_args <<<"${MCTS_ARGS:-}"
 stage mcts "$OUT/seeds/seeds.parquet" --out "$OUT/traces" --base-url "$TEACHER_URL" --model "$TEACHER_MODEL" \
-  --api-key-env "${TEACHER_KEY_ENV:-}" --seed "$SEED" "${mcts_args[@]}"
+  --api-key-env "${TEACHER_KEY_ENV:-}" --seed "$SEED" --policy-coordinates "$COORDINATES" "${mcts_args[@]}"
+sft=$OUT/traces/sft
+[ "$COORDINATES" = pixels ] || sft+=_$COORDINATES
 
 echo "== RL set"
 read -ra difficulty_args <<<"${DIFFICULTY_ARGS:-}"
@@ -66,9 +71,9 @@ stage difficulty "$OUT"/normalised/{sat,vgr,visual_cot,treevgr} --out "$OUT/filt
   "${difficulty_args[@]}"
 read -ra portions <<<"$MIX"
 stage mix "${portions[@]/#/$OUT/filtered/}" --out "$OUT/rl" --val "$VAL" --seed "$SEED"
-stage card "$OUT/rl" "$OUT"/normalised/{sat,vgr,visual_cot,treevgr} "$OUT/seeds" "$OUT/traces/sft" \
+stage card "$OUT/rl" "$OUT"/normalised/{sat,vgr,visual_cot,treevgr} "$OUT/seeds" "$sft" \
   "$OUT"/filtered/{sat,vgr,visual_cot,treevgr}
 stage inspect "$OUT/rl/train.parquet" --out "$OUT/rl/contact_sheet.html"
 stage validate "$OUT/rl/train.parquet" "$OUT/rl/val.parquet"
-echo "SFT set: $OUT/traces/sft"
+echo "SFT set: $sft"
 echo "RL set:  $OUT/rl/train.parquet, $OUT/rl/val.parquet, $OUT/rl/README.md, $OUT/rl/contact_sheet.html"

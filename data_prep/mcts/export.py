@@ -1,5 +1,7 @@
 """Traces as training sets: verl's supervised parquet and LLaMA-Factory's ShareGPT, the same conversations in both.
 
+With boxes in pixels; with boxes in thousandths the same in <out>/sft_thousand.
+
 <out>/sft/train.parquet       messages, images {bytes}: for verl's supervised trainer
 <out>/sft/traces.json         messages, images [path]: for LLaMA-Factory, with --dataset_dir <out>/sft
 <out>/sft/images/<sha256>.*   the rows' image files, untouched
@@ -100,7 +102,7 @@ def export(
     convention: Convention,
     budget: PixelBudget,
 ) -> dict[str, Any]:
-    """Write `<out>/sft` from rows and trees, in the rows' order; it replaces an earlier one when it is whole.
+    """Write the sets of a convention from rows and trees, in the rows' order, over earlier ones when they are whole.
 
     Args:
         rows: file or folder of shards that was searched.
@@ -116,7 +118,7 @@ def export(
     Raises:
         ValueError: when a tree is damaged, or was made from another row than the one of its name.
     """
-    with whole_folder(out / "sft", replace=True) as folder:
+    with whole_folder(sft_folder(out, convention), replace=True) as folder:
         tally = _write(rows, out, folder, total, unsearched, convention, budget)
         teacher = json.loads((out / "settings.json").read_text(encoding="utf-8"))
         policy = {"coordinates": convention.value, "min_pixels": budget.least, "max_pixels": budget.most}
@@ -157,6 +159,11 @@ def _write(
             files.reject({"name": name, "chain": chain.kind, "reason": chain.problem, "response": cut})
     files.close()
     return tally
+
+
+def sft_folder(out: Path, convention: Convention) -> Path:
+    """Where the sets of one convention are: `sft` for pixels, `sft_thousand` for thousandths, from the same trees."""
+    return out / ("sft" if convention is Convention.PIXELS else f"sft_{convention.value}")
 
 
 def tree_path(out: Path, name: str) -> Path:

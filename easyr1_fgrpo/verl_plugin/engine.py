@@ -2,8 +2,8 @@
 
 verl 0.9.1 has the key `actor.freeze_vision_tower`, but no FSDP code reads it. Here the model's override
 `freeze_vision_tower` does what that key says: the tower is frozen where the model is built, before FSDP shards it and
-before the optimizer collects its parameters. The projector (`merger`) belongs to the tower in RL and stays trainable
-in the warm start: `freeze_vision_tower: true | false | keep_projector`.
+before the optimizer collects its parameters. The projector (`merger`, and Qwen3-VL's `deepstack_merger_list`) belongs
+to the tower in RL and stays trainable in the warm start: `freeze_vision_tower: true | false | keep_projector`.
 
 On the CPU it also leaves batches where they are, which verl would move there.
 """
@@ -42,6 +42,8 @@ class FrozenVisionEngine(FSDPEngineWithLMHead):
             tower.requires_grad_(False)
             if freeze == KEEP_PROJECTOR:
                 tower.merger.requires_grad_(True)
+                if (deepstack := getattr(tower, "deepstack_merger_list", None)) is not None:  # Qwen3-VL's further ones
+                    deepstack.requires_grad_(True)
         return module
 
     def forward_step(self, micro_batch: Any, loss_function: Any, forward_only: bool) -> Any:

@@ -19,7 +19,9 @@ _DEFAULT = PixelBudget()
 
 def mcts(
     rows: Annotated[Path, typer.Argument(help="parquet file or folder of shards: the seeds")],
-    out: Annotated[Path, typer.Option(help="folder for trees/ and sft/; a run that was cut off goes on there")],
+    out: Annotated[
+        Path, typer.Option(help="folder for trees/ and sft/ or sft_thousand/; a run that was cut off goes on there")
+    ],
     base_url: Annotated[list[str], typer.Option(help="of the teacher, as http://host:8000/v1; give each of several")],
     model: Annotated[str, typer.Option(help="the teacher's name there, e.g. Qwen/Qwen2.5-VL-72B-Instruct")],
     api_key_env: Annotated[str, typer.Option(metavar="NAME", help="environment variable with the API key")] = "",
@@ -47,7 +49,7 @@ def mcts(
     again. Exit code 0: all questions searched; 1: bad input, or a teacher that does not answer; 3: some questions are
     left (budget used up, calls failed), what there is is written.
     """
-    from data_prep.mcts.export import AGAIN, export
+    from data_prep.mcts.export import AGAIN, export, sft_folder
     from data_prep.mcts.questions import question_names
     from data_prep.mcts.run import Settings, run
     from data_prep.mcts.teacher import BudgetUsedUp, TeacherConfig, TeacherFailed
@@ -74,15 +76,16 @@ def mcts(
         names = question_names(rows)
         outcome = asyncio.run(run(rows, out, names, config, settings))
         summary = export(rows, out, len(names), outcome.unsearched, policy_coordinates, budget)
+    sft = sft_folder(out, policy_coordinates)
     typer.echo(f"{outcome.calls} calls, {outcome.tokens} tokens in this run")
     for what in ("questions", "chains"):
         typer.echo(_account(what, summary[what]))
-    typer.echo(f"wrote {out / 'sft'}")
+    typer.echo(f"wrote {sft}")
     if outcome.stopped is not None and not isinstance(outcome.stopped, BudgetUsedUp):
         fail(outcome.stopped)
     left = sum(count for reason, count in summary["questions"]["rejected"].items() if reason in AGAIN)
     if left:
-        why = outcome.stopped or f"calls failed, see {out / 'sft' / 'rejects.jsonl'}"
+        why = outcome.stopped or f"calls failed, see {sft / 'rejects.jsonl'}"
         typer.echo(f"{left} questions are left ({why}): run the same command again to go on", err=True)
         raise typer.Exit(NOT_ALL)
 

@@ -54,15 +54,45 @@ def image_problems(config: Any) -> Iterator[str]:
             f"fgrpo.images.max_pixels={images.max_pixels}: an image may take {largest} tokens, all of "
             f"data.max_prompt_length={room} or more; {(room - min(TEXT_ALLOWANCE, room // 2)) * (2 * patch) ** 2} fits"
         )
-    marker = Path(str(config.actor_rollout_ref.model.path)).expanduser() / BUDGET_FILE
+    yield from start_problems(config)
+
+
+def start_problems(config: Any) -> Iterator[str]:
+    """A warm start, or the traces for it where it is still to be made, with other images or boxes than the run's."""
+    images, model = config.fgrpo.images, str(config.actor_rollout_ref.model.path)
+    marker = Path(model).expanduser() / BUDGET_FILE
+    stages = config.get("stages", {})
     if marker.exists():
-        trained = json.loads(marker.read_text())
+        trained = {"coordinates": "pixels", **json.loads(marker.read_text())}  # the only ones before they were noted
+        yield from _convention_problems(
+            images, trained["coordinates"], f"the warm start {model} writes", "and remove it"
+        )
         for key in ("min_pixels", "max_pixels"):
             if trained[key] != images[key]:
                 yield (
                     f"fgrpo.images.{key}={images[key]}: the warm start saw images with {key}={trained[key]}; boxes in "
                     "pixels would mean something else: use the same"
                 )
+    elif model == stages.get("warm_start") and not Path(model).exists() and Path(stages.sft_file).exists():
+        summary = Path(stages.sft_file).with_name(SUMMARY_FILE)
+        policy = json.loads(summary.read_text()).get("policy", {}) if summary.exists() else {}
+        written = policy.get("coordinates", "pixels")
+        fix = f'or, for traces of yours, note {{"policy": {{"coordinates": "{images.coordinates}"}}}} in {summary}'
+        yield from _convention_problems(images, written, f"the traces stages.sft_file={stages.sft_file} write", fix)
+        for key in ("min_pixels", "max_pixels"):
+            if written == "pixels" and policy.get(key, images[key]) != images[key]:
+                yield (
+                    f"fgrpo.images.{key}={images[key]}: the traces stages.sft_file={stages.sft_file} are for images "
+                    f"with {key}={policy[key]}, and their boxes in pixels of these: use the same"
+                )
+
+
+def _convention_problems(images: Any, written: str, who: str, fix: str) -> Iterator[str]:
+    if written != images.coordinates:
+        yield (
+            f"fgrpo.images.coordinates={images.coordinates}: {who} boxes in {written}: make traces with "
+            f"`fgrpo data mcts ... --policy-coordinates {images.coordinates}` (no further call of the teacher) {fix}"
+        )
 
 
 def prompt_problems(path: Path, config: Any) -> Iterator[str]:
@@ -91,4 +121,7 @@ def prompt_problems(path: Path, config: Any) -> Iterator[str]:
 
 
 BUDGET_FILE = "image_budget.json"
-"""Beside a warm start's checkpoint: the pixel budget it was trained with."""
+"""Beside a warm start's checkpoint: the pixel budget it was trained with, and how it writes boxes."""
+
+SUMMARY_FILE = "summary.json"
+"""Beside an SFT file of `fgrpo data mcts`: among other things how its traces write boxes, and for which images."""

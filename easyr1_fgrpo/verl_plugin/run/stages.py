@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import write_json
-from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
+from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE, start_problems
 from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
@@ -38,7 +38,7 @@ def main(overrides: list[str]) -> int:
     try:
         config = load_config(overrides)
         settings = read_settings(config)
-        problems = machine_problems(config, settings)
+        problems = [*machine_problems(config, settings), *start_problems(config)]
     except ConfigError as error:
         problems = error.lines
     if problems:  # what training would refuse is refused before hours are spent on its stages
@@ -123,8 +123,7 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
     exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
     if not exports:
         raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
-    budget = images.model_dump(include={"min_pixels", "max_pixels"})
-    write_json(exports[-1] / BUDGET_FILE, budget)
+    write_json(exports[-1] / BUDGET_FILE, images.model_dump())
     exports[-1].rename(out)
     shutil.rmtree(training)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tensordict import NonTensorStack, TensorDict
 from torch import nn
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from verl.workers.engine import FSDPEngineWithLMHead
 
 from easyr1_fgrpo.verl_plugin import engine as engine_module
@@ -43,6 +44,21 @@ def test_keep_projector_leaves_the_merger_trainable(build, tiny_model):
     build(tiny_model, freeze_vision_tower="keep_projector")
     assert merger
     assert trainable(tiny_model) == everything - tower | merger
+
+
+def test_keep_projector_leaves_qwen3s_deepstack_mergers_trainable(build):
+    sizes = {"hidden_size": 16, "num_heads": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8}
+    config = Qwen3VLConfig(
+        text_config={**sizes, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 8},
+        vision_config={**sizes, "intermediate_size": 16, "out_hidden_size": 16, "depth": 3,
+                       "deepstack_visual_indexes": [0, 1]},
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = build(Qwen3VLForConditionalGeneration(config), freeze_vision_tower="keep_projector")
+    tower = {name for name in trainable(model) if ".visual." in name}
+    deepstack = names(model, ".visual.deepstack_merger_list.")
+    assert deepstack
+    assert tower == names(model, ".visual.merger.") | deepstack
 
 
 @pytest.mark.parametrize("override", [{}, {"freeze_vision_tower": False}])

@@ -162,7 +162,9 @@ def test_other_coordinates_for_the_policy_need_no_new_search(finished, world, tm
         (copy / path).write_bytes((out / path).read_bytes())
     result, server = run(world, copy, scripted(world), "--policy-coordinates", "thousand")
     assert (result.exit_code, server.calls) == (0, 0)
-    after = pq.read_table(copy / "sft" / "train.parquet").to_pylist()
+    assert not (copy / "sft").exists()  # a set for each convention, its name and its summary say which
+    assert json.loads((copy / "sft_thousand/summary.json").read_text())["policy"]["coordinates"] == "thousand"
+    after = pq.read_table(copy / "sft_thousand" / "train.parquet").to_pylist()
     for old, new in zip(before, after, strict=True):
         pixels, thousandths = (parse_response(each["messages"][-1]["content"]).boxes for each in (old, new))
         assert thousandths == tuple(tuple(round(value * 1000 / 84) for value in box) for box in pixels)

@@ -96,6 +96,15 @@ def test_another_budget_than_the_warm_starts_is_refused(planned, tmp_path):
     assert "fgrpo.images.max_pixels=4194304: the warm start saw images with max_pixels=1003520" in err
 
 
+@pytest.mark.parametrize("noted", ["", ', "coordinates": "pixels"'])
+def test_another_convention_than_the_warm_starts_is_refused(planned, tmp_path, noted):
+    (tmp_path / "image_budget.json").write_text(f'{{"min_pixels": 3136, "max_pixels": 4194304{noted}}}')
+    overrides = [*GROUPS, f"actor_rollout_ref.model.path={tmp_path}", "fgrpo.images.coordinates=thousand"]
+    code, _, err = planned(*overrides)
+    assert code == 1
+    assert f"fgrpo.images.coordinates=thousand: the warm start {tmp_path} writes boxes in pixels" in err
+
+
 def test_a_judge_without_its_settings_is_named(planned):
     code, _, err = planned(*GROUPS[:2], "judge=openai_compatible", "scale=gpus_8")
     assert code == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.verl_plugin.run import stages
 
 TINY = ["backbone=tiny", "dataset=miniature"]
@@ -41,7 +42,7 @@ def test_a_fresh_clone_makes_everything_once(called, tmp_path):
     assert stages.main(overrides) == 0
     assert names(called) == ["build", "backbone", "warm_start"]
     budget = json.loads((tmp_path / "s/warm_start/image_budget.json").read_text())
-    assert budget == {"min_pixels": 3136, "max_pixels": 7056}
+    assert budget == {"min_pixels": 3136, "max_pixels": 7056, "coordinates": "pixels"}
     assert not (tmp_path / "s/warm_start.training").exists()
     assert stages.main(overrides) == 0
     assert len(called) == 3
@@ -64,6 +65,51 @@ def test_a_warm_start_without_traces_is_refused(called, tmp_path, capsys):
     assert stages.main([*groups, f"stages.sft_file={tmp_path}/none.parquet"]) == 1
     assert called == []
     assert f"error: stages.sft_file={tmp_path}/none.parquet: no such file" in capsys.readouterr().err
+
+
+QWEN3 = ["backbone=qwen3_vl_8b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
+
+
+@pytest.mark.parametrize("noted", [{"policy": {"coordinates": "pixels"}}, {"questions": {}}, None])
+def test_traces_in_another_convention_than_the_runs_are_refused_before_hours_are_spent(called, tmp_path, capsys, noted):
+    (tmp_path / "train.parquet").touch()
+    if noted is not None:
+        (tmp_path / "summary.json").write_text(json.dumps(noted))
+    overrides = [*QWEN3, f"stages.sft_file={tmp_path}/train.parquet", f"stages.warm_start={tmp_path}/warm"]
+    assert stages.main(overrides) == 1
+    assert called == []
+    said = capsys.readouterr().err
+    assert "error: fgrpo.images.coordinates=thousand: the traces stages.sft_file=" in said
+    assert "write boxes in pixels: make traces with `fgrpo data mcts ... --policy-coordinates thousand`" in said
+
+
+def test_traces_in_the_runs_convention_are_trained_on_and_the_checkpoint_says_so(called, tmp_path, capsys):
+    (tmp_path / "train.parquet").touch()
+    (tmp_path / "summary.json").write_text(json.dumps({"policy": {"coordinates": "thousand", "max_pixels": 7}}))
+    overrides = [*QWEN3, f"stages.sft_file={tmp_path}/train.parquet", f"stages.warm_start={tmp_path}/warm"]
+    assert stages.main(overrides) == 0
+    marker = tmp_path / "warm/image_budget.json"
+    assert json.loads(marker.read_text()) == {"min_pixels": 65536, "max_pixels": 5478400, "coordinates": "thousand"}
+    # Another run from the same checkpoint that would read its boxes as pixels.
+    assert stages.main([*overrides, "fgrpo.images.coordinates=pixels"]) == 1
+    assert "fgrpo.images.coordinates=pixels: the warm start" in capsys.readouterr().err
+
+
+def test_traces_for_other_pictures_than_the_runs_are_refused(called, tmp_path, capsys):
+    (tmp_path / "train.parquet").touch()
+    policy = {"coordinates": "pixels", "min_pixels": 3136, "max_pixels": 1003520}
+    (tmp_path / "summary.json").write_text(json.dumps({"policy": policy}))
+    groups = ["backbone=qwen2_5_vl_7b", *QWEN3[1:]]
+    overrides = [*groups, f"stages.sft_file={tmp_path}/train.parquet", f"stages.warm_start={tmp_path}/warm"]
+    assert stages.main(overrides) == 1
+    assert "fgrpo.images.max_pixels=4194304: the traces" in capsys.readouterr().err
+    assert stages.main([*overrides, "fgrpo.images.max_pixels=1003520"]) == 0
+
+
+def test_each_backbone_reads_traces_of_its_convention():
+    for backbone, folder in (("qwen2_5_vl_7b", "sft"), ("qwen2_5_vl_3b", "sft"), ("qwen3_vl_8b", "sft_thousand")):
+        config = load_config([f"backbone={backbone}", *QWEN3[1:]])
+        assert config.stages.sft_file == f"data/fgrpo/traces/{folder}/train.parquet"
 
 
 def test_a_wrong_override_is_refused_first(called, tmp_path, capsys):
