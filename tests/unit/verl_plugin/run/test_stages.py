@@ -67,6 +67,12 @@ def test_a_warm_start_without_traces_is_refused(called, tmp_path, capsys):
     assert f"error: stages.sft_file={tmp_path}/none.parquet: no such file" in capsys.readouterr().err
 
 
+@pytest.fixture
+def machine_fits(monkeypatch):
+    """A machine with what the run asks for."""
+    monkeypatch.setattr(stages, "machine_problems", lambda config, settings: [])
+
+
 QWEN3 = ["backbone=qwen3_vl_8b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
 
 
@@ -83,7 +89,9 @@ def test_traces_in_another_convention_than_the_runs_are_refused_before_hours_are
     assert "write boxes in pixels: make traces with `fgrpo data mcts ... --policy-coordinates thousand`" in said
 
 
-def test_traces_in_the_runs_convention_are_trained_on_and_the_checkpoint_says_so(called, tmp_path, capsys):
+def test_traces_in_the_runs_convention_are_trained_on_and_the_checkpoint_says_so(
+    called, machine_fits, tmp_path, capsys
+):
     (tmp_path / "train.parquet").touch()
     (tmp_path / "summary.json").write_text(json.dumps({"policy": {"coordinates": "thousand", "max_pixels": 7}}))
     overrides = [*QWEN3, f"stages.sft_file={tmp_path}/train.parquet", f"stages.warm_start={tmp_path}/warm"]
@@ -95,7 +103,7 @@ def test_traces_in_the_runs_convention_are_trained_on_and_the_checkpoint_says_so
     assert "fgrpo.images.coordinates=pixels: the warm start" in capsys.readouterr().err
 
 
-def test_traces_for_other_pictures_than_the_runs_are_refused(called, tmp_path, capsys):
+def test_traces_for_other_pictures_than_the_runs_are_refused(called, machine_fits, tmp_path, capsys):
     (tmp_path / "train.parquet").touch()
     policy = {"coordinates": "pixels", "min_pixels": 3136, "max_pixels": 1003520}
     (tmp_path / "summary.json").write_text(json.dumps({"policy": policy}))
