@@ -1,7 +1,8 @@
 """`fgrpo stages [overrides]`: what an RL run starts from: world and backbone (miniature), warm start.
 
 Takes the overrides of the run it prepares. A stage whose folder is there is finished: the folder gets its name in one
-step, so it is whole. A run that starts from another model than the warm start needs the data alone.
+step, so it is whole; a warm start that was stopped goes on after its last checkpoint. A run that starts from another
+model than the warm start needs the data alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
-from easyr1_fgrpo.files import write_json
+from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE, start_problems
 from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 
@@ -56,7 +57,7 @@ def main(overrides: list[str]) -> int:
     except subprocess.CalledProcessError as error:
         print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
         return 1
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -89,6 +90,7 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
     Raises:
         subprocess.CalledProcessError: when a stage fails.
         FileNotFoundError: when the traces of the warm start are missing.
+        ValueError: when a stopped warm start had other settings.
     """
     if "backbone_steps" in stages:
         options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
@@ -106,18 +108,21 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
         )
     out = Path(stages["warm_start"])
     training = out.with_name(f"{out.name}.training")
+    settings = [
+        f"model.path={stages['backbone']}",
+        f"data.train_files={stages['sft_file']}",
+        f"data.image_budget.min_pixels={images.min_pixels}",
+        f"data.image_budget.max_pixels={images.max_pixels}",
+        f"trainer.n_gpus_per_node={stages['warm_start_gpus']}",
+        *stages["warm_start_overrides"],
+    ]
+    # A stopped one goes on with the settings it was begun with.
+    begin(training, {key: value for key, _, value in (setting.partition("=") for setting in settings)})
     _call(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "verl.trainer.sft_trainer"),
-            *("--config-path=pkg://easyr1_fgrpo.config", "--config-name=warm_start"),
-            f"model.path={stages['backbone']}",
-            f"data.train_files={stages['sft_file']}",
-            f"data.image_budget.min_pixels={images.min_pixels}",
-            f"data.image_budget.max_pixels={images.max_pixels}",
-            f"trainer.default_local_dir={training}",
-            f"trainer.n_gpus_per_node={stages['warm_start_gpus']}",
-            *stages["warm_start_overrides"],
+            *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
+            *(f"trainer.default_local_dir={training}", *settings),
         ]
     )
     exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)

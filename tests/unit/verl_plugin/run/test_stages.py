@@ -120,6 +120,24 @@ def test_each_backbone_reads_traces_of_its_convention():
         assert config.stages.sft_file == f"data/fgrpo/traces/{folder}/train.parquet"
 
 
+def test_a_stopped_warm_start_goes_on_with_its_own_settings_alone(called, tmp_path, capsys, monkeypatch):
+    def stopped(command, env=None):
+        raise stages.subprocess.CalledProcessError(1, command)
+
+    overrides = [*TINY, f"stages.dir={tmp_path}/s"]
+    monkeypatch.setattr(stages, "prepare_data", lambda given: None)
+    (tmp_path / "s/backbone").mkdir(parents=True)
+    (tmp_path / "s/sft.parquet").touch()
+    overrides.append(f"stages.sft_file={tmp_path}/s/sft.parquet")
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "_call", stopped)
+        assert stages.main(overrides) == 1
+    assert stages.main([*overrides, "fgrpo.images.max_pixels=9000"]) == 1
+    assert "data.image_budget.max_pixels='7056', now '9000'" in capsys.readouterr().err
+    assert called == []
+    assert stages.main(overrides) == 0
+
+
 def test_a_wrong_override_is_refused_first(called, tmp_path, capsys):
     assert stages.main([*TINY, "fgrpo.dual.lr=-1"]) == 1
     assert called == []
