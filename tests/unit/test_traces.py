@@ -151,19 +151,16 @@ def test_any_response_is_one_ascii_line(tmp_path_factory, text, junk):
     json.loads(data)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
+def test_a_signal_is_a_value_or_a_reason(subtests):
+    for fields in [
         {"value": None},
         {"value": 0.5, "reason": "NO_CLAIM"},
         {"value": 1.5},
         {"value": float("nan")},
         {"value": None, "reason": "BECAUSE"},
-    ],
-)
-def test_a_signal_is_a_value_or_a_reason(fields):
-    with pytest.raises(ValidationError):
-        SignalRecord(**fields)
+    ]:
+        with subtests.test(fields=fields), pytest.raises(ValidationError):
+            SignalRecord(**fields)
 
 
 def test_unknown_fields_are_refused():

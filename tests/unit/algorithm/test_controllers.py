@@ -149,21 +149,19 @@ def test_a_foreign_state_is_refused_whole(name, other):
         assert controller.state_dict() == before
 
 
-@pytest.mark.parametrize(
-    ("memory", "message"),
-    [
+def test_a_damaged_memory_is_refused_whole(subtests):
+    for memory, message in [
         ({}, r"memory are of the constraints \[\]"),
         ({"x": {"smoothed": 0.1}}, r"memory of x holds \['smoothed'\], this controller's \['integral', 'smoothed'\]"),
         ({"x": {"integral": math.nan, "smoothed": 0.1}}, "saved integral of x must be a finite number, got nan"),
         ({"x": {"integral": None, "smoothed": 0.1}}, "saved integral of x must be a finite number, got None"),
-    ],
-)
-def test_a_damaged_memory_is_refused_whole(memory, message):
-    controller = BUILD["pid"](Constraint("x", 0.5))
-    before = controller.state_dict()
-    with pytest.raises(ValueError, match=message):
-        controller.load_state_dict({**before, "multipliers": {"x": 0.3}, "memory": memory})
-    assert controller.state_dict() == before
+    ]:
+        with subtests.test(memory=memory):
+            controller = BUILD["pid"](Constraint("x", 0.5))
+            before = controller.state_dict()
+            with pytest.raises(ValueError, match=message):
+                controller.load_state_dict({**before, "multipliers": {"x": 0.3}, "memory": memory})
+            assert controller.state_dict() == before
 
 
 @every_controller
@@ -176,9 +174,8 @@ def test_an_unreachable_threshold_saturates(name, caplog):
     assert controller.multipliers == {"x": CAP}
 
 
-@pytest.mark.parametrize(
-    ("name", "option", "message"),
-    [
+def test_options_are_bounded(subtests):
+    for name, option, message in [
         ("pid", {"kp": -1.0}, "kp must be finite and at least 0, got -1.0"),
         ("pid", {"kd": math.inf}, "kd must be finite and at least 0, got inf"),
         ("pid", {"smoothing": 1.0}, r"smoothing must lie in \[0, 1\), got 1.0"),
@@ -186,34 +183,29 @@ def test_an_unreachable_threshold_saturates(name, caplog):
         ("nupi", {"smoothing": -0.1}, "smoothing must lie"),
         ("multiplicative", {"floor": 0.0}, "floor must be finite and above 0, got 0.0"),
         ("multiplicative", {"floor": CAP}, "floor must be below max_multiplier=1.5, got 1.5"),
-    ],
-)
-def test_options_are_bounded(name, option, message):
-    with pytest.raises(ValueError, match=message):
-        BUILD[name](Constraint("x", 0.5), **option)
+    ]:
+        with subtests.test(name=name, option=option, message=message), pytest.raises(ValueError, match=message):
+            BUILD[name](Constraint("x", 0.5), **option)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
+def test_reaches_the_saddle_point_of_a_convex_problem():
+    for name, options in [
         ("dual_ascent", {"lr": 0.05}),
         ("pid", {"lr": 0.05, "kp": 0.3, "kd": 0.1, "smoothing": 0.5}),
         ("nupi", {"lr": 0.05, "kp": 0.3, "smoothing": 0.5}),
         ("multiplicative", {"lr": 0.1, "floor": 1e-9}),
-    ],
-)
-def test_reaches_the_saddle_point_of_a_convex_problem(name, options):
-    # minimise (x - .1)^2 / 2 + (y - .5)^2 / 2  subject to  x >= .6 and y >= .2:
-    # x* = .6 with lambda_x* = .5, y* = .5 with lambda_y* = 0 (as in test_multipliers.py)
-    controller = BUILD[name](
-        Constraint("x", 0.6), Constraint("y", 0.2), min_applicable=1, max_multiplier=5.0, **options
-    )
-    x = y = 0.0
-    for _ in range(2000):
-        weight = controller.multipliers
-        x -= 0.1 * ((x - 0.1) - weight["x"])
-        y -= 0.1 * ((y - 0.5) - weight["y"])
-        records = controller.step({"x": scored(x)["x"], "y": scored(y)["x"]})
-    assert (x, y) == pytest.approx((0.6, 0.5), abs=1e-6)
-    assert controller.multipliers == pytest.approx({"x": 0.5, "y": 0.0}, abs=1e-6)
-    assert records["x"].violation == pytest.approx(0.0, abs=1e-6)
+    ]:
+        # minimise (x - .1)^2 / 2 + (y - .5)^2 / 2  subject to  x >= .6 and y >= .2:
+        # x* = .6 with lambda_x* = .5, y* = .5 with lambda_y* = 0 (as in test_multipliers.py)
+        controller = BUILD[name](
+            Constraint("x", 0.6), Constraint("y", 0.2), min_applicable=1, max_multiplier=5.0, **options
+        )
+        x = y = 0.0
+        for _ in range(2000):
+            weight = controller.multipliers
+            x -= 0.1 * ((x - 0.1) - weight["x"])
+            y -= 0.1 * ((y - 0.5) - weight["y"])
+            records = controller.step({"x": scored(x)["x"], "y": scored(y)["x"]})
+        assert (x, y) == pytest.approx((0.6, 0.5), abs=1e-6), name
+        assert controller.multipliers == pytest.approx({"x": 0.5, "y": 0.0}, abs=1e-6), name
+        assert records["x"].violation == pytest.approx(0.0, abs=1e-6), name

@@ -17,12 +17,12 @@ def settings(group: str, *overrides: str) -> FgrpoConfig:
     return read_settings(load_config([f"judge={group}", *overrides]))
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_group_says_who_answers_both_questions_and_launches_what_they_need_only(group):
-    chosen = settings(group, *NEEDED.get(group, []))
-    assert set(chosen.judges) == {"consistency", "grounding"}
-    asked = {judge.server for judge in chosen.judges.values() if getattr(judge, "server", "")}
-    assert asked == set(chosen.reward_servers)
+def test_a_group_says_who_answers_both_questions_and_launches_what_they_need_only():
+    for group in GROUPS:
+        chosen = settings(group, *NEEDED.get(group, []))
+        assert set(chosen.judges) == {"consistency", "grounding"}, group
+        asked = {judge.server for judge in chosen.judges.values() if getattr(judge, "server", "")}
+        assert asked == set(chosen.reward_servers), group
 
 
 def test_two_values_are_enough_to_ask_any_endpoint():
@@ -31,12 +31,13 @@ def test_two_values_are_enough_to_ask_any_endpoint():
         assert (judge.model, judge.base_urls) == ("my/model", ["http://a:8000/v1", "http://b:8000/v1"])
 
 
-@pytest.mark.parametrize(("given", "missing"), [(ENDPOINT[:1], "base_urls"), (ENDPOINT[1:], "model")])
-def test_an_endpoint_that_is_not_named_is_asked_for(given, missing):
-    with pytest.raises(ConfigError) as refused:
-        settings("openai_compatible", *given)
-    (line,) = refused.value.lines
-    assert f"judge_endpoint.{missing}" in line
+def test_an_endpoint_that_is_not_named_is_asked_for(subtests):
+    for given, missing in [(ENDPOINT[:1], "base_urls"), (ENDPOINT[1:], "model")]:
+        with subtests.test(given=given):
+            with pytest.raises(ConfigError) as refused:
+                settings("openai_compatible", *given)
+            (line,) = refused.value.lines
+            assert f"judge_endpoint.{missing}" in line
 
 
 def test_the_training_judge_is_the_papers():

@@ -26,9 +26,8 @@ def test_overrides_reach_the_settings():
     assert found.constraint_keys == ["consistency"]
 
 
-@pytest.mark.parametrize(
-    ("override", "line"),
-    [
+def test_a_wrong_override_is_one_line():
+    for override, line in [
         ("fgrpo.constraints.consistency.threshold=1.9", "threshold=1.9: Input should be between 0 and 1"),
         ("fgrpo.constraints.entailment.threshold=0.9", "fgrpo.constraints.entailment: unknown key, allowed: consis"),
         ("+fgrpo.constraints.entailment.threshold=0.9", "fgrpo.constraints.entailment: unknown key, allowed: consis"),
@@ -40,11 +39,9 @@ def test_overrides_reach_the_settings():
         ("fgrpo.run_dir=${nowhere}", "Interpolation key 'nowhere' not found"),
         ("fgrpo.judges=???", "Missing mandatory value: judges"),
         ("fgrpo=null", "fgrpo=None: Input should be a valid dictionary"),
-    ],
-)
-def test_a_wrong_override_is_one_line(override, line):
-    (found,) = problems(override)
-    assert line in found
+    ]:
+        (found,) = problems(override)
+        assert line in found, override
 
 
 def test_search_paths_of_this_machine_are_left_out():

@@ -6,7 +6,6 @@ Table 6's 0.65 (section 4.1 says 0.7).
 
 from __future__ import annotations
 
-import pytest
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import load_config, read_settings
@@ -61,23 +60,23 @@ WARM_START = {  # section A.2: 4 samples x 2 accumulated on 4 GPUs
 }
 
 
-@pytest.mark.parametrize("size", ["3b", "7b"])
-def test_rl_has_the_numbers_of_the_paper(size):
-    config = load_config([f"backbone=qwen2_5_vl_{size}", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"])
-    read_settings(config)
-    assert {key: OmegaConf.select(config, key) for key in RL | CONSTRAINED} == RL | CONSTRAINED
-    assert config.stages.backbone == f"Qwen/Qwen2.5-VL-{size.upper()}-Instruct"
-    assert config.stages.warm_start_gpus == 4
+def test_rl_has_the_numbers_of_the_paper():
+    for size in ["3b", "7b"]:
+        config = load_config([f"backbone=qwen2_5_vl_{size}", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"])
+        read_settings(config)
+        assert {key: OmegaConf.select(config, key) for key in RL | CONSTRAINED} == RL | CONSTRAINED, size
+        assert config.stages.backbone == f"Qwen/Qwen2.5-VL-{size.upper()}-Instruct", size
+        assert config.stages.warm_start_gpus == 4, size
 
 
-@pytest.mark.parametrize("size", ["3b", "7b"])
-def test_the_warm_start_has_the_numbers_of_the_paper(size):
-    from hydra import compose, initialize_config_module
+def test_the_warm_start_has_the_numbers_of_the_paper():
+    for size in ["3b", "7b"]:
+        from hydra import compose, initialize_config_module
 
-    stages = load_config([f"backbone=qwen2_5_vl_{size}", "dataset=fgrpo", "scale=gpus_8"]).stages
-    with initialize_config_module("easyr1_fgrpo.config", version_base=None):
-        config = compose("warm_start", overrides=list(stages.warm_start_overrides))
-    assert {key: OmegaConf.select(config, key) for key in WARM_START} == WARM_START
+        stages = load_config([f"backbone=qwen2_5_vl_{size}", "dataset=fgrpo", "scale=gpus_8"]).stages
+        with initialize_config_module("easyr1_fgrpo.config", version_base=None):
+            config = compose("warm_start", overrides=list(stages.warm_start_overrides))
+        assert {key: OmegaConf.select(config, key) for key in WARM_START} == WARM_START, size
 
 
 ARMS = {  # Tables 2 and 3: constraints, controller, task reward
@@ -90,11 +89,11 @@ ARMS = {  # Tables 2 and 3: constraints, controller, task reward
 }
 
 
-@pytest.mark.parametrize("arm", ARMS)
-def test_every_arm_runs_at_7b(arm):
-    groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
-    config = load_config([f"arm={arm}", *groups])
-    settings = read_settings(config)
-    assert (settings.constraint_keys, settings.dual.controller, settings.reward.task) == ARMS[arm]
-    assert {key: OmegaConf.select(config, key) for key in RL} == RL
-    assert config.trainer.experiment_name == f"{arm}_qwen2_5_vl_7b"
+def test_every_arm_runs_at_7b():
+    for arm in ARMS:
+        groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
+        config = load_config([f"arm={arm}", *groups])
+        settings = read_settings(config)
+        assert (settings.constraint_keys, settings.dual.controller, settings.reward.task) == ARMS[arm], arm
+        assert {key: OmegaConf.select(config, key) for key in RL} == RL, arm
+        assert config.trainer.experiment_name == f"{arm}_qwen2_5_vl_7b", arm

@@ -37,9 +37,8 @@ async def test_a_judge_is_built_from_its_target_and_options():
     assert verdict == Verdict(Label.NO, judge="fixed")
 
 
-@pytest.mark.parametrize(
-    ("target", "options", "message"),
-    [
+def test_what_is_no_judge_is_refused_by_name(subtests):
+    for target, options, message in [
         ("", {}, "target '' cannot be imported"),
         ("json", {}, "target 'json' cannot be imported"),
         (":Fixed", {}, "cannot be imported .*: write package.module:Class"),
@@ -49,11 +48,9 @@ async def test_a_judge_is_built_from_its_target_and_options():
         (f"{__name__}:Nameless", {}, "has no `name` and `ask`: it is no judge"),
         (f"{__name__}:Fixed", {}, r"options \{\}: missing a required argument: 'label'"),
         (f"{__name__}:Fixed", {"label": "NO", "x": 1}, "unexpected keyword argument 'x'"),
-    ],
-)
-def test_what_is_no_judge_is_refused_by_name(target, options, message):
-    with pytest.raises(ValueError, match=message):
-        load_judge(target, options)
+    ]:
+        with subtests.test(target=target, options=options, message=message), pytest.raises(ValueError, match=message):
+            load_judge(target, options)
 
 
 def test_a_judge_that_cannot_be_built_says_why_itself():

@@ -96,25 +96,29 @@ class Recorder:
         return Verdict(Label((request.claim or request.answer).split()[-1]), self.name)
 
 
-@pytest.mark.parametrize("per_rollout", [False, True])
-async def test_a_judge_behind_the_server_sees_what_was_asked(per_rollout):
-    sentences = ["A cat, seen at <bbox>[1,2,10,9.5]</bbox>: SKIP", 'It is "red"\n CORRECT', "Over there INCORRECT"]
-    trace = " ".join(sentences)
-    asking = [
-        JudgeRequest(Question.GROUNDING, "Where?", (RED,), context=trace[: trace.index(claim)], claim=claim)
-        for claim in sentences
-    ]
-    consistency = JudgeRequest(Question.CONSISTENCY, "Where?", context=trace, answer="UNCERTAIN")
-    recorder = Recorder()
-    with judge_endpoint(Script(answer=answers_of(recorder))) as server:
-        async with judging(server, per_rollout=per_rollout, concurrency=1) as judge:
-            verdicts = await judge.ask_all(asking)
-            assert (await judge.ask(consistency)).label is Label.UNCERTAIN
-    assert [verdict.label for verdict in verdicts] == [Label.SKIP, Label.CORRECT, Label.INCORRECT]
-    for seen, request in zip(recorder.requests, [*asking, consistency], strict=True):
-        assert [image.tobytes() for image in seen.images] == [image.tobytes() for image in request.images]
-        assert (seen.kind, seen.question, seen.context) == (request.kind, request.question, request.context)
-        assert (seen.claim, seen.answer) == (request.claim, request.answer)
+async def test_a_judge_behind_the_server_sees_what_was_asked():
+    for per_rollout in [False, True]:
+        sentences = ["A cat, seen at <bbox>[1,2,10,9.5]</bbox>: SKIP", 'It is "red"\n CORRECT', "Over there INCORRECT"]
+        trace = " ".join(sentences)
+        asking = [
+            JudgeRequest(Question.GROUNDING, "Where?", (RED,), context=trace[: trace.index(claim)], claim=claim)
+            for claim in sentences
+        ]
+        consistency = JudgeRequest(Question.CONSISTENCY, "Where?", context=trace, answer="UNCERTAIN")
+        recorder = Recorder()
+        with judge_endpoint(Script(answer=answers_of(recorder))) as server:
+            async with judging(server, per_rollout=per_rollout, concurrency=1) as judge:
+                verdicts = await judge.ask_all(asking)
+                assert (await judge.ask(consistency)).label is Label.UNCERTAIN, per_rollout
+        assert [verdict.label for verdict in verdicts] == [Label.SKIP, Label.CORRECT, Label.INCORRECT], per_rollout
+        for seen, request in zip(recorder.requests, [*asking, consistency], strict=True):
+            assert [image.tobytes() for image in seen.images] == [image.tobytes() for image in request.images], (
+                per_rollout
+            )
+            assert (seen.kind, seen.question, seen.context) == (request.kind, request.question, request.context), (
+                per_rollout
+            )
+            assert (seen.claim, seen.answer) == (request.claim, request.answer), per_rollout
 
 
 def test_it_is_a_judge_of_rollouts():

@@ -142,15 +142,15 @@ def test_consistency_sees_boxes_as_the_policy_wrote_them():
         assert dict(parts_of(case)[0])["reasoning"] == "A [20, 10, 100, 50]."
 
 
-@pytest.mark.parametrize("per_rollout", [False, True])
-def test_repetition_is_what_the_config_says(per_rollout):
-    skip, incorrect = (
-        Prompt.load(Question.GROUNDING, repetition=name, per_rollout=per_rollout).rules
-        for name in ("skip", "incorrect")
-    )
-    assert "is SKIP, be the claim true or false" in " ".join(skip.split())
-    assert "is INCORRECT, even where the claim is true" in " ".join(incorrect.split())
-    assert len(set(skip.splitlines()) ^ set(incorrect.splitlines())) <= 4
+def test_repetition_is_what_the_config_says():
+    for per_rollout in [False, True]:
+        skip, incorrect = (
+            Prompt.load(Question.GROUNDING, repetition=name, per_rollout=per_rollout).rules
+            for name in ("skip", "incorrect")
+        )
+        assert "is SKIP, be the claim true or false" in " ".join(skip.split()), per_rollout
+        assert "is INCORRECT, even where the claim is true" in " ".join(incorrect.split()), per_rollout
+        assert len(set(skip.splitlines()) ^ set(incorrect.splitlines())) <= 4, per_rollout
 
 
 # ---------------------------------------------------------------------- prefix cache
@@ -169,15 +169,15 @@ def test_sentences_of_a_trace_share_all_until_their_contexts_differ(sentences):
         assert following.startswith(text[:shared])
 
 
-@pytest.mark.parametrize("name", PROMPTS)
-def test_rollouts_of_a_prompt_share_rules_images_and_question(name):
-    request = REQUEST[PROMPTS[name].question]
-    first, second = (
-        whole(PROMPTS[name], request),
-        whole(PROMPTS[name], replace(request, context="Other.", claim="Too.")),
-    )
-    shared = first.index(f'"question": {json.dumps(request.question)}') + len(request.question)
-    assert first[:shared] == second[:shared]
+def test_rollouts_of_a_prompt_share_rules_images_and_question():
+    for name in PROMPTS:
+        request = REQUEST[PROMPTS[name].question]
+        first, second = (
+            whole(PROMPTS[name], request),
+            whole(PROMPTS[name], replace(request, context="Other.", claim="Too.")),
+        )
+        shared = first.index(f'"question": {json.dumps(request.question)}') + len(request.question)
+        assert first[:shared] == second[:shared], name
 
 
 # ---------------------------------------------------------------------- untrusted text
@@ -277,20 +277,20 @@ def test_parsing_never_raises(text):
         assert prompt.parse(text, 1) is None or text.strip().strip('[]"').rstrip(".").upper() in set(Label)
 
 
-@pytest.mark.parametrize("name", PROMPTS)
-def test_whatever_the_structure_allows_can_be_read(name):
-    prompt = PROMPTS[name]
-    structure = prompt.structure(3)
-    if prompt.per_rollout:
-        schema = structure["json"]
-        assert (schema["type"], schema["minItems"], schema["maxItems"]) == ("array", 3, 3)
-        choices = schema["items"]["enum"]
-        answers = [prompt.parse(json.dumps([choice] * 3), 3) for choice in choices]
-    else:
-        choices = structure["choice"]
-        answers = [prompt.parse(choice, 1) for choice in choices]
-    assert {label for labels in answers for label in labels} == LABELS[prompt.question]
-    assert len(choices) == 3
+def test_whatever_the_structure_allows_can_be_read():
+    for name in PROMPTS:
+        prompt = PROMPTS[name]
+        structure = prompt.structure(3)
+        if prompt.per_rollout:
+            schema = structure["json"]
+            assert (schema["type"], schema["minItems"], schema["maxItems"]) == ("array", 3, 3), name
+            choices = schema["items"]["enum"]
+            answers = [prompt.parse(json.dumps([choice] * 3), 3) for choice in choices]
+        else:
+            choices = structure["choice"]
+            answers = [prompt.parse(choice, 1) for choice in choices]
+        assert {label for labels in answers for label in labels} == LABELS[prompt.question], name
+        assert len(choices) == 3, name
 
 
 # ---------------------------------------------------------------------- templates

@@ -16,30 +16,30 @@ def tokenizer():
     return build_tokenizer()
 
 
-@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
-def test_text_survives_the_tokenizer(world):
-    tokenizer = build_tokenizer(world)
-    for seed in range(25):
-        rng = np.random.default_rng(seed)
-        example = world.draw_example(rng)
-        for text in (
-            example.question,
-            teacher.noisy_response(example, rng),
-            teacher.backbone_response(example, rng),
-            language.direct(example.answer),
-        ):
-            ids = tokenizer(text)["input_ids"]
-            assert tokenizer.unk_token_id not in ids, text
-            assert tokenizer.decode(ids, skip_special_tokens=True) == text
+def test_text_survives_the_tokenizer():
+    for world in WORLDS.values():
+        tokenizer = build_tokenizer(world)
+        for seed in range(25):
+            rng = np.random.default_rng(seed)
+            example = world.draw_example(rng)
+            for text in (
+                example.question,
+                teacher.noisy_response(example, rng),
+                teacher.backbone_response(example, rng),
+                language.direct(example.answer),
+            ):
+                ids = tokenizer(text)["input_ids"]
+                assert tokenizer.unk_token_id not in ids, text
+                assert tokenizer.decode(ids, skip_special_tokens=True) == text, world
 
 
-@pytest.mark.parametrize(("world", "questions", "traces"), [(one_step, {7, 8}, {36, 37}), (two_step, {10}, {47})])
-def test_lengths(world, questions, traces):
-    tokenizer = build_tokenizer(world)
-    example = world.draw_example(np.random.default_rng(0))
-    trace = language.response(teacher.clean_trace(example), example.answer)
-    assert len(tokenizer(trace + tokenizer.eos_token)["input_ids"]) in traces
-    assert {len(tokenizer(question)["input_ids"]) for question in world.QUESTIONS.values()} <= questions
+def test_lengths():
+    for world, questions, traces in [(one_step, {7, 8}, {36, 37}), (two_step, {10}, {47})]:
+        tokenizer = build_tokenizer(world)
+        example = world.draw_example(np.random.default_rng(0))
+        trace = language.response(teacher.clean_trace(example), example.answer)
+        assert len(tokenizer(trace + tokenizer.eos_token)["input_ids"]) in traces, world
+        assert {len(tokenizer(question)["input_ids"]) for question in world.QUESTIONS.values()} <= questions, world
 
 
 def test_the_checkpoint_loads_as_any_other(checkpoint, tiny_model, tokenizer):

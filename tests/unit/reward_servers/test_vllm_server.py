@@ -33,17 +33,14 @@ def test_the_environment_keeps_the_gpus_ray_gave_and_nothing_that_leads_to_ray()
     }
 
 
-@pytest.mark.parametrize(
-    ("fields", "resources"),
-    [
+def test_a_reservation_holds_what_the_config_asks_for():
+    for fields, resources in [
         ({"tensor_parallel_size": 2}, {"CPU": 4.0, "GPU": 2.0}),
         ({"tensor_parallel_size": 1, "num_gpus": 0.5}, {"CPU": 4.0, "GPU": 0.5}),
         ({"num_gpus": 0.0, "num_cpus": 1.0}, {"CPU": 1.0}),
         ({"num_gpus": 0.0, "num_cpus": 0.0}, {}),
-    ],
-)
-def test_a_reservation_holds_what_the_config_asks_for(fields, resources):
-    assert reservation(config(**fields)) == resources
+    ]:
+        assert reservation(config(**fields)) == resources, fields
 
 
 async def test_without_ray_the_urls_of_a_server_cannot_be_looked_up():

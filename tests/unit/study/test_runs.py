@@ -141,19 +141,21 @@ def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
 OVERRIDING = {*ARMS} - {*MAIN, "fgrpo_start_0.1"} | {"gdpo_style", "fgrpo_zero_fill"}
 
 
-@pytest.mark.parametrize("name", sorted(OVERRIDING))
-def test_every_kind_of_arm_composes(name):
-    run = Run(ARMS[name], 3, Path("runs/study"), steps=ARMS[name].steps)
-    config = load_config(run.overrides)
-    settings = read_settings(config)
-    start = 5.0 if name == "fgrpo_start_5" else 1.0
-    assert {constraint.initial_multiplier for constraint in settings.constraints.values()} == {start}
-    assert config.trainer.total_training_steps == ARMS[name].steps
-    assert config.actor_rollout_ref.model.path == "runs/miniature_two_step-s3/warm_start"
-    assert settings.run_dir == str(run.folder)
-    assert settings.advantage.mask_mode == ("zero_fill" if name in ("fgrpo_zero_fill", "gdpo_style") else "exclude")
-    assert settings.namespace == f"fgrpo-{run.folder.name}"
-    assert settings.reward_servers["oracle"].options.get("error_rate", 0.0) == ARMS[name].judge_errors
+def test_every_kind_of_arm_composes():
+    for name in sorted(OVERRIDING):
+        run = Run(ARMS[name], 3, Path("runs/study"), steps=ARMS[name].steps)
+        config = load_config(run.overrides)
+        settings = read_settings(config)
+        start = 5.0 if name == "fgrpo_start_5" else 1.0
+        assert {constraint.initial_multiplier for constraint in settings.constraints.values()} == {start}, name
+        assert config.trainer.total_training_steps == ARMS[name].steps, name
+        assert config.actor_rollout_ref.model.path == "runs/miniature_two_step-s3/warm_start", name
+        assert settings.run_dir == str(run.folder), name
+        assert settings.advantage.mask_mode == (
+            "zero_fill" if name in ("fgrpo_zero_fill", "gdpo_style") else "exclude"
+        ), name
+        assert settings.namespace == f"fgrpo-{run.folder.name}", name
+        assert settings.reward_servers["oracle"].options.get("error_rate", 0.0) == ARMS[name].judge_errors, name
 
 
 def test_the_arms_are_those_of_the_paper_and_the_two_masks():

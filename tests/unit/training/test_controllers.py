@@ -29,22 +29,19 @@ def test_fixed_multipliers_from_the_config():
     assert controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
 
 
-@pytest.mark.parametrize(
-    ("dual", "moved"),
-    [
+def test_other_controllers_from_the_config():
+    for dual, moved in [
         # violation .95 - .45 = .5: 1 + .1 * .5 is the integral, 2 * .5 the proportional part
         ({"controller": "pid", "kp": 2.0}, 2.05),
         ({"controller": "nupi"}, 1.05),
         ({"controller": "multiplicative", "floor": 0.5}, math.exp(0.1 * 0.5)),
-    ],
-)
-def test_other_controllers_from_the_config(dual, moved):
-    settings = FgrpoConfig.model_validate(settings_of(dual={"lr": 0.1, "min_applicable": 1, **dual}))
-    controller = build_controller(settings)
-    assert controller.state_dict()["controller"] == dual["controller"]
-    score = (torch.tensor([0.45]), torch.tensor([True]))
-    records = controller.step(dict.fromkeys(settings.constraint_keys, score))
-    assert records["consistency"].multiplier == pytest.approx(moved)
+    ]:
+        settings = FgrpoConfig.model_validate(settings_of(dual={"lr": 0.1, "min_applicable": 1, **dual}))
+        controller = build_controller(settings)
+        assert controller.state_dict()["controller"] == dual["controller"], dual
+        score = (torch.tensor([0.45]), torch.tensor([True]))
+        records = controller.step(dict.fromkeys(settings.constraint_keys, score))
+        assert records["consistency"].multiplier == pytest.approx(moved), dual
 
 
 def test_no_constraint_no_multiplier():

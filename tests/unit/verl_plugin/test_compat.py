@@ -44,9 +44,8 @@ def fixed_elsewhere():
     """Stands for what a later verl may ship."""
 
 
-@pytest.mark.parametrize(
-    ("name", "module"),
-    [
+def test_a_patch_leaves_a_fixed_module_alone():
+    for name, module in [
         ("micro-batches without images", SimpleNamespace(_get_input_embeds=fixed_elsewhere)),
         ("batches of equal length", SimpleNamespace(maybe_fix_3d_position_ids=fixed_elsewhere)),
         ("process group backend", SimpleNamespace(initialize_global_process_group_ray=fixed_elsewhere)),
@@ -59,14 +58,12 @@ def fixed_elsewhere():
             "building agent loops",
             SimpleNamespace(AgentLoopWorker=SimpleNamespace(_run_agent_loop=fixed_elsewhere)),
         ),
-    ],
-)
-def test_a_patch_leaves_a_fixed_module_alone(name, module):
-    patch = NAMED[name]
-    assert not patch.needed(module)
-    before = dict(vars(module))
-    compat._apply_if_needed(patch, module)
-    assert vars(module) == before
+    ]:
+        patch = NAMED[name]
+        assert not patch.needed(module), name
+        before = dict(vars(module))
+        compat._apply_if_needed(patch, module)
+        assert vars(module) == before, name
 
 
 # ---------------------------------------------------------------------- micro-batches without images

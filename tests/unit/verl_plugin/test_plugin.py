@@ -24,13 +24,13 @@ def test_the_agent_loop_is_found_by_its_name():
     assert _agent_loop_registry[AGENT_LOOP]["_target_"] == "easyr1_fgrpo.verl_plugin.agent_loop.SeededSingleTurn"
 
 
-@pytest.mark.parametrize("backend", ["fsdp", "fsdp2"])
-def test_the_engine_is_taken_on_the_cpu(backend):
-    from verl.workers.engine import EngineRegistry
+def test_the_engine_is_taken_on_the_cpu():
+    for backend in ["fsdp", "fsdp2"]:
+        from verl.workers.engine import EngineRegistry
 
-    from easyr1_fgrpo.verl_plugin.engine import FrozenVisionEngine
+        from easyr1_fgrpo.verl_plugin.engine import FrozenVisionEngine
 
-    assert EngineRegistry.get_engine_cls("language_model", backend) is FrozenVisionEngine
+        assert EngineRegistry.get_engine_cls("language_model", backend) is FrozenVisionEngine, backend
 
 
 def test_the_cpu_rollout_is_found_by_its_name():

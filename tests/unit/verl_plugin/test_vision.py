@@ -58,10 +58,10 @@ def test_a_large_image_keeps_its_size_up_to_16384_tokens():
     assert shrunk.size == (28 * 128, 28 * 128)
 
 
-@pytest.mark.parametrize("element", [{"image": 7}, {"type": "image"}, {"image": None}])
-def test_what_cannot_be_read_is_refused(element):
-    with pytest.raises(ValueError, match="give a PIL image, bytes or a local path"):
-        fetch_image(element)
+def test_what_cannot_be_read_is_refused(subtests):
+    for element in [{"image": 7}, {"type": "image"}, {"image": None}]:
+        with subtests.test(element=element), pytest.raises(ValueError, match="give a PIL image, bytes or a local path"):
+            fetch_image(element)
 
 
 def test_images_of_a_conversation_in_order(png):

@@ -42,9 +42,9 @@ def test_the_intermediate_rows_are_kept_and_a_tenth_of_the_others():
     assert kept - intermediate == set(sorted((k for k in right if right[k] in (0, 4)), key=lambda k: draw_of(0, k))[:4])
 
 
-@pytest.mark.parametrize(("extreme", "drawn"), [(0, 0), (4, 0), (5, 1), (14, 1), (15, 2), (20, 2)])
-def test_the_tenth_is_rounded_to_the_nearest_count(extreme, drawn):
-    assert len(choose({str(i): 0 for i in range(extreme)}, 4, extremes=0.1, seed=0)) == drawn
+def test_the_tenth_is_rounded_to_the_nearest_count():
+    for extreme, drawn in [(0, 0), (4, 0), (5, 1), (14, 1), (15, 2), (20, 2)]:
+        assert len(choose({str(i): 0 for i in range(extreme)}, 4, extremes=0.1, seed=0)) == drawn, extreme
 
 
 @given(st.dictionaries(st.text("abcdef", min_size=1), st.integers(0, 4)), st.randoms(use_true_random=False))
@@ -84,20 +84,17 @@ def test_every_image_mark_becomes_the_next_image_as_it_is_stored():
     assert [part["text"] for part in user["content"] if part["type"] == "text"] == ["first ", "second"]
 
 
-@pytest.mark.parametrize(
-    ("text", "correct", "answer"),
-    [
+def test_a_response_is_measured_by_grammar_and_answer():
+    for text, correct, answer in [
         (said("left"), True, "left"),
         (said("A"), True, "A"),
         (said("right"), False, "right"),
         ("The answer is left.", False, None),
         ("", False, None),
         (said("x" * 5000), False, "x" * 200),
-    ],
-)
-def test_a_response_is_measured_by_grammar_and_answer(text, correct, answer):
-    given = {"key": "k", "number": 2, "ground_truth": "left", "choices": ["left", "right"], "text": text}
-    assert measure(given) == Outcome("k", 2, correct, answer)
+    ]:
+        given = {"key": "k", "number": 2, "ground_truth": "left", "choices": ["left", "right"], "text": text}
+        assert measure(given) == Outcome("k", 2, correct, answer), text
 
 
 # ---------------------------------------------------------------------- the ledger

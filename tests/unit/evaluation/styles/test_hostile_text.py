@@ -64,15 +64,15 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", STYLES)
-def test_200_kb_of_anything_parse_in_linear_time(name):
-    slow = {}
-    for kind, text in HOSTILE.items():
-        started = time.process_time()
-        STYLES[name].parse(text)
-        slow[kind] = time.process_time() - started
-    worst = max(slow, key=slow.__getitem__)
-    assert slow[worst] < 1.5, f"{worst}: {slow[worst]:.1f} s"
+def test_200_kb_of_anything_parse_in_linear_time():
+    for name in STYLES:
+        slow = {}
+        for kind, text in HOSTILE.items():
+            started = time.process_time()
+            STYLES[name].parse(text)
+            slow[kind] = time.process_time() - started
+        worst = max(slow, key=slow.__getitem__)
+        assert slow[worst] < 1.5, f"{worst}: {slow[worst]:.1f} s"
 
 
 def test_floods_of_coordinates_are_bounded():

@@ -1,5 +1,4 @@
 # What each family of models is asked.
-import pytest
 
 from easyr1_fgrpo.evaluation.benchmarks import Item
 from easyr1_fgrpo.evaluation.styles import STYLES
@@ -80,14 +79,11 @@ def test_styles_know_their_names():
     assert [name for name, style in STYLES.items() if style.prefill] == ["treevgr"]
 
 
-@pytest.mark.parametrize(
-    ("style", "pixels"),
-    [
+def test_pixel_budgets():
+    for style, pixels in [
         ("treevgr", (1_003_520, 12_845_056)),
         ("vl_rethinker", (200_704, 1_003_520)),
         ("vigorl_spatial", (3_136, 4_194_304)),
         ("ours", None),
-    ],
-)
-def test_pixel_budgets(style, pixels):
-    assert STYLES[style].pixels == pixels
+    ]:
+        assert STYLES[style].pixels == pixels, style
