@@ -1,6 +1,6 @@
 """The warm start: verl's SFT trainer, going on after its last checkpoint as if it had never stopped.
 
-    torchrun ... -m easyr1_fgrpo.verl_plugin.run.warm_start OVERRIDES  # of config/warm_start.yaml
+`fgrpo stages` has torchrun start this module with overrides of config/warm_start.yaml.
 
 verl 0.9.1 does not at two points. It saves its data loader before an epoch's last batch counts as the end of that
 epoch, so resumed there it skips an epoch; resumed after its last step it takes one more.
