@@ -65,10 +65,15 @@ def evaluate(
     from easyr1_fgrpo.evaluation.scoring.judges import read_judges
 
     try:
-        sources = {source.benchmark.name: source for source in map(parse_source, benchmark)}
+        sources = [parse_source(text) for text in benchmark]
+        names = [source.benchmark.name for source in sources]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"--benchmark: two are called {twice[0]!r}; give it once, or two files as A=rows:FILE B=rows:FILE"
+            )
         plan = Plan(
             models=parse_models(model),
-            benchmarks=list(sources.values()),
+            benchmarks=sources,
             out=out,
             modes=list(dict.fromkeys(mode)),
             samples=samples,
@@ -158,7 +163,7 @@ def compare(
 
 def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]], out: Path) -> int:
     """Measure, print, and say by the exit code how it went."""
-    from easyr1_fgrpo.evaluation.evaluate import lines
+    from easyr1_fgrpo.evaluation.evaluate import lines, without_verdict
     from easyr1_fgrpo.evaluation.tables.benchmarks import tables
     from easyr1_fgrpo.model_client.client import ModelGone
 
@@ -177,7 +182,10 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
     empty = [result for result in evaluation.results if result.totals.scored == 0]
     for result in empty:
         typer.echo(f"objection: {result.model} has no scored item of {result.occasion}", err=True)
-    return 3 if empty else 0
+    unjudged = without_verdict(evaluation)
+    for result in unjudged:
+        typer.echo(f"objection: the judge gave no verdict on {result.model}, {result.occasion}", err=True)
+    return 3 if empty or unjudged else 0
 
 
 def _console() -> Any:

@@ -21,11 +21,13 @@ from easyr1_fgrpo.evaluation.results.results import (
     summarise,
 )
 from easyr1_fgrpo.evaluation.run_items import Tally, run_items
+from easyr1_fgrpo.evaluation.scoring.judges import NoJudge
 from easyr1_fgrpo.evaluation.scoring.score import Scoring
 from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.tables.benchmarks import save, tables
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.judges.factory import close
+from easyr1_fgrpo.judges.protocol import Question
 
 
 async def evaluate(plan: Plan, scoring: Scoring) -> tuple[Evaluation, list[RejectRecord]]:
@@ -134,6 +136,13 @@ def write(evaluation: Evaluation, rejects: Sequence[RejectRecord], out: Path) ->
     evaluation.save(out)
     write_whole(out / "rejects.jsonl", "".join(f"{reject.model_dump_json()}\n" for reject in rejects))
     save(tables(evaluation), out)
+
+
+def without_verdict(evaluation: Evaluation) -> list[BenchmarkResult]:
+    """The results on which a consistency judge was asked and judged nothing."""
+    if evaluation.settings["judges"][Question.CONSISTENCY.value] == NoJudge.name:
+        return []
+    return [result for result in evaluation.results if result.totals.unjudged and not result.totals.judged]
 
 
 def lines(evaluation: Evaluation, rejects: Sequence[RejectRecord]) -> Iterator[str]:

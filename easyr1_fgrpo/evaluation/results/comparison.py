@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from easyr1_fgrpo.evaluation.benchmarks import HASH
 from easyr1_fgrpo.evaluation.mode import Mode
-from easyr1_fgrpo.evaluation.results.metrics import paired
+from easyr1_fgrpo.evaluation.results.metrics import faithfulness, paired
 from easyr1_fgrpo.evaluation.results.outcome import Outcome
 from easyr1_fgrpo.evaluation.results.results import BenchmarkResult
 from easyr1_fgrpo.statistics import Estimate, mcnemar, mean_of_means
@@ -15,23 +15,18 @@ from easyr1_fgrpo.statistics import Estimate, mcnemar, mean_of_means
 AVERAGE = "average"
 """Stands for the unweighted mean over benchmarks, as in the last column of FGRPO Table 1."""
 
-Value = Callable[[Outcome], float | bool | None]
+Values = Callable[[Sequence[Outcome]], Sequence[float | bool | None]]
 
-MEASURES: dict[str, Value] = {
-    "accuracy": lambda outcome: outcome.accurate,
-    "accuracy_by_scorer": lambda outcome: outcome.accurate_by_scorer,
-    "faithful_accuracy": lambda outcome: outcome.faithful,
-    "inconsistency": lambda outcome: outcome.inconsistent,
-    "semantic_grounding": lambda outcome: outcome.semantic_grounding,
+COMPARED: dict[str, Values] = {
+    "accuracy": lambda outcomes: [outcome.accurate for outcome in outcomes],
+    "accuracy_by_scorer": lambda outcomes: [outcome.accurate_by_scorer for outcome in outcomes],
+    "faithful_accuracy": faithfulness,
+    "inconsistency": lambda outcomes: [outcome.inconsistent for outcome in outcomes],
+    "semantic_grounding": lambda outcomes: [outcome.semantic_grounding for outcome in outcomes],
+    "spatial_grounding": lambda outcomes: [outcome.spatial_grounding for outcome in outcomes],
+    "format": lambda outcomes: [outcome.well_formed for outcome in outcomes],
 }
-"""What is averaged over benchmarks, by name; None is no value."""
-
-COMPARED: dict[str, Value] = {
-    **MEASURES,
-    "spatial_grounding": lambda outcome: outcome.spatial_grounding,
-    "format": lambda outcome: outcome.well_formed,
-}
-"""What is compared, by name."""
+"""What is compared and averaged over benchmarks, by name; None is no value."""
 
 MEANS = ("semantic_grounding", "spatial_grounding")
 """Measures that are no yes or no."""
@@ -102,17 +97,15 @@ def average(results: Sequence[BenchmarkResult], measure: str, seed: int = 0) -> 
     The bootstrap resamples the items of each benchmark on their own.
     """
     samples = [
-        [float(value) for outcome in result.outcomes if (value := MEASURES[measure](outcome)) is not None]
-        for result in results
+        [float(value) for value in COMPARED[measure](result.outcomes) if value is not None] for result in results
     ]
     return mean_of_means(samples, seed)
 
 
 def _both(pairs: Sequence[tuple[Outcome, Outcome]], measure: str) -> list[tuple[float, float]]:
     """The values of the pairs that both have one."""
-    value = COMPARED[measure]
-    found = [(value(a), value(b)) for a, b in pairs]
-    return [(float(a), float(b)) for a, b in found if a is not None and b is not None]
+    first, second = (COMPARED[measure](side) for side in zip(*pairs, strict=True))
+    return [(float(a), float(b)) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
 
 
 def _difference(

@@ -23,7 +23,7 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
 
     Returns:
         By name: accuracy (by rule), accuracy_by_scorer (of the answers it judged), faithful_accuracy (right for reasons
-        that hold, `Outcome.faithful`, where that is known), inconsistency, inconsistency_at_least,
+        that hold, of the questions whose verdicts all came), inconsistency, inconsistency_at_least,
         inconsistency_at_most, uncertain (of the judged), unparsable, unjudged, semantic_grounding (mean R_S of the
         rollouts with a value), no_claim (no sentence of the trace was scored), grounding_unjudged, spatial_grounding
         (rows with reference boxes), format, truncated, response_tokens. Shares are of all questions unless
@@ -33,7 +33,7 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
     return {
         "accuracy": share(item.accurate for item in items),
         "accuracy_by_scorer": share(right for item in items if (right := item.accurate_by_scorer) is not None),
-        "faithful_accuracy": share(faithful for item in items if (faithful := item.faithful) is not None),
+        "faithful_accuracy": share(faithful for faithful in faithfulness(items) if faithful is not None),
         "inconsistency": share(judged),
         "inconsistency_at_least": share(item.inconsistent is True for item in items),
         "inconsistency_at_most": share(item.inconsistent is not False for item in items),
@@ -48,6 +48,18 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
         "truncated": share(item.truncated for item in items),
         "response_tokens": mean((item.tokens for item in items), seed),
     }
+
+
+def faithfulness(items: Sequence[Outcome]) -> list[bool | None]:
+    """Whether each answer is right for reasons that hold (`Outcome.faithful`); unknown for all when no verdict came.
+
+    Without a judge only unparsable answers would be known, none of them faithful: a share over them measures nothing.
+    """
+    known = [item.faithful for item in items]
+    nobody_judged = any(item.parsable for item in items) and all(
+        faithful is None for item, faithful in zip(items, known, strict=True) if item.parsable
+    )
+    return [None] * len(known) if nobody_judged else known
 
 
 def paired(first: Iterable[Outcome], second: Iterable[Outcome]) -> list[tuple[Outcome, Outcome]]:

@@ -80,10 +80,13 @@ class Outcome(BaseModel):
     def faithful(self) -> bool | None:
         """Whether it is right for reasons that hold: accurate, entailed by its trace, and every scored sentence true.
 
-        A trace without a claim shows nothing, so it is not. None when a verdict that would decide is missing.
+        A trace without a claim shows nothing, so it is not. None when a verdict is missing, whatever the answer: were
+        wrong answers counted without theirs, every failure of a judge would lower the share.
         """
-        if not (self.accurate and self.parsable) or self.inconsistent or self.semantic_reason == Reason.NO_CLAIM.name:
+        if not self.parsable:
             return False
-        if self.semantic_grounding is not None and self.semantic_grounding < 1.0:
-            return False
-        return None if self.inconsistent is None or self.semantic_grounding is None else True
+        if self.inconsistent is None:
+            return None
+        if self.semantic_grounding is None and self.semantic_reason != Reason.NO_CLAIM.name:
+            return None
+        return self.accurate and not self.inconsistent and self.semantic_grounding == 1.0

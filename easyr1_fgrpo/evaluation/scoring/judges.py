@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
 from easyr1_fgrpo.evaluation.scoring.score import Scoring
 from easyr1_fgrpo.judges.factory import build_judges
@@ -37,8 +39,12 @@ def judges_of(settings: FgrpoConfig) -> Scoring:
     """The judges of a config, for a process without Ray: embedded ones are built here.
 
     Raises:
-        ValueError: when a judge cannot be built.
+        ValueError: when a judge cannot be built, or its API key is not here.
     """
+    for question, judge in settings.judges.items():
+        key = judge.api_key_env if isinstance(judge, ModelJudgeConfig) else ""
+        if key and not os.environ.get(key):
+            raise ValueError(f"fgrpo.judges.{question}.api_key_env={key}: no such environment variable here; export it")
     try:
         judges = {**dict.fromkeys(Question, NoJudge()), **build_judges(settings, in_process=True)}
     except (TypeError, OSError) as error:  # from a judge's own constructor

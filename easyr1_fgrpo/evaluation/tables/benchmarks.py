@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
-from easyr1_fgrpo.evaluation.results.comparison import AVERAGE, MEASURES, Difference, average, averages, differences
+from easyr1_fgrpo.evaluation.results.comparison import AVERAGE, COMPARED, Difference, average, averages, differences
 from easyr1_fgrpo.evaluation.results.results import BenchmarkResult, Evaluation
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.statistics import Estimate
@@ -67,8 +67,8 @@ def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:
     blanks = [NOTHING] * len(averages(evaluation.results))
     rows: list[tuple[Cell, ...]] = []
     for model in evaluation.models:
-        for measure in MEASURES:
-            if measure == "accuracy_by_scorer" and not any(result.agreement for result in _of(evaluation, model)):
+        for measure in COMPARED:
+            if not _belongs(measure, _of(evaluation, model)):
                 continue
             rows.append((model, TITLES[measure], *_row(evaluation, model, measure, seed)))
             if measure == "inconsistency":
@@ -119,6 +119,15 @@ def _grid(
 ) -> Grid:
     header = (*labels, *evaluation.occasions, *averages(evaluation.results))
     return Grid(name, title, f"{_INTERVALS}{note}", header, len(labels), tuple(rows))
+
+
+def _belongs(measure: str, results: Sequence[BenchmarkResult]) -> bool:
+    """Whether a model's measure is a row: what few benchmarks have, only where one of them has it."""
+    if measure == "accuracy_by_scorer":
+        return any(result.agreement for result in results)
+    if measure == "spatial_grounding":
+        return any(result.metrics[measure].n for result in results)
+    return measure != "format"
 
 
 def _row(evaluation: Evaluation, model: str, measure: str, seed: int) -> list[Estimate | None]:

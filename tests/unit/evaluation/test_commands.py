@@ -90,6 +90,22 @@ def test_nothing_scored_is_code_3(world, tmp_path):
     assert all("answered 413" in reject["reason"] for reject in rejects)
 
 
+def test_a_judge_without_a_verdict_is_code_3(world, tmp_path, monkeypatch):
+    hosted = "judge=hosted fgrpo.judges.{0}.max_retries=0 judge_endpoint.base_urls=[{1}]"
+    with scripted(Model(answer=lambda text: response("left"))) as model:
+        judge = hosted.format("consistency", model.url)
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+        line = refused(ask(model.url, world, tmp_path / "no_key", "--judge-overrides", judge))
+        assert "fgrpo.judges.consistency.api_key_env=OPENAI_API_KEY: no such environment variable here" in line
+        assert model.asked == 0
+        monkeypatch.setenv("OPENAI_API_KEY", "a key")
+        line = refused(ask(model.url, world, tmp_path / "mute", "--judge-overrides", judge), 3)
+    assert line == "objection: the judge gave no verdict on m, miniature"
+    result = json.loads((tmp_path / "mute" / "results.json").read_text())["results"][0]
+    assert (result["totals"]["judged"], result["totals"]["unjudged"]) == (0, 8)
+    assert result["metrics"]["faithful_accuracy"]["value"] is None
+
+
 def test_bad_arguments_are_one_line(world, tmp_path):
     with scripted(Model(answer=lambda text: response())) as model:
         url = model.url
@@ -97,6 +113,8 @@ def test_bad_arguments_are_one_line(world, tmp_path):
         assert "known are cv_bench_2d" in refused(
             invoke("evaluate", "--model", f"m={url}", "--benchmark", "x=y", "--out", tmp_path / "o")
         )
+        again = refused(ask(url, world, tmp_path / "o", "--benchmark", f"miniature={world / 'val.parquet'}"))
+        assert "two are called 'miniature'" in again
         assert "--parameters" in refused(ask(url, world, tmp_path / "o", "--parameters", "[1]"))
         assert "judge" in refused(ask(url, world, tmp_path / "o", "--judge-overrides", "judge=nobody"))
         absent = refused(invoke("evaluate", "--model", f"m={url}", "--benchmark", "mmvp=/nowhere", "--out", tmp_path))

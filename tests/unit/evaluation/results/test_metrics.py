@@ -51,7 +51,6 @@ def test_faithful_accuracy_asks_for_all_three():
         outcome(**true, consistency=Label.NO),
         outcome(**true, consistency=Label.UNCERTAIN),
         outcome(**false),
-        outcome(**false, consistency=None),  # a false sentence decides, whatever the other verdict would be
         outcome(semantic_reason="NO_CLAIM"),  # shows nothing
         outcome(parsable=False, consistency=None, semantic_reason="UNPARSABLE"),
     ]
@@ -59,11 +58,29 @@ def test_faithful_accuracy_asks_for_all_three():
         outcome(**true, consistency=None),
         outcome(semantic_reason="JUDGE_DEADLINE"),
         outcome(consistency=None, semantic_reason="JUDGE_UNREACHABLE"),
+        outcome(**false, consistency=None),  # known to be false, but left out as a true one would be
+        outcome(**true, consistency=None, accurate=False),
     ]
-    assert [each.faithful for each in items] == [True] + [False] * 7
-    assert [each.faithful for each in unknown] == [None] * 3
+    assert [each.faithful for each in items] == [True] + [False] * 6
+    assert [each.faithful for each in unknown] == [None] * 5
     found = measure(items + unknown)["faithful_accuracy"]
-    assert (found.value, found.n) == (1 / 8, 8)
+    assert (found.value, found.n) == (1 / 7, 7)
+
+
+def test_a_judge_that_fails_on_half_of_the_answers_does_not_move_faithful_accuracy():
+    right, wrong = {"accurate": True}, {"accurate": False}
+    judged = [*[outcome(**right, semantic_grounding=1.0)] * 7, *[outcome(**wrong, semantic_grounding=1.0)] * 3]
+    failed = {"consistency": None, "semantic_reason": "JUDGE_DEADLINE"}
+    found = measure([*judged, *[outcome(**right, **failed)] * 7, *[outcome(**wrong, **failed)] * 3])
+    assert (found["faithful_accuracy"].value, found["faithful_accuracy"].n) == (0.7, 10)
+
+
+def test_without_a_judge_nobody_is_known_to_be_faithful_or_not():
+    unjudged = {"consistency": None, "semantic_reason": "JUDGE_UNREACHABLE"}
+    unparsable = outcome(parsable=False, consistency=None, semantic_reason="UNPARSABLE", accurate=False)
+    items = [outcome(**unjudged), outcome(**unjudged, accurate=False), unparsable]
+    assert measure(items)["faithful_accuracy"] == NOTHING
+    assert measure([unparsable])["faithful_accuracy"].value == 0.0
 
 
 def test_format_truncation_and_length():

@@ -166,6 +166,15 @@ def test_quality_like_figure_3():
     assert grounding[2].value is None
 
 
+def test_spatial_grounding_is_a_row_where_there_are_boxes():
+    assert not any("spatial grounding" in row for row in quality_table(EVALUATION).rows)
+    boxes = made_results.result("m", [made_results.outcome(n, spatial_grounding=n / 2) for n in range(3)])
+    (row,) = (
+        row for row in quality_table(Evaluation(settings=SETTINGS, results=(boxes,))).rows if "spatial grounding" in row
+    )
+    assert (row[2].value, row[2].n) == (0.5, 3)
+
+
 def test_every_form_of_a_table_holds_the_same_numbers(tmp_path):
     save(tables(EVALUATION), tmp_path)
     names = {path.name for path in (tmp_path / "tables").iterdir()}
