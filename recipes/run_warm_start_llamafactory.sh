@@ -30,9 +30,11 @@ if [ ! -f .venv-llamafactory/.installed ] ||
   source recipes/setup/environment.sh
   python=$(find_python)
   [ -x .venv-llamafactory/bin/python ] || "$python" -m venv .venv-llamafactory
-  # flash-attn builds against the torch that is there already.
   .venv-llamafactory/bin/python -m pip install --quiet --requirement <(grep -v '^flash-attn==' recipes/warm_start/requirements.txt)
-  .venv-llamafactory/bin/python -m pip install --quiet --no-build-isolation --requirement recipes/warm_start/requirements.txt
+  # It builds against the torch that is there already.
+  echo "== installing flash-attn: it compiles for up to an hour, unless a wheel for this torch and CUDA was installed there" \
+    "(https://github.com/Dao-AILab/flash-attention/releases)"
+  .venv-llamafactory/bin/python -m pip install --verbose --no-build-isolation --requirement recipes/warm_start/requirements.txt
   cp recipes/warm_start/requirements.txt .venv-llamafactory/.installed
 fi
 

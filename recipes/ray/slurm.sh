@@ -20,7 +20,7 @@ fail() {
 
 [ $# -ge 1 ] || fail "usage: sbatch recipes/ray/slurm.sh RECIPE [OVERRIDES ...]"
 [ -f "$1" ] || fail "$1: no such recipe; submit from the checkout and give a path like recipes/run_fgrpo_tiny_cpu.sh"
-[ -f .venv/bin/activate ] || fail "$PWD/.venv: no environment there; make it before, with pip install -e '.[gpu]'"
+[ -f .venv/bin/activate ] || fail "$PWD/.venv: no environment there; make it before (docs/gpus.md, The machine)"
 source .venv/bin/activate
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")

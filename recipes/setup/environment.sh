@@ -43,7 +43,7 @@ use_environment() {
     return
   fi
   if has_gpu; then
-    echo "error: verl is not installed in this Python: run in the image of docker/Dockerfile.train, or pip install '.[gpu]'" >&2
+    echo "error: verl is not installed in this Python: run in the image of docker/Dockerfile.train, or install the extra gpu (docs/gpus.md, The machine)" >&2
     return 1
   fi
   prepare_environment "$@"

@@ -16,6 +16,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.extras import missing
+from easyr1_fgrpo.verl_plugin.preflight.gpus import gpus_here
+from easyr1_fgrpo.verl_plugin.preflight.machine import cpu_build, missing_packages
 from easyr1_fgrpo.verl_plugin.preflight.registrations import named, registrations
 
 if TYPE_CHECKING:
@@ -61,10 +63,11 @@ def report() -> int:
         problems = _blocking_problems()
         _print_versions(console)
         if not problems:
+            problems = _gpu_problems(console)
             _print_platform(console)
             _print_registrations(console)
             _print_patches(console)
-            problems = _unregistered()
+            problems += _unregistered()
     for line in problems:
         console.print(f"problem: {line}", style="red", markup=False, soft_wrap=True)
     if not problems:
@@ -135,6 +138,15 @@ def _misplaced() -> list[str]:
     return []
 
 
+def _gpu_problems(console: Console) -> list[str]:
+    """What training on this machine's GPUs lacks; where there are none to train on, a line that says so."""
+    if not gpus_here() or os.environ.get("VERL_PLATFORM") == "cpu":
+        console.print("not checked here, as no GPU of this machine is used: CUDA, vllm and flash_attn", soft_wrap=True)
+        return []
+    cuda = cpu_build()
+    return [*([cuda] if cuda else ()), *missing_packages("vllm", "flash_attn")]
+
+
 def _unregistered() -> list[str]:
     found = (registration.problem() for registration in registrations())
     return [problem for problem in found if problem is not None]
@@ -146,7 +158,7 @@ def _unregistered() -> list[str]:
 def _print_versions(console: Console) -> None:
     console.print("versions", style="bold")
     rows = [("python", platform.python_version())]
-    rows += [(name, _version(name)) for name in (PACKAGE, *DISTRIBUTIONS.values())]
+    rows += [(name, _version(name)) for name in (PACKAGE, *DISTRIBUTIONS.values(), "vllm", "flash-attn")]
     _print_rows(console, rows)
 
 

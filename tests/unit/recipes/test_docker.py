@@ -64,11 +64,11 @@ def test_base_image_pinned_user_without_rights_and_a_health_check(path):
 def test_the_training_image_installs_what_the_project_pins():
     text = (DOCKER / "Dockerfile.train").read_text()
     assert '".[gpu,data]"' in text
-    assert pin("gpu", "verl.vllm.") == pin("cpu", "verl")
+    assert pin("gpu", "verl.vllm,fsdp.") == pin("cpu", "verl")
     assert f'"ray[default]=={pin("cpu", "ray.default.")}"' in text
     assert pin("gpu", "TransferQueue") == pin("cpu", "TransferQueue")
-    # verl's image is named after its vLLM: vllm024 is 0.24, which `verl[vllm]` of this version pins.
-    assert pin("gpu", "verl.vllm.").startswith("0.9.")
+    # verl's image is named after its vLLM: vllm024 is 0.24, which `verl[vllm,fsdp]` of this version pins.
+    assert pin("gpu", "verl.vllm,fsdp.").startswith("0.9.")
     assert values("Dockerfile.train", "FROM") == ["verlai/verl:vllm024.dev2"]
     assert values("Dockerfile.judge", "FROM") == ["vllm/vllm-openai:v0.24.0"]
 
