@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +150,32 @@ def test_the_driver_is_asked_and_the_visible_devices_count(machine, monkeypatch)
 def test_without_a_gpu_and_a_cluster_nothing_starts(capsys):
     assert stages.main([*SEVEN_B, "scale=gpus_8"]) == 1
     assert "nvidia-smi lists no GPU on this machine, and RAY_ADDRESS names no Ray cluster" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_the_cluster_is_asked_where_there_is_one():
+    """A Ray of eight logical GPUs: 4 + 2 fit, 8 + 2 do not."""
+    plans = (
+        "import sys; from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions\n"
+        "from easyr1_fgrpo.verl_plugin.preflight.plan import plan\n"
+        "for scale in 'gpus_4', 'gpus_8': plan([*sys.argv[1:], f'scale={scale}'], files=False, assumed=Assumptions())\n"
+    )
+    program = (
+        "import os, ray, subprocess, sys\n"
+        "context = ray.init('local', num_cpus=1, num_gpus=8, _node_ip_address='127.0.0.1', include_dashboard=False)\n"
+        "os.environ['RAY_ADDRESS'] = context.address_info['gcs_address']\n"
+        "subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True, stderr=subprocess.STDOUT)\n"
+    )
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, plans, *SEVEN_B],
+        env={**os.environ, **token, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=True,
+    )
+    assert "4 + 2 = 6; there are 8 of the Ray cluster at " in done.stdout
+    assert "8 + 2 = 10; there are 8 of the Ray cluster at " in done.stdout
+    assert done.stdout.count("error: trainer.n_gpus_per_node=8: ") == 1
+    assert "error: trainer.n_gpus_per_node=4: " not in done.stdout
