@@ -33,6 +33,20 @@ def test_the_installed_metadata_are_read():
             assert f"'easyr1-fgrpo[{extra}]'" in missing(Requirement(line).name.replace("-", "_"))
 
 
+WITHOUT = """
+import sys
+
+class Without:
+    def __init__(self, finder): self.finder = finder
+    def __getattr__(self, name): return getattr(self.finder, name)
+    def find_spec(self, name, *rest): return None if name == {package!r} else self.finder.find_spec(name, *rest)
+
+sys.meta_path[:] = map(Without, sys.meta_path)  # as if it were not installed: also what looks for it finds nothing
+from easyr1_fgrpo.cli import app
+app({arguments!r})
+"""
+
+
 def test_a_command_that_misses_a_package_ends_with_one_line(tmp_path):
     (tmp_path / "config.yaml").write_text("trainer: {}\n")
     run = str(tmp_path)
@@ -43,7 +57,7 @@ def test_a_command_that_misses_a_package_ends_with_one_line(tmp_path):
         ("aiolimiter", ["data", "mcts", run, "--out", f"{run}/out", "--base-url=http://x/v1", "--model=m"], "data"),
         ("verl", ["plan"], "cpu"),
     ):
-        program = f"import sys; sys.modules[{package!r}] = None; from easyr1_fgrpo.cli import app; app({arguments!r})"
+        program = WITHOUT.format(package=package, arguments=arguments)
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=400, check=False)
         assert done.returncode == 1, done.stderr
         assert done.stderr.startswith(f"error: {package} is not installed: pip install 'easyr1-fgrpo[{extra}]'"), (
