@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 START_DEADLINE_S = 400
 
@@ -49,6 +50,10 @@ def ray_cluster(folder: Path) -> Iterator[Cluster]:
     ]
     worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", "--num-cpus=4", "--num-gpus=1"]
     with ExitStack() as stack:
+        # A job finds its own cluster by this folder: in Ray's usual one it would join whichever was started last here.
+        # Short, because a socket's path has room for 107 characters.
+        session = stack.enter_context(TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True))
+        head.append(f"--temp-dir={session}")
         stack.enter_context(ray_node(head, environment, folder / "head.log"))
         _wait(["ray", "health-check", "--address", f"127.0.0.1:{ports['gcs']}"], environment)
         stack.enter_context(ray_node(worker, environment, folder / "worker.log"))
