@@ -27,13 +27,19 @@ def main(command: list[str]) -> int:
     """
     # A SIGTERM to the group is for the command. A handler, unlike SIG_IGN, is not inherited by it.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    # Ray kills the children of an actor that it ends, not their children: the one that guards is none of the owner's.
+    if guarding := os.fork():
+        return _shell_code(os.waitstatus_to_exitcode(os.waitpid(guarding, 0)[1]))
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     except OSError as error:
         print(f"cannot start {command[0]!r}: {error.strerror}", file=sys.stderr)
         return 127
     threading.Thread(target=_end_with_the_owner, daemon=True).start()
-    code = child.wait()
+    return _shell_code(child.wait())
+
+
+def _shell_code(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 

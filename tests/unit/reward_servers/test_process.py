@@ -195,7 +195,9 @@ time.sleep(600)
 """
 
 
-def test_nothing_outlives_an_owner_that_is_killed(tmp_path):
+@pytest.mark.parametrize("children_first", [False, True])
+def test_nothing_outlives_an_owner_that_is_killed(tmp_path, children_first):
+    """Ray ends an actor by killing its children and then it: among them would be what guards the server."""
     port = free_port()
     owner = subprocess.Popen([sys.executable, "-c", OWNER, SERVER, str(port), str(tmp_path / "log")])
 
@@ -207,6 +209,14 @@ def test_nothing_outlives_an_owner_that_is_killed(tmp_path):
             return None
 
     found = until(facts)
+    children = [
+        int(pid)
+        for task in Path(f"/proc/{owner.pid}/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    ]
+    assert children
+    for pid in children if children_first else ():
+        os.kill(pid, signal.SIGKILL)
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    until(lambda: not alive(found["pid"]) and not alive(found["worker"]))
+    until(lambda: not alive(found["pid"]) and not alive(found["worker"]), 60)
