@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS, at_root, chosen, unknown_keys, user_files, user_folder
 from easyr1_fgrpo.config.schema import FgrpoConfig, problems_of
 from easyr1_fgrpo.extras import missing
 
@@ -31,31 +31,64 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: when an override cannot be read, or names a key or a group choice that does not exist.
     """
-    from hydra import compose, initialize_config_module
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        folder = user_folder()
+        config, choices = _compose(overrides, folder)
+        custom = user_files(folder, choices)
+        groups = [line for line in overrides if (group := line.partition("=")[0]) in GROUPS and group not in custom]
+        without = _compose(groups, None)[0] if custom else None
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise ConfigError([_in_one_line(error)]) from error
+    if unknown := [line for path in custom.values() for line in unknown_keys(path, without)]:
+        raise ConfigError(unknown)
+    _adopt_signals(config)
+    return config
+
+
+def _compose(overrides: Sequence[str], folder: Path | None) -> tuple[DictConfig, dict[str, str | None]]:
+    """The config with its arm's name, and what was chosen by group."""
+    from hydra import compose, initialize_config_module
+    from omegaconf import open_dict
 
     # Hydra finds verl's part of the config by importing verl: seconds, and a choice of platform, that most readers of a
     # config have no use for. Its folder says the same.
-    folders = [_verl_folder() / "trainer" / "config", *_own_folder()]
+    folders = [_verl_folder() / "trainer" / "config", *([folder] if folder else [])]
     searchpath = f"hydra.searchpath={[f'file://{folder}' for folder in folders]}"
     # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
-    forced = [f"++{override}" if override.startswith("fgrpo.") else override for override in overrides]
-    try:
-        with initialize_config_module("easyr1_fgrpo.config", version_base=None):
-            return compose("fgrpo", overrides=[searchpath, *forced])
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # `group=null` is a ValueError
-        raise ConfigError([_in_one_line(error)]) from error
+    forced = [f"++{override}" if override.startswith("fgrpo.") else at_root(override) for override in overrides]
+    with initialize_config_module("easyr1_fgrpo.config", version_base=None):
+        config = compose("fgrpo", overrides=[searchpath, *forced], return_hydra_config=True)
+    choices = chosen(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config.hydra
+        config.arm = choices["arm"] or "custom"
+    return config, choices
 
 
-def _own_folder() -> list[Path]:
-    """The user's groups: arm/NAME.yaml, judge/NAME.yaml, ... below FGRPO_CONFIG_DIR."""
-    if not (location := os.environ.get("FGRPO_CONFIG_DIR")):
-        return []
-    folder = Path(location).expanduser().absolute()
-    if not folder.is_dir():
-        raise ConfigError([f"FGRPO_CONFIG_DIR={location}: no such folder"])
-    return [folder]
+def _adopt_signals(config: DictConfig) -> None:
+    """Let a constraint with a `signal` act: the signal gets its name, and `constraint_keys` names it."""
+    from omegaconf import OmegaConf, open_dict
+
+    constraints, signals, keys = (
+        OmegaConf.select(config, f"fgrpo.{key}") for key in ("constraints", "signals", "constraint_keys")
+    )
+    if not all(map(OmegaConf.is_config, (constraints, signals, keys))):
+        return  # the schema says what they have to be
+    with open_dict(config):
+        for name, constraint in constraints.items():
+            if not OmegaConf.is_dict(constraint) or "signal" not in constraint:
+                continue
+            target = constraint.pop("signal")
+            if signals.setdefault(name, target) != target:
+                raise ConfigError(
+                    [f"fgrpo.constraints.{name}.signal={target}: fgrpo.signals.{name} is {signals[name]}; drop one"]
+                )
+            if name not in keys:
+                keys.append(name)
 
 
 def _verl_folder() -> Path:
@@ -90,4 +123,4 @@ def _in_one_line(error: Exception) -> str:
     """The message of Hydra and, where Hydra hides it, the reason below it, without the list of search paths."""
     texts = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
     words = [word for text in texts for word in text.partition("\nConfig search path:")[0].split()]
-    return " ".join(words)
+    return " ".join(words).replace(AT_ROOT, "")

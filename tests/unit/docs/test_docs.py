@@ -9,9 +9,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.config.schema import CONSTRAINABLE
 from easyr1_fgrpo.judges.local import load_judge
 from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Label, Question
+from easyr1_fgrpo.rewards.custom_signal import load_signal
 from easyr1_fgrpo.rows import check_rows, read_rows
 
 from .pages import ROOT, blocks
@@ -62,6 +64,24 @@ async def test_the_example_of_a_judge_judges(tmp_path, monkeypatch):
     refused = await built.ask(JudgeRequest(Question.GROUNDING, "Where?", claim="A cup."))
     assert refused.label is None
     sys.modules.pop("my_judge")
+
+
+def test_the_example_of_a_constraint_acts_as_it_is_copied(tmp_path, monkeypatch):
+    """The page's two blocks in files of the user's; the page has the examples' files word for word."""
+    code, arm = blocks(OWN, "python")[2], blocks(OWN, "yaml")[0]
+    assert code == (ROOT / "recipes/examples/length_budget.py").read_text()
+    assert arm == (ROOT / "recipes/examples/arm/length_budget.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    for name, text in {"recipes/examples/length_budget.py": code, "groups/arm/short.yaml": arm}.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("FGRPO_CONFIG_DIR", "groups")
+    config = load_config(["arm=short"])
+    settings = read_settings(config)
+    assert config.trainer.experiment_name == "short_tiny_cpu"
+    assert settings.constraint_keys == [*CONSTRAINABLE, "length_budget"]
+    assert settings.constraints["length_budget"].threshold == 0.9
+    assert callable(load_signal(settings.signals["length_budget"]))
 
 
 @pytest.mark.parametrize("overrides", [block.splitlines() for block in blocks(OWN, "text")], ids=lambda o: o[0])
