@@ -22,6 +22,8 @@ class Convention(Enum):
     """Visual-CoT's `bboxs` and `###` suffix, TreeVGR-RL's `bbox`."""
     UNIT = "0-1 of the image"
     """VGR."""
+    THOUSANDTHS = "0-1000 of the image"
+    """How Qwen3-VL writes them."""
     PADDED_UNIT = "0-1 of the image centred in a square"
     """The boxes in the conversations of Visual-CoT's JSON: its longer side is 1, the shorter one is padded."""
 
@@ -76,8 +78,9 @@ def _box(value: Any) -> Box:
 
 def _scale(box: Box, convention: Convention, width: int, height: int) -> Box:
     x1, y1, x2, y2 = box
-    if convention is Convention.UNIT:
-        return (x1 * width, y1 * height, x2 * width, y2 * height)
+    if convention in (Convention.UNIT, Convention.THOUSANDTHS):
+        x, y = (side / (1 if convention is Convention.UNIT else 1000) for side in (width, height))
+        return (x1 * x, y1 * y, x2 * x, y2 * y)
     if convention is Convention.PADDED_UNIT:
         side = max(width, height)
         left, top = (side - width) // 2, (side - height) // 2

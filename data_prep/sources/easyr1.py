@@ -7,7 +7,6 @@ with an image in the middle of a sentence: our prompts show all images before th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.sources.item import Item, Reject
+from data_prep.sources.pictures import picture_bytes
 from data_prep.sources.source import Source
-from data_prep.sources.text import question_and_answer
+from data_prep.sources.text import question_and_answer, without_marks
 from easyr1_fgrpo.published.files import find_files
 
 NAME = "easyr1"
-_MARK = "<image>"
-_MARKS_AROUND = re.compile(rf"(?:\s|{_MARK})*(?P<text>.*?)(?:\s|{_MARK})*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -70,43 +68,13 @@ def _reader(folder: Path, keys: Keys) -> Callable[[dict[str, Any]], Item]:
         if missing := [key for key in named.values() if record.get(key) is None]:
             raise Reject("no " + missing[0])
         row = _Record.model_validate({field: record[key] for field, key in named.items()})
-        text = _without_marks(row.prompt, len(row.images))
+        text = without_marks(row.prompt, len(row.images))
         question, choices, answer = question_and_answer(text, row.answer)
         return Item(
             question=question,
             answer=answer,
             choices=choices,
-            images=tuple(_image(image, root) for image in row.images),
+            images=tuple(picture_bytes(image, root) for image in row.images),
         )
 
     return read
-
-
-def _without_marks(prompt: str, images: int) -> str:
-    """The text; its marks agree with the images and stand before or after it."""
-    if not images:
-        raise Reject("no image")
-    if (marks := prompt.count(_MARK)) != images:
-        raise Reject("marks and images differ in number", f"{marks} {_MARK} marks, {images} images")
-    found = _MARKS_AROUND.fullmatch(prompt)
-    assert found is not None
-    if _MARK in found["text"]:
-        raise Reject("an image inside the text", found["text"])
-    return found["text"]
-
-
-def _image(image: Any, root: Path) -> bytes:
-    """An image's bytes, given as EasyR1 takes them: a path, bytes, or what `datasets` makes of either."""
-    if isinstance(image, dict):
-        image = image.get("bytes") or image.get("path")
-    if isinstance(image, bytes):
-        return image
-    if not isinstance(image, str):
-        raise Reject("missing image", f"neither bytes nor a path, but {type(image).__name__}")
-    path = (root / image).resolve()
-    if not path.is_relative_to(root):
-        raise Reject("image path leaves the folder", repr(image))
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError):
-        raise Reject("missing image", repr(image)) from None

@@ -7,7 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image
 from tqdm import tqdm
@@ -50,6 +50,33 @@ def keep_bytes(data: bytes) -> tuple[bytes, Image.Image]:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue(), picture
+
+
+def picture_bytes(picture: Any, root: Path) -> bytes:
+    """A picture's bytes, given as data sets have it: bytes, a path, or what `datasets` makes of either.
+
+    Args:
+        picture: the value; a name without a suffix, or a number, stands for the picture file of that name.
+        root: the resolved folder below which paths lead.
+
+    Raises:
+        Reject: when there is none, or when it would lie outside of the folder.
+    """
+    if isinstance(picture, dict):
+        picture = picture.get("bytes") or picture.get("path")
+    if isinstance(picture, bytes):
+        return picture
+    if not isinstance(picture, str | int) or picture == "":
+        raise Reject("missing image", f"neither bytes nor a path, but {type(picture).__name__}")
+    for suffix in ("", *sorted(_SUFFIXES)):
+        path = (root / f"{picture}{suffix}").resolve()
+        if not path.is_relative_to(root):
+            raise Reject("image path leaves the folder", repr(picture))
+        try:
+            return path.read_bytes()
+        except (OSError, ValueError):
+            continue
+    raise Reject("missing image", repr(picture))
 
 
 class Pictures:

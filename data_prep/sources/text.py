@@ -10,8 +10,10 @@ from string import ascii_uppercase
 from data_prep.sources.item import Reject
 from easyr1_fgrpo.published.options import texts_after
 from easyr1_fgrpo.rewards.accuracy import answer_matches, normalize_answer
+from easyr1_fgrpo.rows import IMAGE_MARK
 
 _IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
+_MARKS_AROUND = re.compile(rf"(?:\s|{IMAGE_MARK})*(?P<text>.*?)(?:\s|{IMAGE_MARK})*", re.DOTALL)
 _SPECIAL = re.compile(r"<(?:video|audio)>|<\|[^|<>]{1,40}\|>")
 _INSTRUCTION = re.compile(  # capitals: "does the sign answer the question" is no instruction
     r"\s*\b(?:Answer (?:the question |with |using )|Please answer |Please provide the bounding box |"
@@ -25,6 +27,23 @@ _INLINE_OPTION = re.compile(r"(?:(?<=\s)|^)(?:\(([A-Z])\)|([A-Z])[.):])\s+")
 _TAG = re.compile(r"</?[a-z_]+>", re.IGNORECASE)
 
 _normal = lru_cache(4096)(normalize_answer)  # few different options occur very often
+
+
+def without_marks(text: str, images: int) -> str:
+    """The text of a prompt whose image marks agree with its images and stand before or after it.
+
+    Raises:
+        Reject: when they do not, or when there is no image.
+    """
+    if not images:
+        raise Reject("no image")
+    if (marks := text.count(IMAGE_MARK)) != images:
+        raise Reject("marks and images differ in number", f"{marks} {IMAGE_MARK} marks, {images} images")
+    found = _MARKS_AROUND.fullmatch(text)
+    assert found is not None
+    if IMAGE_MARK in found["text"]:
+        raise Reject("an image inside the text", found["text"])
+    return found["text"]
 
 
 def clean_question(text: str) -> str:

@@ -1,8 +1,10 @@
-"""Records of published files: parquet, JSON lines, a JSON array; never a whole file in memory."""
+"""Records of published files: parquet, JSON lines, a JSON array, CSV; never a whole file in memory."""
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -28,6 +30,8 @@ Record = dict[str, Any] | Malformed
 
 def read_records(paths: Sequence[Path], start: int = 0) -> Iterator[Record]:
     """The records of several files, one after the other, from number `start` on.
+
+    A record without names of its own, a JSON array, has its values' numbers for names: "0", "1", ...
 
     Raises:
         ValueError: when a file cannot be read; a damaged line of a JSON-lines file is `Malformed` instead.
@@ -99,7 +103,7 @@ def _parquet(path: Path, start: int) -> Iterator[Record]:
         raise ValueError(f"{path}: cannot be read as parquet ({_first_line(error)})") from None
 
 
-# ---------------------------------------------------------------------- JSON
+# ---------------------------------------------------------------------- JSON and CSV
 
 
 def _text_records(path: Path) -> Iterator[Record]:
@@ -107,7 +111,9 @@ def _text_records(path: Path) -> Iterator[Record]:
         return (_record(line) for line in _lines(path))
     if path.suffix == ".json":
         return _array(path)
-    raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json")
+    if path.suffix in (".csv", ".tsv"):
+        return _table(path)
+    raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json nor .csv nor .tsv")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -120,6 +126,12 @@ def _record(line: bytes) -> Record:
         value = json.loads(line)
     except ValueError as error:
         return Malformed(_first_line(error))
+    return _named(value)
+
+
+def _named(value: Any) -> Record:
+    if isinstance(value, list):
+        return {str(number): part for number, part in enumerate(value)}
     return value if isinstance(value, dict) else Malformed("no JSON object")
 
 
@@ -140,7 +152,20 @@ def _array(path: Path) -> Iterator[Record]:
                     raise ValueError(f"{path}: is damaged or cut off ({error.msg})") from None
                 text, at = text[at:] + more, 0
                 continue
-            yield value if isinstance(value, dict) else Malformed("no JSON object")
+            yield _named(value)
+
+
+def _table(path: Path) -> Iterator[Record]:
+    """Rows of a file with a header, separated by commas, semicolons or tabs: by what the header has most of."""
+    csv.field_size_limit(sys.maxsize)  # a cell may hold a picture
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            for row in csv.DictReader(file, delimiter=max(",;\t", key=header.count), restkey=""):
+                yield Malformed("more cells than the header") if "" in row else row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as CSV ({_first_line(error)})") from None
 
 
 def _skip(text: str, at: int) -> int:

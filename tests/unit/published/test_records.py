@@ -55,9 +55,28 @@ def test_damaged_parquet_and_other_files(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r"a\.parquet: cannot be read as parquet"):
         list(read_records([path]))
-    (tmp_path / "a.csv").write_text("n\n1\n")
+    (tmp_path / "a.xml").write_text("<n>1</n>")
     with pytest.raises(ValueError, match=r"neither \.parquet nor \.jsonl nor \.json"):
-        list(read_records([tmp_path / "a.csv"]))
+        list(read_records([tmp_path / "a.xml"]))
+
+
+def test_tables_and_records_without_names(tmp_path):
+    for name, text in {
+        "a.csv": 'n,t\n1,"x, y"\n2,z\n',
+        "a.tsv": "n\tt\n1\tx, y\n2\tz\n",
+        "b.csv": "n;t\n1;x, y\n2;z\n",
+    }.items():
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert list(read_records([tmp_path / name])) == [{"n": "1", "t": "x, y"}, {"n": "2", "t": "z"}]
+    (tmp_path / "a.csv").write_text("n,t\n1,2,3\n4,5\n")
+    assert list(read_records([tmp_path / "a.csv"])) == [Malformed("more cells than the header"), {"n": "4", "t": "5"}]
+    (tmp_path / "b.csv").write_bytes(b"n,t\n1,\xff\n")
+    with pytest.raises(ValueError, match=r"b\.csv: cannot be read as CSV"):
+        list(read_records([tmp_path / "b.csv"]))
+    assert list(read_records([write(tmp_path / "a.json", [["x", 0], 3])])) == [
+        {"0": "x", "1": 0},
+        Malformed("no JSON object"),
+    ]
 
 
 def test_the_first_pattern_with_files_counts(tmp_path):

@@ -18,6 +18,8 @@ def written(box, convention):
     x1, y1, x2, y2 = box
     if convention is Convention.UNIT:
         return x1 / WIDTH, y1 / HEIGHT, x2 / WIDTH, y2 / HEIGHT
+    if convention is Convention.THOUSANDTHS:
+        return 1000 * x1 / WIDTH, 1000 * y1 / HEIGHT, 1000 * x2 / WIDTH, 1000 * y2 / HEIGHT
     if convention is Convention.PADDED_UNIT:  # 391 is padded to 500: (500 - 391) // 2 = 54 columns on the left
         return (x1 + 54) / 500, y1 / 500, (x2 + 54) / 500, y2 / 500
     return box

@@ -1,0 +1,141 @@
+"""Which column of a file plays which part: said by the user, else known by its name, else by what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+from typing import Any
+
+Record = Mapping[str, Any]
+
+NONE = "none"
+"""What a user says for a part that no column shall play."""
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "question": ("question", "problem", "query", "prompt", "instruction", "text"),
+    "answer": (
+        *("answer", "answers", "correct_answer", "correct", "ground_truth", "gt", "solution", "label", "target"),
+        *("reward_model.ground_truth", "output"),
+    ),
+    "image": ("image", "images", "image_path", "image_file", "file_name", "filename", "img", "picture", "image_id"),
+    "choices": ("choices", "options", "candidates"),
+    "boxes": ("boxes", "bbox", "bboxes", "box", "bboxs", "bbox_2d", "target_instances"),
+    "split": ("split",),
+}
+"""Names by which a column is known, the likelier ones first, in any case."""
+
+NEEDED = ("question", "answer", "image")
+
+TURNS = ("conversations", "messages")
+"""Columns that hold question and answer as turns of a conversation."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns by the part they play; "" where there is none. A dotted name goes into objects.
+
+    Attributes:
+        question, answer, image: what every record has.
+        choices: one column with all options, or one column an option.
+        boxes: of what the question is about.
+        split: the split a record belongs to.
+        reasons: by part: how the column was found.
+    """
+
+    question: str
+    answer: str
+    image: str
+    choices: tuple[str, ...] = ()
+    boxes: str = ""
+    split: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_columns(records: Sequence[Record], said: Mapping[str, str], is_picture: Callable[[Any], bool]) -> Columns:
+    """Choose the columns.
+
+    Args:
+        records: the first ones of the file.
+        said: part -> column, as the user names them; `none` for a part that no column shall play, options in several
+            columns with commas between.
+        is_picture: whether a value is a picture, or names one that is there.
+
+    Raises:
+        ValueError: when a part that is needed has no column, or a named one is not there; it names the columns.
+    """
+    names = list(dict.fromkeys(name for record in records for name in _names(record)))
+    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for part in NAMES:
+        if column := said.get(part):
+            found[part] = "" if column == NONE else _present(part, column, names)
+            reasons[part] = "as said"
+        elif column := _by_name(part, names):
+            found[part], reasons[part] = column, "by its name"
+    _by_values(records, names, found, reasons, is_picture)
+    for part in NEEDED:
+        if not found.get(part):
+            raise ValueError(f"no column is known for the {part}; there are {', '.join(names)}: say --{part} COLUMN")
+    choices = tuple(filter(None, found.pop("choices", "").split(",")))
+    return Columns(**found, choices=choices, reasons=reasons)
+
+
+def value_of(record: Record, column: str) -> Any:
+    """A column's value in a record, None where it has none; `a.b` is b of the object a."""
+    if column in record:
+        return record[column]
+    first, _, rest = column.partition(".")
+    inner = record.get(first) if rest else None
+    return value_of(inner, rest) if isinstance(inner, dict) else None
+
+
+def _names(record: Record) -> list[str]:
+    """The columns of a record, the fields of objects in it too; a picture's own fields are none."""
+    nested = {name: value for name, value in record.items() if isinstance(value, dict) and "bytes" not in value}
+    return [*record, *(f"{name}.{inner}" for name, value in nested.items() for inner in value)]
+
+
+def _present(part: str, column: str, names: Sequence[str]) -> str:
+    for name in column.split(",") if part == "choices" else [column]:
+        if name not in names:
+            raise ValueError(f"--{part} {column}: no column {name}; there are {', '.join(names)}")
+    return column
+
+
+def _by_name(part: str, names: Sequence[str]) -> str:
+    by_name = {name.lower(): name for name in reversed(names)}
+    if found := next((by_name[name] for name in NAMES[part] if name in by_name), ""):
+        return found
+    if part in ("question", "answer"):
+        return next((by_name[name] for name in TURNS if name in by_name), "")
+    lettered = [letter for letter in ascii_uppercase if letter in names]
+    if part == "choices" and len(lettered) >= 2 and "".join(lettered) == ascii_uppercase[: len(lettered)]:
+        return ",".join(lettered)
+    return ""
+
+
+def _by_values(
+    records: Sequence[Record],
+    names: Sequence[str],
+    found: dict[str, str],
+    reasons: dict[str, str],
+    is_picture: Callable[[Any], bool],
+) -> None:
+    """Fill in what is needed and has no column yet, where exactly one other column fits."""
+    tests: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "image": (is_picture, "its values are pictures that are there"),
+        "question": (lambda value: isinstance(value, str) and "?" in value, "its values ask"),
+        "answer": (lambda value: value is not None, "the one that is left"),
+    }
+    for part, (fits, reason) in tests.items():
+        if part in found:
+            continue
+        taken = {name for column in found.values() for name in column.split(",")}
+        fitting = [
+            name
+            for name in names
+            if name not in taken and 2 * sum(fits(value_of(record, name)) for record in records) > len(records)
+        ]
+        if len(fitting) == 1:
+            found[part], reasons[part] = fitting[0], reason

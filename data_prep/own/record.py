@@ -1,0 +1,178 @@
+"""A record of anybody's file -> an item: question, options, answer, pictures, boxes."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from data_prep.own.answers import Form, right_option
+from data_prep.own.columns import TURNS, Columns, Record, value_of
+from data_prep.sources import Item, Reject
+from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
+from data_prep.sources.pictures import picture_bytes
+from data_prep.sources.text import (
+    clean_answer,
+    clean_choice,
+    clean_question,
+    is_letter,
+    no_special,
+    split_options,
+    without_marks,
+)
+from easyr1_fgrpo.rows import IMAGE_MARK
+
+BOX_FORMS: dict[str, tuple[Convention, bool]] = {
+    f"{name}{suffix}": (convention, bool(suffix))
+    for name, convention in (
+        ("pixels", Convention.PIXELS),
+        ("thousandths", Convention.THOUSANDTHS),
+        ("unit", Convention.UNIT),
+    )
+    for suffix in ("", "-xywh")
+}
+"""How boxes may be written: in pixels of the file, thousandths or fractions of its sides; x1, y1, x2, y2, or with -xywh
+x, y, width, height."""
+
+_BOX_KEYS = ("bbox", "bbox_2d", "box")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads records.
+
+    Attributes:
+        columns: which column is what.
+        root: the resolved folder of pictures that records name.
+        form: how answers name options.
+        box_form: a key of `BOX_FORMS`; "" where there are no boxes.
+    """
+
+    columns: Columns
+    root: Path
+    form: Form = Form.TEXT
+    box_form: str = ""
+
+    def item(self, record: Record) -> Item:
+        """What a record says.
+
+        Raises:
+            Reject: when it cannot be used.
+        """
+        question, choices, answer = self.parts(record)
+        if choices:
+            answer = right_option(answer, choices, self.form)
+        elif is_letter(answer):
+            raise Reject("a letter without options", f"{answer!r} to {question!r}")
+        else:
+            answer = clean_answer(answer)
+        convention, _ = BOX_FORMS[self.box_form] if self.box_form else (Convention.PIXELS, False)
+        return Item(
+            question=question,
+            answer=answer,
+            choices=choices,
+            images=tuple(picture_bytes(picture, self.root) for picture in self.pictures(record)),
+            boxes=self._boxes(record),
+            convention=convention,
+        )
+
+    def parts(self, record: Record) -> tuple[str, tuple[str, ...], str]:
+        """Question, options (none for a free answer) and the answer as it is written.
+
+        Raises:
+            Reject: when one is missing, or the options inside the question are not those of their column.
+        """
+        text = _text(_value(record, self.columns.question, "question", "user"))
+        if IMAGE_MARK in text:
+            text = without_marks(text, len(self.pictures(record)))
+        question, inside = split_options(text)
+        given = tuple(clean_choice(choice) for choice in _choices(record, self.columns.choices))
+        if given and inside and given != inside:
+            raise Reject("options in the question are not the column's", f"{list(inside)}, column {list(given)}")
+        answer = _value(record, self.columns.answer, "answer", "assistant")
+        return question or clean_question(text), given or inside, no_special(_text(answer))
+
+    def pictures(self, record: Record) -> list[Any]:
+        """The pictures of a record, as they are written."""
+        value = _value(record, self.columns.image, "image")
+        if isinstance(value, str) and value.startswith("["):
+            value = _literal(value, "image")
+        return value if isinstance(value, list) else [value]
+
+    def _boxes(self, record: Record) -> tuple[Box, ...]:
+        value = value_of(record, self.columns.boxes) if self.box_form else None
+        if isinstance(value, str):
+            value = _literal(value, "boxes") if value.strip() else None
+        if value is None or value == []:
+            return ()
+        try:
+            boxes = as_boxes(_bare(value))
+        except BoxError as error:
+            raise Reject("box cannot be used", str(error)) from None
+        _, sized = BOX_FORMS[self.box_form]
+        return tuple((x, y, x + w, y + h) for x, y, w, h in boxes) if sized else boxes
+
+
+def _value(record: Record, column: str, part: str, speaker: str = "") -> Any:
+    value = value_of(record, column)
+    if speaker and isinstance(value, list) and (column in TURNS or (value and isinstance(value[0], dict))):
+        value = _turn(value, speaker)
+    if value is None or value in ("", []):
+        raise Reject(f"no {part}")
+    return value
+
+
+def _turn(turns: list[Any], speaker: str) -> Any:
+    """What a speaker says in a conversation of one question."""
+    names = {"user": ("user", "human"), "assistant": ("assistant", "gpt")}[speaker]
+    said = [turn for turn in turns if isinstance(turn, dict) and turn.get("role", turn.get("from")) in names]
+    if len(said) > 1:
+        raise Reject("a conversation of several questions", f"{len(said)} turns of {speaker}")
+    return said[0].get("content", said[0].get("value")) if said else None
+
+
+def _text(value: Any) -> str:
+    """A text, a number, or the text parts of a message; of a list its only element."""
+    if isinstance(value, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in value]
+        texts = [part for part in parts if part is not None]
+        if len(texts) != 1:
+            raise Reject("several texts where one should be", repr(texts))
+        value = texts[0]
+    if not isinstance(value, str | int | float):
+        raise Reject("neither text nor number", type(value).__name__)
+    return str(value)
+
+
+def _choices(record: Record, columns: tuple[str, ...]) -> list[str]:
+    values: Any = [value_of(record, column) for column in columns]
+    if len(columns) == 1:
+        (values,) = values
+        if isinstance(values, str):
+            values = _literal(values, "choices") if values.lstrip()[:1] in ("[", "{") else values.split("|")
+        if isinstance(values, dict):  # {"A": "red", "B": "blue"}
+            values = [values[letter] for letter in ascii_uppercase if letter in values]
+    if not isinstance(values, list):
+        values = []
+    return [str(value) for value in values if value is not None and str(value).strip()]
+
+
+def _literal(text: str, part: str) -> Any:
+    """A list or an object written in a cell, as JSON or, by pandas, as Python writes it."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    raise Reject(f"{part} cannot be read", text)
+
+
+def _bare(value: Any) -> Any:
+    """Boxes without what is said about them: `[{"bbox": [1, 2, 3, 4], "label": "cup"}]` -> `[[1, 2, 3, 4]]`."""
+    if isinstance(value, Mapping):
+        return next((value[key] for key in _BOX_KEYS if key in value), value)
+    return [_bare(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,80 @@
+"""`fgrpo data import`: a file of questions about pictures -> what is trained and validated on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from easyr1_fgrpo.cli.shared import fail, refusing
+from easyr1_fgrpo.terminal import printable
+
+if TYPE_CHECKING:
+    from data_prep.own.look import Found
+
+_COLUMN = "column, or none"
+
+
+def import_(
+    file: Annotated[str, typer.Argument(help="JSONL, JSON, CSV, TSV, parquet, a folder or a hub id; @part for a part")],
+    out: Annotated[Path, typer.Option(help="new folder of train.parquet, val.parquet, rejects.jsonl, summary.json")],
+    images: Annotated[Path | None, typer.Option(help="folder of the pictures that rows name; else FILE's")] = None,
+    question: Annotated[str, typer.Option(help="column; guessed and shown, as all columns")] = "",
+    answer: Annotated[str, typer.Option(help="column")] = "",
+    image: Annotated[str, typer.Option(help="column of the picture or pictures")] = "",
+    choices: Annotated[str, typer.Option(help="column of the options, or A,B,C,D for one column each, or none")] = "",
+    boxes: Annotated[str, typer.Option(help=_COLUMN)] = "",
+    split: Annotated[str, typer.Option(help=_COLUMN)] = "",
+    answers: Annotated[
+        str, typer.Option(help="how answers name options: text, letter, index0, index1; else guessed")
+    ] = "",
+    box_form: Annotated[
+        str, typer.Option(help="pixels, thousandths or unit (x1, y1, x2, y2); with -xywh for x, y, width, height")
+    ] = "",
+    val: Annotated[float, typer.Option(min=0.001, max=0.9, help="share for validation, where splits are made")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="of that choice")] = 0,
+) -> None:
+    """Import questions about pictures; what cannot be used goes to the rejects with its reason."""
+    from data_prep.own.answers import Form
+    from data_prep.own.importing import import_rows
+    from data_prep.own.look import Wishes, look
+    from data_prep.own.record import BOX_FORMS
+
+    if answers and answers not in set(Form):
+        fail(f"--answers {answers}: is none of {', '.join(Form)}")
+    if box_form and box_form not in BOX_FORMS:
+        fail(f"--box-form {box_form}: is none of {', '.join(BOX_FORMS)}")
+    said = {
+        **{"question": question, "answer": answer, "image": image},
+        **{"choices": choices, "boxes": boxes, "split": split},
+    }
+    wishes = Wishes(said, Form(answers) if answers else None, box_form, val, seed)
+    with refusing(ValueError, OSError):
+        found = look(file, images, wishes)
+        _show(found)
+        summary = import_rows(found, out, wishes)
+    typer.echo(f"splits: {summary['splits']}; no picture is in two of them")
+    parts = [f"{name} {count}" for name, count in summary["out"].items()]
+    typer.echo(f"in {summary['in']} = {' + '.join(parts)} + rejected {sum(summary['rejected'].values())}")
+    for reason, count in summary["rejected"].items():
+        typer.echo(f"  {count:>8}  {reason}")
+    names = [f"{name}.parquet" for name in summary["out"]]
+    typer.echo(f"{out}: {', '.join(names)}, rejects.jsonl, summary.json")
+
+
+def _show(found: Found) -> None:
+    """Which column is what, with the first record as the example."""
+    columns, item = found.columns, found.example
+    shown = {
+        "question": (columns.question, item.question),
+        "answer": (columns.answer, item.answer),
+        "image": (columns.image, f"{len(item.images)} in the first record"),
+        "choices": (",".join(columns.choices), ", ".join(item.choices) or "none"),
+        "boxes": (columns.boxes, f"{found.reader.box_form} {[list(box) for box in item.boxes]}".lstrip()),
+        "split": (columns.split, ""),
+    }
+    for part, (column, example) in shown.items():
+        where = f"column {column} ({columns.reasons[part]})" if column else "no column"
+        typer.echo(f"{part:<9} {where:<50} {printable(example)[:60]}".rstrip())
+    typer.echo(f"answers are {found.about_answers}")

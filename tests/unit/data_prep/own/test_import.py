@@ -1,0 +1,237 @@
+"""`fgrpo data import` on files as people have them: in = out + rejects, no guess unseen."""
+
+import csv
+import io
+import json
+import shutil
+from itertools import product
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from easy_vqa import make
+from source_files import picture
+from typer.testing import CliRunner
+
+from easyr1_fgrpo.cli.data import app
+from easyr1_fgrpo.rows import check_rows, read_rows
+
+PICTURES = 6
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(PICTURES):
+        (tmp_path / "images" / f"{number}.png").write_bytes(picture(number, 100, 50, "PNG"))
+    return tmp_path
+
+
+def run(home, file, *options):
+    out = home / "out"
+    done = CliRunner().invoke(app, ["import", str(file), "--images", str(home / "images"), "--out", str(out), *options])
+    return done, out
+
+
+def imported(home, file, *options):
+    """Rows by split and rejects; every record is in one of them, and every row can be trained on."""
+    shutil.rmtree(home / "out", ignore_errors=True)
+    done, out = run(home, file, *options)
+    assert done.exit_code == 0, done.output
+    rows = {path.stem: list(read_rows(path)) for path in sorted(out.glob("*.parquet"))}
+    assert check_rows(sorted(out.glob("*.parquet"))) == []
+    rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["out"] == {split: len(part) for split, part in rows.items()}
+    assert summary["in"] == sum(map(len, rows.values())) + len(rejects)
+    numbers = [row.extra_info.index for part in rows.values() for row in part] + [reject["row"] for reject in rejects]
+    assert sorted(numbers) == list(range(summary["in"]))
+    assert f"in {summary['in']} = " in done.stdout
+    seen = [{image.data for row in part for image in row.images} for part in rows.values()]
+    assert sum(map(len, seen)) == len(set().union(*seen)), "a picture in two splits"
+    return rows, rejects, done.stdout
+
+
+def every(rows):
+    return sorted((row for part in rows.values() for row in part), key=lambda row: row.extra_info.index)
+
+
+def jsonl(home, records):
+    (home / "mine.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return home / "mine.jsonl"
+
+
+def records(**more):
+    return [{"question": f"Number {n}?", "answer": "red", "image": f"{n}.png", **more} for n in range(PICTURES)]
+
+
+def test_easy_vqa_as_it_is_installed(tmp_path):
+    make(tmp_path, pictures=20)
+    rows, rejects, shown = imported(tmp_path, tmp_path / "questions.json")
+    assert ({split: len(part) for split, part in rows.items()}, rejects) == ({"train": 72, "val": 8}, [])
+    assert "question  column 0 (its values ask)" in shown
+    assert "answer    column 1 (the one that is left)" in shown
+    first = every(rows)[0]
+    assert first.extra_info.question.startswith("what color is the ")
+    assert first.extra_info.choices == ()
+    assert (first.data_source, first.extra_info.width) == ("out", 64)
+
+
+def test_the_same_rows_from_every_kind_of_file(home):
+    options = ["red", "blue", "green"]
+    plain = [
+        {"problem": f"Number {n}?", "options": options, "label": "blue", "img": f"{n}.png"} for n in range(PICTURES)
+    ]
+    with (home / "mine.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(plain[0]))
+        table.writeheader()
+        table.writerows(plain)  # options as Python writes a list
+    (home / "mine.json").write_text(json.dumps(plain))
+    jsonl(home, plain)
+    held = [row | {"img": {"bytes": picture(n, 100, 50, "PNG"), "path": None}} for n, row in enumerate(plain)]
+    pq.write_table(pa.Table.from_pylist(held), home / "mine.parquet")
+    made = {}
+    for suffix in ("csv", "json", "jsonl", "parquet"):
+        (rows, rejects, _) = imported(home, home / f"mine.{suffix}")
+        assert rejects == []
+        made[suffix] = every(rows)
+    assert made["csv"] == made["json"] == made["jsonl"] == made["parquet"]
+    assert made["csv"][0].extra_info.choices == tuple(options)
+    assert made["csv"][0].prompt[1].content == "<image>Number 0?\nA. red\nB. blue\nC. green"
+
+
+def test_options_and_answers_in_their_ways(home):
+    """Options in a column, in columns of their own or inside the question; answers as text, letter or number."""
+    options = ["red", "blue", "green"]
+    ways = {
+        "column": {"choices": options},
+        "object": {"options": dict(zip("ABC", options, strict=True))},
+        "bars": {"choices": "red|blue|green"},
+        "columns": dict(zip("ABC", options, strict=True)),
+        "question": {"question": "Which?\nA. red\nB. blue\nC. green"},
+    }
+    answers = {"text": "green", "letter": "C", "(letter)": "(C)", "from 0": 2, "from 1": 3}
+    for (way, columns), (name, answer) in product(ways.items(), answers.items()):
+        # so that numbers tell from where they count
+        other = {"from 0": 0, "from 1": 1}.get(name, answer)
+        file = jsonl(home, [*records(answer=answer, **columns)[1:], *records(answer=other, **columns)[:1]])
+        rows, rejects, shown = imported(home, file)
+        assert rejects == [], (way, name)
+        assert [row.reward_model.ground_truth for row in every(rows)][:5] == ["green"] * 5, (way, name, shown)
+        assert {row.extra_info.choices for row in every(rows)} == {tuple(options)}, (way, name)
+
+
+def test_numbers_that_count_from_0_or_1_are_asked_about(home):
+    file = jsonl(home, records(answer=1, choices=["red", "blue", "green"]))
+    done, out = run(home, file)
+    assert done.exit_code == 1
+    assert "from 0 or from 1" in done.stderr
+    assert "--answers index0" in done.stderr
+    assert not out.exists()
+    rows, _, _ = imported(home, file, "--answers", "index1")
+    assert every(rows)[0].reward_model.ground_truth == "red"
+
+
+def test_boxes_are_never_guessed(home):
+    """The pictures have 100 x 50 pixels; each way to write the same box."""
+    written = {
+        "pixels": [10, 5, 50, 20], "pixels-xywh": [10, 5, 40, 15],
+        "thousandths": [100, 100, 500, 400], "thousandths-xywh": [100, 100, 400, 300],
+        "unit": [0.1, 0.1, 0.5, 0.4], "unit-xywh": [0.1, 0.1, 0.4, 0.3],
+    }  # fmt: skip
+    done, _ = run(home, jsonl(home, records(bbox=written["unit"])))
+    assert done.exit_code == 1
+    assert (
+        "column bbox holds boxes like [0.1, 0.1, 0.5, 0.4]: say how they are written, --box-form pixels" in done.stderr
+    )
+    for form, box in written.items():
+        for value in (box, [box], {"bbox": box, "label": "cup"}, [{"bbox": box}], json.dumps(box)):
+            rows, _, _ = imported(home, jsonl(home, records(bbox=value)), "--box-form", form)
+            assert every(rows)[0].extra_info.boxes == (pytest.approx((10, 5, 50, 20)),), (form, value)
+    rows, _, _ = imported(home, jsonl(home, records(bbox=written["unit"])), "--boxes", "none")
+    assert every(rows)[0].extra_info.boxes == ()
+
+
+def test_what_cannot_be_used_is_in_the_rejects_with_its_reason(home):
+    (home / "images" / "torn.png").write_bytes(picture(0, 100, 50, "PNG")[:60])
+    bad = {
+        "missing image": {"image": "absent.png"},
+        "unreadable image": {"image": "torn.png"},
+        "image path leaves the folder": {"image": "../mine.jsonl"},
+        "no answer": {"answer": None},
+        "no question": {"question": ""},
+        "a letter without options": {"answer": "B"},
+        "the answer is none of the choices": {"choices": ["blue", "green"]},
+        "options in the question are not the column's": {
+            "question": "Which?\nA. red\nB. blue",
+            "choices": ["red", "tan"],
+        },
+        "several texts where one should be": {"answer": ["red", "blue"]},
+        "special token in the text": {"question": "Is <video> red?"},
+    }
+    rows, rejects, shown = imported(
+        home, jsonl(home, [*records(), *(records()[0] | change for change in bad.values())])
+    )
+    assert len(every(rows)) == PICTURES
+    assert [reject["reason"] for reject in rejects] == list(bad)
+    assert "rejected 10" in shown
+    assert "         1  missing image" in shown
+
+
+def test_nothing_is_written_when_nothing_can_be_used(home):
+    done, out = run(home, jsonl(home, records(image="absent.png")))
+    assert done.exit_code == 1
+    assert "none of the first 6 records can be used: 6 x missing image: 'absent.png'" in done.stderr
+    assert not out.exists()
+    done, _ = run(home, jsonl(home, [{"question": "Red?", "image": "0.png", "a": 1, "b": 2}]))
+    assert "no column is known for the answer; there are question, image, a, b: say --answer COLUMN" in done.stderr
+    done, _ = run(home, jsonl(home, records()), "--answer", "label")
+    assert "--answer label: no column label; there are question, answer, image" in done.stderr
+    done, _ = run(home, jsonl(home, records(image="0.png")))
+    assert "6 rows with 1 pictures leave 6 to train and 0 to validate on" in done.stderr
+
+
+def test_splits_of_the_file_are_kept_and_their_pictures_kept_apart(home):
+    splits = ["train", "train", "validation", "test", "train", "test"]
+    given = [row | {"split": split} for row, split in zip(records(), splits, strict=True)]
+    given[1]["image"] = "2.png"  # validation's
+    given[2] |= {"image": ["2.png", "0.png"]}
+    rows, rejects, shown = imported(home, jsonl(home, given))
+    assert {split: [row.extra_info.index for row in part] for split, part in rows.items()} == {
+        **{"train": [4], "val": [2], "test": [3, 5]},
+    }
+    assert [(reject["row"], reject["reason"]) for reject in rejects] == [
+        (0, "its picture is in another split"), (1, "its picture is in another split"),
+    ]  # fmt: skip
+    assert "splits: column split" in shown
+
+
+def test_splits_by_the_names_of_files(home):
+    folder = home / "data"
+    folder.mkdir()
+    for name, part in {"train-00000-of-00001": [0, 1], "train-00001-of-00001": [2], "test": [3, 4, 5]}.items():
+        pq.write_table(pa.Table.from_pylist([records()[n] for n in part]), folder / f"{name}.parquet")
+    rows, _, shown = imported(home, folder)
+    assert {split: len(part) for split, part in rows.items()} == {"test": 3, "train": 3}
+    assert "splits: the files' names" in shown
+    rows, _, _ = imported(home, f"{folder}@train", "--val", "0.4")
+    assert {split: len(part) for split, part in rows.items()} == {"train": 2, "val": 1}
+
+
+def test_conversations_and_rows_of_verl(home):
+    turns = [{"from": "human", "value": "<image>\nRed or blue?"}, {"from": "gpt", "value": "Red."}]
+    rows, _, _ = imported(home, jsonl(home, [{"image": f"{n}.png", "conversations": turns} for n in range(PICTURES)]))
+    assert (every(rows)[0].extra_info.question, every(rows)[0].reward_model.ground_truth) == ("Red or blue?", "Red")
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "<image>Red or blue?"}]
+    verl = {"data_source": "x", "prompt": prompt, "reward_model": {"style": "rule", "ground_truth": "red"}}
+    held = [verl | {"images": [{"bytes": picture(n, 100, 50, "PNG")}]} for n in range(PICTURES)]
+    pq.write_table(pa.Table.from_pylist(held), home / "verl.parquet")
+    rows, _, shown = imported(home, home / "verl.parquet")
+    assert "answer    column reward_model.ground_truth (by its name)" in shown
+    assert every(rows)[0].extra_info.question == "Red or blue?"
+
+
+def test_text_of_a_file_does_not_act_on_the_terminal(home):
+    _, _, shown = imported(home, jsonl(home, records(question="Red\x1b[31m?")))
+    assert "\x1b" not in shown
+    assert io.StringIO(shown).readline().rstrip().endswith("Red\\x1b[31m?")
