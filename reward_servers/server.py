@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,8 +35,7 @@ class JudgeServer:
 
     async def ask(self, requests: Sequence[JudgeRequest]) -> list[Verdict]:
         """Judge requests of one kind and of one rollout, in their order; see `easyr1_fgrpo.judges.asking.ask`."""
-        time_left_s = min(request.time_left_s for request in requests)
-        return await ask(self.judge, requests, asyncio.get_running_loop().time() + time_left_s)
+        return await ask(self.judge, requests)
 
     @ray.method(concurrency_group="health", max_task_retries=0)  # type: ignore[untyped-decorator]
     async def health(self) -> int:

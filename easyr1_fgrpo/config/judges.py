@@ -65,7 +65,7 @@ class ModelJudgeConfig(Settings):
         api_key_env: name of the environment variable that holds the API key; empty for servers that want none.
         concurrency: calls under way at one URL, over all reward workers of the run together; questions whose judges
             are configured alike share it, too.
-        deadline_s: seconds for one call; a question with its retries ends with the rollout's `reward.deadline_s`.
+        deadline_s: seconds for one call; a question with its retries ends `reward.deadline_s` after its first call.
         max_retries: repetitions of a failed call, each at the least busy URL.
         structured_outputs: the servers constrain the answer to the labels (vLLM's `structured_outputs`); whatever they
             do, an answer that is no label is invalid.

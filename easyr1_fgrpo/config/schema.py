@@ -36,7 +36,8 @@ class RewardSettings(Settings):
         no_claim: a correct rollout without any scored sentence: "exclude" leaves R_S absent, "zero" scores it 0.
         truncated: a response cut at the length limit: "score" it by the rules like any other (it normally fails the
             format and has no answer), or make it "invalid", out of every statistic.
-        deadline_s: seconds all judge questions of a rollout may take together.
+        deadline_s: seconds a judge's question may take, repetitions included, from its first call on. Before that it
+            waits for its turn for as long as its judge answers others: until nobody was answered for `deadline_s`.
         max_sentences: claims of a rollout that are judged at most, drawn by the rollout's own seed; None for all.
         level: what semantic grounding is credited to: the whole response by its mean ("outcome", the paper), or each
             judged "sentence" by its own verdict and the rest of the response, with the answer, by the mean; see

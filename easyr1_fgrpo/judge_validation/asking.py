@@ -9,8 +9,8 @@ from itertools import groupby
 from tqdm import tqdm
 
 from easyr1_fgrpo.judge_validation.questions import Case, Images
-from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE, per_rollout
 from easyr1_fgrpo.judges.asking import ask as ask_judge
+from easyr1_fgrpo.judges.asking import per_rollout
 from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question, Verdict
 
 UNDER_WAY = 256
@@ -37,7 +37,7 @@ async def ask(
         calls: cases that are asked together.
         judges: who answers each kind.
         images: the records' images.
-        deadline_s: seconds a call may take.
+        deadline_s: seconds for a verdict.
 
     Returns:
         A verdict per case, in their order. Whatever goes wrong is a verdict without label.
@@ -58,17 +58,16 @@ async def ask(
 
 
 async def _ask(call: Call, judge: Judge, images: Images, deadline_s: float) -> list[Verdict]:
-    deadline = asyncio.get_running_loop().time() + deadline_s
     try:
-        requests = [await _request(case, images, deadline_s * JUDGES_SHARE_OF_DEADLINE) for case in call]
+        requests = [await _request(case, images, deadline_s) for case in call]
     except (OSError, ValueError) as error:  # a damaged image file
         cause = f"{type(error).__name__}: {error}"
         return [Verdict(None, judge.name, Failure.UNREACHABLE, cause=cause) for _ in call]
-    return await ask_judge(judge, requests, deadline)
+    return await ask_judge(judge, requests)
 
 
-async def _request(case: Case, images: Images, time_left_s: float) -> JudgeRequest:
+async def _request(case: Case, images: Images, limit_s: float) -> JudgeRequest:
     if case.kind is Question.CONSISTENCY:
-        return case.request((), time_left_s)
+        return case.request((), limit_s)
     opened = [await asyncio.to_thread(images.open, digest) for digest in case.images]
-    return case.request(tuple(opened), time_left_s)
+    return case.request(tuple(opened), limit_s)

@@ -57,11 +57,11 @@ class Case:
             return self.trace
         return self.trace[max(0, self.start - MAX_CONTEXT) : self.start]
 
-    def request(self, images: tuple[OpenImage, ...], time_left_s: float) -> JudgeRequest:
+    def request(self, images: tuple[OpenImage, ...], limit_s: float) -> JudgeRequest:
         """The question as the rewards put it to a judge."""
         if self.kind is Question.CONSISTENCY:
-            return JudgeRequest(self.kind, self.question, (), self.context, "", self.answer, time_left_s)
-        return JudgeRequest(self.kind, self.question, images, self.context, self.claim, "", time_left_s)
+            return JudgeRequest(self.kind, self.question, (), self.context, "", self.answer, limit_s)
+        return JudgeRequest(self.kind, self.question, images, self.context, self.claim, "", limit_s)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ async def validate(judges: Mapping[Question, Judge], options: Options, deadline_
     Args:
         judges: who is measured, by kind of question; closed in the end.
         options: see `Options`.
-        deadline_s: seconds a call may take.
+        deadline_s: seconds for a verdict.
 
     Raises:
         OSError: when a trace file cannot be read.

@@ -11,27 +11,23 @@ from typing import TypeGuard
 
 from easyr1_fgrpo.judges.protocol import LABELS, Failure, Judge, JudgeRequest, RolloutJudge, Verdict
 
-JUDGES_SHARE_OF_DEADLINE = 0.95
-"""Share of the deadline that a judge gets: it answers, with what it spent, before it is cut off."""
-
 logger = logging.getLogger(__name__)
 
 
-async def ask(judge: Judge, requests: Sequence[JudgeRequest], deadline: float) -> list[Verdict]:
+async def ask(judge: Judge, requests: Sequence[JudgeRequest]) -> list[Verdict]:
     """Ask all questions of one kind, in one call where the judge wants them so, otherwise each on its own.
 
     Args:
         judge: who is asked.
         requests: the questions, of one rollout.
-        deadline: on the event loop's clock, seconds; what has not answered then is a DEADLINE verdict.
 
     Returns:
-        A verdict per question. A judge that raises, or answers with something else, gives UNREACHABLE; a label that
-        answers another question gives INVALID.
+        A verdict per question: DEADLINE when the judge does not keep the time and took longer than `limit_s`. A judge
+        that raises, or answers with something else, gives UNREACHABLE; a label that answers another question INVALID.
     """
     if per_rollout(judge):
-        return await _in_time(judge, requests, judge.ask_all(requests), deadline) if requests else []
-    alone = [_in_time(judge, [request], _in_list(judge.ask(request)), deadline) for request in requests]
+        return await _in_time(judge, requests, judge.ask_all(requests)) if requests else []
+    alone = [_in_time(judge, [request], _in_list(judge.ask(request))) for request in requests]
     return [verdict for verdicts in await asyncio.gather(*alone) for verdict in verdicts]
 
 
@@ -44,11 +40,10 @@ async def _in_list(verdict: Awaitable[Verdict]) -> list[Verdict]:
     return [await verdict]
 
 
-async def _in_time(
-    judge: Judge, requests: Sequence[JudgeRequest], asked: Awaitable[list[Verdict]], deadline: float
-) -> list[Verdict]:
+async def _in_time(judge: Judge, requests: Sequence[JudgeRequest], asked: Awaitable[list[Verdict]]) -> list[Verdict]:
     """Wait for the judge's answers; whatever goes wrong becomes verdicts without label."""
-    limit = asyncio.timeout_at(deadline)
+    limit_s = min(request.limit_s for request in requests)
+    limit = asyncio.timeout(None if getattr(judge, "keeps_time", False) else limit_s)
     started = time.monotonic()
     try:
         async with limit:
@@ -60,7 +55,7 @@ async def _in_time(
             )
     except Exception as error:
         if limit.expired() and isinstance(error, TimeoutError):
-            failed = Verdict(None, judge.name, Failure.DEADLINE, cause="no answer before the deadline")
+            failed = Verdict(None, judge.name, Failure.DEADLINE, cause=f"no answer within {limit_s:.3g} s")
         else:
             logger.warning("judge %s raised on a %s question", judge.name, requests[0].kind, exc_info=True)
             failed = Verdict(None, judge.name, Failure.UNREACHABLE, cause=f"{type(error).__name__}: {error}")

@@ -64,7 +64,8 @@ class OpenAICompatibleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.RolloutJudge`, in one event loop; opens connections when first asked.
 
     Failures that may pass are repeated (see `RetryingClient`); an answer that is no label is not. What is left is a
-    verdict without label that says why: UNREACHABLE, DEADLINE or INVALID.
+    verdict without label that says why: UNREACHABLE, DEADLINE or INVALID. A question's time counts from its first call:
+    with thousands in the queue, waiting for a slot says nothing about the question, and would fail long traces first.
 
     Args:
         config: which model, how it is asked, and the limits.
@@ -76,6 +77,8 @@ class OpenAICompatibleJudge:
     Raises:
         ValueError: for a prompt that cannot be used, a parameter that is ours, or a concurrency too small to share.
     """
+
+    keeps_time = True
 
     def __init__(
         self,
@@ -135,9 +138,8 @@ class OpenAICompatibleJudge:
         if kind not in self._prompts:
             verdict = Verdict(None, self.name, Failure.UNREACHABLE, cause=f"this judge was built without {kind} prompt")
             return [verdict] * len(requests)
-        left_s = min(request.time_left_s for request in requests)
-        left_s -= min(0.1, left_s / 20)  # to answer before nobody waits any more
-        case = _Case(requests, self._prompts[kind], Asking(ends=asyncio.get_running_loop().time() + left_s))
+        limit_s = min(request.limit_s for request in requests)
+        case = _Case(requests, self._prompts[kind], Asking(limit_s))
         try:
             verdicts = await self._verdicts(case)
         except CallFailed as error:
@@ -147,7 +149,8 @@ class OpenAICompatibleJudge:
         except NoEndpoint as error:
             verdicts = self._failed(case, Failure.UNREACHABLE, str(error))
         except TimeoutError:
-            verdicts = self._failed(case, Failure.DEADLINE, f"no call could start in the {left_s:.3g} s it had")
+            cause = f"no call could start: the judge's servers answered nobody for {limit_s:.3g} s"
+            verdicts = self._failed(case, Failure.DEADLINE, cause)
         except Exception as error:  # a judge does not raise
             logger.warning("judge %s: %s", self.name, self._client.chat.without_key(traceback.format_exc()))
             cause = self._client.chat.one_line(f"{type(error).__name__}: {error}")
@@ -163,7 +166,7 @@ class OpenAICompatibleJudge:
         """
         key = ""
         if self._cache is not None:
-            async with asyncio.timeout_at(case.asking.ends):
+            async with asyncio.timeout(case.asking.limit_s):
                 key = cache_key(case.prompt.version, await self._body(case))
                 known = await self._cache.get(key)
             if known is not None:

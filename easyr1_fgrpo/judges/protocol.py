@@ -58,8 +58,7 @@ class JudgeRequest:
         context: consistency: the whole trace; grounding: the reasoning before the claim.
         claim: grounding: the sentence to judge. Boxes in it are raw pixels of `images`.
         answer: consistency: the final answer of the rollout.
-        time_left_s: seconds after which nobody waits for the verdict any more. A judge that minds it answers with a
-            DEADLINE verdict before, and so can say what the attempt cost.
+        limit_s: seconds for the verdict, `reward.deadline_s`; see `Judge`.
     """
 
     kind: Question
@@ -68,7 +67,7 @@ class JudgeRequest:
     context: str = ""
     claim: str = ""
     answer: str = ""
-    time_left_s: float = math.inf
+    limit_s: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,11 @@ class Verdict:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Anything that answers questions. `ask` reports trouble as a verdict without label; it does not raise."""
+    """Anything that answers questions. `ask` reports trouble as a verdict without label; it does not raise.
+
+    A question is given up `limit_s` after it was asked. A judge where questions queue says `keeps_time = True` and is
+    waited for: it counts the limit from when it begins with a question, and sees to it that its queue ends.
+    """
 
     name: str
 

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Verdict
+from easyr1_fgrpo.model_client.silence import Silence
 
 LOOKUP_DEADLINE_S = 10.0
+
+GRACE_S = 5.0
+"""Seconds for the way of a verdict that says that the server's own time was over."""
 
 
 def actor_name(server: str) -> str:
@@ -47,16 +51,19 @@ async def server_urls(server: str, namespace: str) -> list[str]:
 class ServedJudge:
     """Asks the judge server `judge-<server>` of a namespace.
 
-    A rollout's questions travel in one call, so its pictures do so once. A server that is restarting is waited for, as
-    long as the caller waits; one that is gone gives verdicts without label, and is looked up again at the next call.
+    A rollout's questions travel in one call, so its pictures do so once. The server counts their time from when it
+    begins with them. A server that is restarting is waited for, until it has answered nobody for that long; one that is
+    gone gives verdicts without label, and is looked up again at the next call.
     """
 
     per_rollout = True
+    keeps_time = True
 
     def __init__(self, server: str, namespace: str) -> None:
         self.name = server
         self.namespace = namespace
         self._actor: Any = None
+        self._silence = Silence()
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request."""
@@ -70,20 +77,27 @@ class ServedJudge:
         if not ray.is_initialized():
             # Without this, Ray would start a cluster of its own at the first call.
             return self._failed(requests, "this process is not connected to Ray")
+        limit_s = GRACE_S + min(request.limit_s for request in requests)
         try:
             actor = self._actor = self._actor or await _look_up(self.name, self.namespace)
-            verdicts: list[Verdict] = await _answer(actor.ask.remote(list(requests)))
+            async with self._silence.bearable(limit_s, asyncio.get_running_loop().time()):
+                verdicts: list[Verdict] = await _answer(actor.ask.remote(list(requests)))
         except ray.exceptions.RayTaskError as error:
             return self._failed(requests, f"it raised {type(error.cause).__name__}: {error.cause}")
         except (LookupError, ray.exceptions.RayError) as error:
             self._actor = None
             return self._failed(requests, str(error) or type(error).__name__)
+        except TimeoutError:
+            return self._failed(requests, f"it answered nobody for {limit_s:.3g} s", Failure.DEADLINE)
+        self._silence.end()
         return verdicts
 
-    def _failed(self, requests: Sequence[JudgeRequest], cause: str) -> list[Verdict]:
+    def _failed(
+        self, requests: Sequence[JudgeRequest], cause: str, failure: Failure = Failure.UNREACHABLE
+    ) -> list[Verdict]:
         where = f"judge server {actor_name(self.name)!r} in namespace {self.namespace!r}"
         cause = " ".join(f"{where}: {cause}".split())
-        return [Verdict(None, judge=self.name, failure=Failure.UNREACHABLE, cause=cause)] * len(requests)
+        return [Verdict(None, judge=self.name, failure=failure, cause=cause)] * len(requests)
 
 
 async def _answer(reference: Any) -> Any:

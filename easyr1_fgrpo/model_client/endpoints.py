@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -122,14 +123,15 @@ class Endpoints:
         self._endpoints: list[Endpoint] = []
         self._lookup: asyncio.Task[None] | None = None
         self._next_lookup = 0.0
-        self._waiting: dict[asyncio.Future[Slot], _Wish] = {}
+        self._waiting: OrderedDict[asyncio.Future[Slot], _Wish] = OrderedDict()
         self._next_trial: asyncio.TimerHandle | None = None
 
     async def take(self, avoid: Endpoint | None = None, *, stay: bool = False) -> Slot:
-        """A slot at the least busy URL, as soon as there is one; first come, first served.
+        """A slot at the least busy URL, as soon as there is one; first come, first served, repetitions before all.
 
         Args:
-            avoid: where the question failed before: it goes there again only if no other URL has a slot.
+            avoid: where the question failed before: it goes there again only if no other URL has a slot. It does not
+                queue again: behind a thousand others its time would be over.
             stay: keep its turn while every URL is left out: the first in the queue is the trial call, and the others
                 go on once a URL answers again. For whoever stops waiting at some time.
 
@@ -140,6 +142,8 @@ class Endpoints:
             await self._look_up()
         waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = _Wish(avoid, stay)
+        if avoid is not None:
+            self._waiting.move_to_end(waiter, last=False)
         self._hand_out()
         try:
             return await waiter

@@ -12,6 +12,7 @@ from tenacity.wait import wait_random_exponential
 
 from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
 from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome, Slot
+from easyr1_fgrpo.model_client.silence import Silence
 
 FIRST_PAUSE_S = 0.25
 """Seconds before the first repetition, on top of what the server asks for: random up to this, then twice it, ..."""
@@ -41,14 +42,17 @@ class Asking:
     """One question under way. Made within the event loop.
 
     Attributes:
-        ends: on the event loop's clock; from then on nobody waits for the reply.
-        started: on the same clock.
+        limit_s: seconds after its first call at which the question ends, repetitions included. Before that call it
+            waits for its turn as long as others are being answered: until no URL has answered anybody for `limit_s`.
+        started: on the event loop's clock.
+        ends: on the same clock; infinite before the first call.
         calls: sent up to now, failed ones included.
         last: where the last one went; a repetition goes elsewhere if it can.
     """
 
-    ends: float = math.inf
+    limit_s: float = math.inf
     started: float = field(default_factory=lambda: _now())
+    ends: float = math.inf
     calls: int = 0
     last: Endpoint | None = None
 
@@ -57,8 +61,9 @@ class RetryingClient:
     """One model at one or more URLs. For one event loop; opens connections when first asked.
 
     Repeated are failures that may pass: no connection, no answer in time, 408, 409, 429, 5xx, a body that is no chat
-    completion. A repetition waits as long as the server asked for and a random time on top. While every URL is left
-    out, a question that has an end keeps its turn in the queue; one without is repeated after a pause.
+    completion. A repetition waits as long as the server asked for and a random time on top, and goes before questions
+    that have not been asked yet. While every URL is left out, a question that has a limit keeps its turn in the queue;
+    one without is repeated after a pause.
 
     Args:
         urls: base URLs, or who says them (see `Endpoints`).
@@ -90,19 +95,19 @@ class RetryingClient:
         self._deadline_s = deadline_s
         self._retries = retries
         self._before_call = before_call
-        self._last_sign = -math.inf
+        self._silence = Silence()
 
     async def ask(self, body: Body, asking: Asking | None = None) -> Reply:
         """Put one question.
 
         Args:
             body: see `Body`.
-            asking: when it has to end, and what it cost, also when it fails; by default it has all the time.
+            asking: its limit, and what it cost, also when it fails; by default it has all the time.
 
         Raises:
             CallFailed: when the server refuses it, or the last repetition failed, too.
-            NoEndpoint: when no URL can be asked; for a question that has an end, when that is so then, too.
-            TimeoutError: when the question's time was over before a call could start.
+            NoEndpoint: when no URL can be asked; for a question with a limit, when that is so at its end, too.
+            TimeoutError: when the question ended before a call could start.
         """
         asking = asking or Asking()
         retrying = AsyncRetrying(
@@ -121,6 +126,7 @@ class RetryingClient:
         """One call at the least busy URL, counted and reported to its circuit breaker."""
         slot = await self._slot(asking)
         asking.last = slot.endpoint
+        asking.ends = min(asking.ends, _now() + asking.limit_s)
         outcome, cause = Outcome.UNKNOWN, ""
         try:
             async with asyncio.timeout_at(asking.ends):
@@ -135,13 +141,12 @@ class RetryingClient:
         except CallFailed as error:
             asking.calls += error.sent
             # A call cut short because its question had little time left says nothing about the endpoint.
-            whole_s = min(self._deadline_s, asking.ends - asking.started)
-            hurried = error.late and limit_s < whole_s / 2
+            hurried = error.late and limit_s < min(self._deadline_s, asking.limit_s) / 2
             outcome, cause = Outcome.UNKNOWN if hurried else error.outcome, str(error)
             raise
         finally:
             if outcome is Outcome.ALIVE:
-                self._last_sign = _now()
+                self._silence.end()
             self._endpoints.give_back(slot, outcome, cause)
         asking.calls += 1
         return reply
@@ -149,8 +154,8 @@ class RetryingClient:
     async def _slot(self, asking: Asking) -> Slot:
         """Where the call goes; at the question's end, why there is nowhere."""
         try:
-            async with asyncio.timeout_at(asking.ends):
-                return await self._endpoints.take(avoid=asking.last, stay=asking.ends < math.inf)
+            async with asyncio.timeout_at(asking.ends), self._silence.bearable(asking.limit_s, asking.started):
+                return await self._endpoints.take(avoid=asking.last, stay=asking.limit_s < math.inf)
         except TimeoutError:
             if trouble := self._endpoints.trouble:
                 raise NoEndpoint(trouble) from None
@@ -161,12 +166,12 @@ class RetryingClient:
 
     def _gives_up(self, state: RetryCallState, asking: Asking) -> bool:
         """After the last attempt, or when the pause would outlast the question's time or our patience."""
-        now, patience_s = _now(), self._retries.patience_s
-        if now + state.upcoming_sleep >= asking.ends:
+        patience_s = self._retries.patience_s
+        if _now() + state.upcoming_sleep >= asking.ends:
             return True
         if patience_s is None:
             return state.attempt_number >= self._retries.attempts
-        return asking.calls >= self._retries.attempts or now - max(self._last_sign, asking.started) > patience_s
+        return asking.calls >= self._retries.attempts or self._silence.seconds(asking.started) > patience_s
 
     def _pause_s(self, state: RetryCallState) -> float:
         """What the server asked for, and a random time on top, so that not all come back at once."""

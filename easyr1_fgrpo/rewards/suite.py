@@ -1,4 +1,4 @@
-"""What a rollout is scored on: rules at once, judges in parallel under one deadline."""
+"""What a rollout is scored on: rules at once, judges in parallel, each question with its deadline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from easyr1_fgrpo.config.schema import RewardSettings
-from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE, ask
+from easyr1_fgrpo.judges.asking import ask
 from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Label, Question, Verdict
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.response import ParsedResponse, parse_response
@@ -41,8 +41,8 @@ async def score_rollout(
 
     Judges are asked about a correct rollout, or about every one with `judge_scope="all"`: consistency when there are a
     trace and an answer, grounding for each sentence of a trace that is not trivial (or `max_sentences` of them). All
-    questions of the rollout run at once; what has not answered after `deadline_s` is a DEADLINE verdict. A malformed
-    response is scored by the rules.
+    questions of the rollout run at once; one without an answer at its deadline (`deadline_s`) is a DEADLINE verdict. A
+    malformed response is scored by the rules.
 
     A truncated response is scored like any other (it normally lacks its answer and fails the format); with
     `truncated="invalid"` it has no task reward (reason TRUNCATED) and so enters no statistic.
@@ -155,9 +155,8 @@ async def _judge(
     claims = _drawn([sentence for sentence in sentences if not sentence.trivial], trace, settings.max_sentences)
     grounding = [_grounding_request(sample, trace, claim, settings) for claim in claims]
     consistency = [_consistency_request(sample, parsed, settings)] if parsed.parsable else []
-    deadline = asyncio.get_running_loop().time() + settings.deadline_s
     consistency_verdicts, grounding_verdicts = await asyncio.gather(
-        ask(judges[Question.CONSISTENCY], consistency, deadline), ask(judges[Question.GROUNDING], grounding, deadline)
+        ask(judges[Question.CONSISTENCY], consistency), ask(judges[Question.GROUNDING], grounding)
     )
     by_start = {claim.start: verdict for claim, verdict in zip(claims, grounding_verdicts, strict=True)}
     return (
@@ -181,7 +180,7 @@ def _consistency_request(sample: Sample, parsed: ParsedResponse, settings: Rewar
         question=sample.question_with_choices,
         context=parsed.trace or "",
         answer=parsed.answer or "",
-        time_left_s=settings.deadline_s * JUDGES_SHARE_OF_DEADLINE,
+        limit_s=settings.deadline_s,
     )
 
 
@@ -192,5 +191,5 @@ def _grounding_request(sample: Sample, trace: str, claim: Sentence, settings: Re
         images=sample.images,
         context=trace[max(0, claim.start - MAX_CONTEXT) : claim.start],
         claim=claim.text,
-        time_left_s=settings.deadline_s * JUDGES_SHARE_OF_DEADLINE,
+        limit_s=settings.deadline_s,
     )

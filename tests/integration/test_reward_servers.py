@@ -74,7 +74,7 @@ async def test_a_server_answers_with_its_judge(server):
 
 
 async def test_the_questions_of_a_rollout_are_answered_each_in_its_place(server):
-    claims = [replace(claim(text), time_left_s=20.0) for text in ("x", "raise", "sleep", "nonsense", "x")]
+    claims = [replace(claim(text), limit_s=20.0) for text in ("x", "raise", "sleep", "nonsense", "x")]
     async with asyncio.timeout(240):
         verdicts = await server.ask_all(claims)
     right, failure = (Label.CORRECT, None), [(None, failure) for failure in (Failure.UNREACHABLE, Failure.DEADLINE)]

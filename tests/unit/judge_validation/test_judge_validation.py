@@ -19,7 +19,6 @@ from easyr1_fgrpo.judge_validation.asking import UNDER_WAY
 from easyr1_fgrpo.judge_validation.questions import Images, questions_of, read_records
 from easyr1_fgrpo.judge_validation.report import NO_VERDICT
 from easyr1_fgrpo.judge_validation.run import Options, validate
-from easyr1_fgrpo.judges.asking import JUDGES_SHARE_OF_DEADLINE
 from easyr1_fgrpo.judges.protocol import Failure, Question
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.rewards import Sample, score_rollout
@@ -135,7 +134,7 @@ async def test_missing_verdicts_are_no_labels(miniature):
     ("judge", "failure", "cause"),
     [
         (RaisingJudge(), Failure.UNREACHABLE, "RuntimeError: broken"),
-        (SilentJudge(), Failure.DEADLINE, "no answer before the deadline"),
+        (SilentJudge(), Failure.DEADLINE, "no answer within 0.2 s"),
         (AllAtOnceJudge(answers=lambda n: 0), Failure.UNREACHABLE, "TypeError: "),
     ],
 )
@@ -159,13 +158,13 @@ async def test_questions_are_what_training_asked(few):
         settings = RewardSettings(judge_scope="all", deadline_s=DEADLINE_S)
         await score_rollout(sample, asked.response, both(judge), settings)
         cases = questions_of([asked], set(Question), images).cases
-        again = [case.request((picture,), DEADLINE_S * JUDGES_SHARE_OF_DEADLINE) for case in cases]
+        again = [case.request((picture,), DEADLINE_S) for case in cases]
         assert sorted(map(text_of, again)) == sorted(map(text_of, judge.requests))
 
 
 def text_of(request):
     pixels = [image.tobytes() for image in request.images]
-    return (request.kind, request.question, request.context, request.claim, request.answer, request.time_left_s, pixels)
+    return (request.kind, request.question, request.context, request.claim, request.answer, request.limit_s, pixels)
 
 
 async def test_a_judge_of_whole_rollouts_gets_them(few):

@@ -30,14 +30,14 @@ async def test_calls_that_hang_end_as_a_deadline():
 
 async def test_the_answer_comes_before_the_questions_time_is_over():
     for script in [Script(shares={"hang": 1.0}), Script(shares={"429": 1.0}, retry_after="20")]:
-        verdict, server = await asked(script, JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=0.5))
+        verdict, server = await asked(script, JudgeRequest(Question.GROUNDING, "?", claim="A bird.", limit_s=0.5))
         assert verdict.usage.seconds < 15.0  # long before the reply, or the time at which the server wants to be asked
         assert verdict.label is None
         assert verdict.usage.calls == server.calls == 1
 
 
-async def test_waiting_for_a_slot_ends_with_the_questions_time():
-    quick = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=0.3)
+async def test_the_queue_is_left_when_the_server_answers_nobody():
+    quick = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", limit_s=0.3)
     with judge_endpoint(Script(shares={"hang": 1.0})) as server:
         async with judging(server, concurrency=1) as judge:
             first = asyncio.create_task(judge.ask(CLAIM))
@@ -53,7 +53,7 @@ async def test_waiting_for_a_slot_ends_with_the_questions_time():
 
 
 async def test_a_question_without_time_is_not_asked():
-    verdict, server = await asked(Script(), JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=0.0))
+    verdict, server = await asked(Script(), JudgeRequest(Question.GROUNDING, "?", claim="A bird.", limit_s=0.0))
     assert (verdict.failure, verdict.usage.calls, server.calls) == (Failure.DEADLINE, 0, 0)
 
 
@@ -82,7 +82,7 @@ async def test_a_dead_endpoint_costs_its_deadline_once(monkeypatch):
 async def test_a_stall_costs_no_question_its_verdict(monkeypatch):
     """Every call under way hangs until its deadline, which opens the only URL's circuit; then the server is back."""
     monkeypatch.setattr(endpoints, "FIRST_COOL_DOWN_S", 0.05)
-    request = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=120.0)
+    request = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", limit_s=120.0)
     with judge_endpoint(Script(first=["hang"] * 16)) as server:
         async with judging(server, concurrency=16, deadline_s=2.0) as judge:
             verdicts = await asyncio.gather(*(judge.ask(request) for _ in range(200)))
@@ -92,7 +92,7 @@ async def test_a_stall_costs_no_question_its_verdict(monkeypatch):
 
 async def test_when_a_judge_dies_for_good_every_question_waits_and_ends_in_time(monkeypatch):
     monkeypatch.setattr(endpoints, "FIRST_COOL_DOWN_S", 0.1)
-    request = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", time_left_s=2.0)
+    request = JudgeRequest(Question.GROUNDING, "?", claim="A bird.", limit_s=2.0)
     with judge_endpoint(Script(shares={"500": 1.0})) as server:
         async with judging(server, concurrency=16) as judge, asyncio.timeout(60.0):
             verdicts = await asyncio.gather(*(judge.ask(request) for _ in range(200)))

@@ -1,6 +1,7 @@
 # What a ServedJudge makes of Ray's answers, with Ray replaced; the real thing is in tests/integration.
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 import ray
@@ -140,3 +141,31 @@ async def test_cancellation_passes_through_and_reaches_the_server(names, monkeyp
         async with asyncio.timeout(0.05):
             await judge().ask(REQUEST)
     assert len(cancelled) == 1
+
+
+class Queue:
+    """Stands for an actor that serves one rollout after the other, each in `seconds`; the last ones it forgets."""
+
+    def __init__(self, seconds: float, answers: int) -> None:
+        self.ask, self.turn = self, asyncio.Lock()
+        self.seconds, self.answers = seconds, answers
+
+    def remote(self, requests: list[JudgeRequest]) -> asyncio.Future:
+        return asyncio.ensure_future(self._answer(requests))
+
+    async def _answer(self, requests):
+        async with self.turn:
+            await asyncio.sleep(self.seconds if self.answers else 60.0)
+            self.answers -= 1
+            return [CORRECT] * len(requests)
+
+
+async def test_rollouts_queue_for_as_long_as_others_are_answered(names, monkeypatch):
+    monkeypatch.setattr(ray, "cancel", lambda reference: reference.cancel())
+    monkeypatch.setattr(served, "GRACE_S", 0.0)
+    names[key()] = Queue(seconds=0.1, answers=12)
+    request, asked = replace(REQUEST, limit_s=1.0), judge()
+    verdicts = await asyncio.gather(*(asked.ask(request) for _ in range(14)))
+    lost = [verdict for verdict in verdicts if verdict != CORRECT]
+    assert [verdict.failure for verdict in lost] == [Failure.DEADLINE] * 2
+    assert all("it answered nobody for 1 s" in verdict.cause for verdict in lost)
