@@ -1,5 +1,7 @@
 """`fgrpo data inspect`: some rows of a file as one HTML page, boxes drawn, to be looked at before training.
 
+Rows are questions, or traces for the warm start.
+
 The page needs no network and runs nothing. Text of the rows is hostile: it is escaped, and characters that reorder or
 hide text are shown as their code points.
 """
@@ -11,7 +13,7 @@ import io
 import random
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
+from data_prep.sets.validate import Trace
 from data_prep.shards import shard_paths
+from easyr1_fgrpo.rewards import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK, Row, explain
 
 THUMBNAIL = 360
@@ -44,6 +48,9 @@ article { background: #fff; border: 1px solid #ddd; border-radius: 6px; padding:
 img { max-width: 100%; margin-right: .5em }
 pre { white-space: pre-wrap; background: #f3f3f3; padding: .6em; margin: .4em 0; font-size: 13px }
 .facts, .problem { font-size: 13px } .facts { color: #555 } .problem { color: #b00020 } .role { font-weight: 600 }
+.question { font-size: 17px; white-space: pre-wrap } ol { list-style: upper-alpha }
+.right { font-weight: 600; color: #0a7a33 }
+summary { font-size: 13px; color: #555; cursor: pointer }
 </style></head><body>
 <h1>{{ title }}</h1>
 <p>{{ shown }} of {{ total }} rows, chosen with seed {{ seed }}; boxes belong to the first image.</p>
@@ -52,8 +59,13 @@ pre { white-space: pre-wrap; background: #f3f3f3; padding: .6em; margin: .4em 0;
 <p class="facts">row {{ card.number }} · {{ card.facts }}</p>
 {% if card.problem %}<p class="problem">{{ card.problem }}</p>{% endif %}
 {% for image in card.images %}<img alt="" src="data:image/jpeg;base64,{{ image }}">{% endfor %}
-{% for turn in card.turns %}<div class="role">{{ turn.role }}</div><pre>{{ turn.text }}</pre>{% endfor %}
-<p>answer: <b>{{ card.answer }}</b></p>
+{% if card.question %}<p class="question">{{ card.question }}</p>{% endif %}
+{% if card.choices %}<ol>
+{% for choice in card.choices %}<li{% if choice.right %} class="right"{% endif %}>{{ choice.text }}</li>
+{% endfor %}</ol>{% endif %}
+{% if card.answer %}<p>answer: <b class="right">{{ card.answer }}</b></p>{% endif %}
+<details{% if not card.question %} open{% endif %}><summary>{{ card.kind }}</summary>
+{% for turn in card.turns %}<div class="role">{{ turn.role }}</div><pre>{{ turn.text }}</pre>{% endfor %}</details>
 </article>
 {% endfor %}</main></body></html>
 """
@@ -114,6 +126,8 @@ def _rows_at(paths: Sequence[Path], numbers: Sequence[int]) -> list[tuple[int, d
 
 
 def _card(number: int, values: dict[str, Any], template: Any) -> dict[str, Any]:
+    if "messages" in values:
+        return _trace_card(number, values)
     try:
         row = Row.model_validate(values)
         pictures = row.open_images()
@@ -134,16 +148,44 @@ def _card(number: int, values: dict[str, Any], template: Any) -> dict[str, Any]:
         "number": number,
         "facts": visible(" · ".join(facts)),
         "images": [_thumbnail(picture, () if n else info.boxes) for n, picture in enumerate(pictures[:IMAGE_LIMIT])],
-        "turns": [{"role": visible(turn["role"]), "text": visible(turn["content"])} for turn in turns],
+        "question": visible(info.question),
+        "choices": [
+            {"text": visible(choice), "right": answer_matches(row.reward_model.ground_truth, choice, info.choices)}
+            for choice in info.choices
+        ],
         "answer": visible(row.reward_model.ground_truth),
+        "kind": "prompt, as the model reads it",
+        "turns": _turns(turns),
+    }
+
+
+def _trace_card(number: int, values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        trace = Trace.model_validate(values)
+        pictures = [image.open() for image in trace.images]
+    except ValidationError as error:
+        return _broken(number, explain(error), values)
+    except ValueError as error:
+        return _broken(number, str(error), values)
+    turns = [{"role": turn.role, "content": turn.content} for turn in trace.messages]
+    return {
+        "number": number,
+        "facts": f"{len(pictures)} image(s)",
+        "images": [_thumbnail(picture, ()) for picture in pictures[:IMAGE_LIMIT]],
+        "kind": "trace, as the model imitates it",
+        "turns": _turns(turns),
     }
 
 
 def _broken(number: int, problem: str, values: dict[str, Any]) -> dict[str, Any]:
     """A row that training would refuse, shown without pictures."""
     rest = {key: value for key, value in values.items() if key != "images"}
-    turns = [{"role": "row", "text": visible(str(rest))}]
-    return {"number": number, "facts": "", "problem": visible(problem), "images": [], "turns": turns, "answer": ""}
+    turns = _turns([{"role": "row", "content": str(rest)}])
+    return {"number": number, "problem": visible(problem), "kind": "row", "turns": turns}
+
+
+def _turns(turns: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    return [{"role": visible(turn["role"]), "text": visible(turn["content"])} for turn in turns]
 
 
 def _thumbnail(picture: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> str:

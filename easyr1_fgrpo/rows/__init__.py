@@ -4,7 +4,7 @@ A file is parquet with the columns `data_source`, `prompt`, `images`, `reward_mo
 from 0, as pandas and pyarrow number them.
 """
 
-from easyr1_fgrpo.rows.checks import check_rows
+from easyr1_fgrpo.rows.checks import causes, check_rows
 from easyr1_fgrpo.rows.parquet import (
     BATCH_ROWS,
     CONVERSATION_SCHEMA,
@@ -27,6 +27,7 @@ __all__ = [
     "RewardModel",
     "Row",
     "RowImage",
+    "causes",
     "check_rows",
     "count_rows",
     "explain",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,9 @@ from tqdm import tqdm
 
 from easyr1_fgrpo.rows.parquet import batches, count_rows
 from easyr1_fgrpo.rows.row import ExtraInfo, RewardModel, Row, explain
+
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\([^)]*\)|-?\d+(?:\.\d+)?")
+"""What differs between two problems of one cause: quoted text, lists, brackets, numbers."""
 
 
 def check_rows(paths: Iterable[str | Path]) -> list[str]:
@@ -32,6 +36,16 @@ def check_rows(paths: Iterable[str | Path]) -> list[str]:
         except (OSError, pa.ArrowException) as error:
             problems.append(f"{path}: cannot be read as parquet ({str(error).partition(chr(10))[0]})")
     return problems
+
+
+def causes(problems: Iterable[str]) -> list[str]:
+    """The problems of `check_rows`, those of one cause in one file together: the first, and how many more there are."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        where, row, what = problem.partition(" row ")
+        cause = (where, _VALUES.sub("", what.partition(": ")[2])) if row else (problem, "")
+        grouped.setdefault(cause, []).append(problem)
+    return [first if not more else f"{first} (and {len(more)} more like it)" for first, *more in grouped.values()]
 
 
 def _file_problems(path: str | Path, seen: dict[tuple[str, int], str]) -> list[str]:

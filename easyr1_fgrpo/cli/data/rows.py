@@ -44,7 +44,7 @@ def inspect(
     seed: Annotated[int, typer.Option(min=0, help="of that choice")] = 0,
     model: Annotated[str, typer.Option(help="checkpoint folder: prompts through its chat template")] = "",
 ) -> None:
-    """Write a contact sheet: pictures with boxes drawn, and prompts as the model will see them."""
+    """Write a contact sheet: pictures with boxes drawn, question, options, answer, and the prompt as it is read."""
     from data_prep.sets.contact_sheet import contact_sheet
 
     page = out or file.with_name(f"{file.name}.html")
@@ -56,7 +56,10 @@ def inspect(
 def validate(
     files: Annotated[list[Path], typer.Argument(help="parquet files of rows, or folders of shards")],
 ) -> None:
-    """Check every row before training, pictures decoded; exit code 1 when one is wrong."""
+    """Check every row before training, pictures decoded; exit code 1 when one is wrong.
+
+    Questions, or traces for the warm start. Problems of one cause are one line: the first, and how many more there are.
+    """
     from data_prep.sets.validate import SHOWN
     from data_prep.sets.validate import validate as check
 

@@ -13,7 +13,7 @@ from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.rewards.custom_signal import load_signal
-from easyr1_fgrpo.rows import check_rows
+from easyr1_fgrpo.rows import causes, check_rows
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
@@ -158,7 +158,7 @@ def _file_problems(config: Any) -> Iterator[str]:
         for path in data_files(config, key):
             if not path.exists():
                 yield f"data.{key}={path}: no such file"
-            elif problems := check_rows([path]):
+            elif problems := causes(check_rows([path])):
                 yield from problems
             else:
                 yield from prompt_problems(path, config)

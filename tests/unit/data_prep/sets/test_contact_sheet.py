@@ -9,7 +9,7 @@ from source_files import picture
 
 from data_prep.sets.contact_sheet import TEXT_LIMIT, THUMBNAIL, contact_sheet, visible
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.rows import write_rows
+from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, write_rows
 from easyr1_fgrpo.task_prompt import prompt_messages
 
 
@@ -83,7 +83,7 @@ def test_characters_that_hide_or_reorder_are_shown():
 def test_a_seeded_choice_in_the_order_of_the_file(tmp_path):
     rows = [row(n, question=f"Question {n}?", photo=picture(0, 800, 400)) for n in range(130)]
     shown, html = sheet(tmp_path, rows, rows=9, seed=3)
-    numbers = [int(number) for number in re.findall(r"Question (\d+)\?", html)]
+    numbers = [int(number) for number in re.findall(r"question\">Question (\d+)\?", html)]
     assert (shown, len(numbers)) == (9, 9)
     assert numbers == sorted(set(numbers))
     assert [int(number) for number in re.findall(r"row (\d+) ·", html)] == numbers
@@ -106,3 +106,24 @@ def test_a_folder_of_shards(tmp_path):
         write_rows(tmp_path / f"rows-0000{number}.parquet", [row(2 * number), row(2 * number + 1)])
     assert contact_sheet(tmp_path, tmp_path / "sheet.html") == 6
     assert re.findall(r"row (\d+) ·", (tmp_path / "sheet.html").read_text()) == list("012345")
+
+
+def test_question_options_and_answer_are_shown_and_the_right_option_is_marked(tmp_path):
+    _, html = sheet(tmp_path, [row(0, question="Where <b>is</b> it?")])
+    assert '<p class="question">Where &lt;b&gt;is&lt;/b&gt; it?</p>' in html
+    assert re.findall(r"<li( class=\"right\")?>(\w+)</li>", html) == [(' class="right"', "left"), ("", "right")]
+    assert "answer: <b" in html
+
+
+def test_traces_are_shown_too(tmp_path):
+    messages = [
+        {"role": "user", "content": "<image>Where?"},
+        {"role": "assistant", "content": "<think>There</think><answer>left</answer>"},
+    ]
+    written = [{"messages": messages, "images": [{"bytes": photo}]} for photo in (picture(0, 80, 40), b"no picture")]
+    write_rows(tmp_path / "sft.parquet", written, CONVERSATION_SCHEMA)
+    assert contact_sheet(tmp_path / "sft.parquet", tmp_path / "sheet.html") == 2
+    html = (tmp_path / "sheet.html").read_text()
+    assert "&lt;think&gt;There&lt;/think&gt;&lt;answer&gt;left&lt;/answer&gt;" in html
+    assert len(thumbnails(html)) == 1
+    assert "unreadable image" in html
