@@ -28,12 +28,14 @@ ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recip
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run the tests that train for up to an hour, too")
+    parser.addoption("--gpu-path", action="store_true", help="run the tests that need vLLM's CPU build (tests/run.sh)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs of the recipe first: they are long and mostly wait for one process after the other to import verl."""
-    if not config.getoption("--nightly"):
-        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
+    for opt_in in ("nightly", "gpu_path"):
+        if not config.getoption(opt_in):
+            items[:] = [item for item in items if item.get_closest_marker(opt_in) is None]
     items.sort(key=lambda item: item.path.name not in ONE_WARM_START)
 
 

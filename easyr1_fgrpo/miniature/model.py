@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easyr1_fgrpo.files import write_json
 from easyr1_fgrpo.miniature.scene import SIDE
 from easyr1_fgrpo.miniature.tokenizer import EOS, PAD, VISION
 
@@ -94,4 +94,7 @@ def save_checkpoint(model: Qwen2_5_VLForConditionalGeneration, tokenizer: PreTra
         "image_processor_type": "Qwen2VLImageProcessor",  # whichever backend the reader has
         "processor_class": "Qwen2_5_VLProcessor",
     }
-    (out / "preprocessor_config.json").write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    write_json(out / "preprocessor_config.json", description)
+    # Where torchvision is installed, a processor without its video half is not loaded.
+    video = {"video_processor_type": "Qwen2VLVideoProcessor", "processor_class": "Qwen2_5_VLProcessor"}
+    write_json(out / "video_preprocessor_config.json", video)

@@ -1,6 +1,7 @@
 # Sourced by recipes and tests.
 #   prepare_environment [EXTRA...]  the virtual environment .venv in the checkout, with exactly the packages pinned for the
 #                                   CPU and for the extras `data` and `dev`; only what changed is installed again
+#   prepare_gpu_path                .venv-vllm: verl with vLLM's CPU build, for tests/run.sh --gpu-path alone
 #   use_environment [EXTRA...]      an environment with verl that is active already, on a GPU machine say; else .venv
 # Where PyPI's default torch is a CUDA build, point pip at PyTorch's CPU wheels first (PIP_EXTRA_INDEX_URL).
 
@@ -35,7 +36,7 @@ prepare_environment() {
   for extra in cpu "$@"; do
     install_pinned "$extra" || return 1
   done
-  activate_environment
+  activate_environment .venv
 }
 
 use_environment() {
@@ -63,7 +64,27 @@ install_pinned() {
   echo "$wanted" >"$stamp"
 }
 
-# Exactly the named packages and nothing a resolver would choose.
+# After prepare_environment, whose uv it uses.
+prepare_gpu_path() {
+  local wanted stamp=.venv-vllm/.installed constraints=recipes/setup/constraints-vllm.txt ours=tests/gpu_path/vllm_on_cpu
+  wanted=$(cat pyproject.toml "$constraints" "$ours"/*.{toml,py} recipes/setup/environment.sh | sha256sum)
+  if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+    echo "== installing what $constraints pins into .venv-vllm (4 GB)"
+    [ -x .venv-vllm/bin/python ] || .venv/bin/python -m venv .venv-vllm
+    UV_PYTHON=.venv-vllm/bin/python uv_install --requirement "$constraints" || return 1
+    # torchvision's wheel is linked against CUDA, so its operators do not load here, and its import fails where it describes
+    # two of them to torch. Described as it does with all others, only if they loaded, it imports; processors need no more.
+    sed -i 's/@torch.library.register_fake("torchvision::/@register_meta("/' \
+      .venv-vllm/lib/python3.*/site-packages/torchvision/_meta_registrations.py
+    UV_PYTHON=.venv-vllm/bin/python uv_install --no-build-isolation --reinstall-package vllm "./$ours" --editable . || return 1
+    .venv-vllm/bin/python -c 'import torchvision, vllm; from vllm.platforms import current_platform as p; assert p.is_cpu()' ||
+      return 1
+    echo "$wanted" >"$stamp"
+  fi
+  activate_environment .venv-vllm
+}
+
+# Exactly the named packages and nothing a resolver would choose; into .venv, or where UV_PYTHON is.
 uv_install() {
   local quiet=(--quiet)
   if [ -t 2 ]; then quiet=(); fi # progress bars are for terminals
@@ -71,12 +92,12 @@ uv_install() {
     UV_EXTRA_INDEX_URL="${UV_EXTRA_INDEX_URL:-$(pip_setting extra-index-url)}" \
     UV_FIND_LINKS="${UV_FIND_LINKS:-$(pip_setting find-links)}" \
     UV_INDEX_STRATEGY=unsafe-best-match UV_SYSTEM_CERTS=true \
-    .venv/bin/uv pip install "${quiet[@]}" --python .venv/bin/python --no-deps "$@"
+    .venv/bin/uv pip install "${quiet[@]}" --python "${UV_PYTHON:-.venv/bin/python}" --no-deps "$@"
 }
 
 activate_environment() {
   # uv compiles nothing at the installation: whoever imports a module first does. Where that is switched off, as containers
   # like to do, each of the dozen processes of a run would compile all of verl again, 30 s instead of 12.
   unset PYTHONDONTWRITEBYTECODE
-  export PATH="$PWD/.venv/bin:$PATH" VIRTUAL_ENV="$PWD/.venv"
+  export PATH="$PWD/$1/bin:$PATH" VIRTUAL_ENV="$PWD/$1"
 }
