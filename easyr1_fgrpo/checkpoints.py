@@ -33,9 +33,20 @@ def step_of(folder: Path) -> int | None:
 
 
 def finished_step(checkpoints: Path) -> int | None:
-    """The step of the last whole checkpoint, None before the first."""
+    """The step of the last whole checkpoint, None before the first.
+
+    Raises:
+        CheckpointError: when the marker names none, as one that was being written when its machine died.
+    """
     marker = checkpoints / MARKER
-    return int(marker.read_text()) if marker.exists() else None
+    if not marker.exists():
+        return None
+    content = marker.read_text(errors="replace").strip()
+    if not content.isdecimal():
+        raise CheckpointError(
+            f"{marker} holds {content[:20]!r} instead of a step: write the N of the last whole global_step_N into it"
+        )
+    return int(content)
 
 
 def last_checkpoint(checkpoints: Path) -> Path:
@@ -60,11 +71,15 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: when the checkpoint has none.
+        CheckpointError: when it is not whole.
     """
     path = checkpoint / STATE_FILE
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: this checkpoint was not written by a trainer of FGRPO")
-    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        state: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no whole file: {error}") from error
     return state
 
 

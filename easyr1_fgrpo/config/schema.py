@@ -95,6 +95,17 @@ class ImageSettings(Settings):
         return self
 
 
+class ResumeSettings(Settings):
+    """How a run goes on from its last checkpoint.
+
+    Attributes:
+        accept: keys of the config whose change since the run's last start is meant, such as
+            "fgrpo.constraints.consistency.threshold"; any other change of what the run is is refused.
+    """
+
+    accept: list[str] = Field(default_factory=list)
+
+
 class FgrpoConfig(Settings):
     """The key `fgrpo` of the config.
 
@@ -109,6 +120,7 @@ class FgrpoConfig(Settings):
         judges: who answers "consistency" and "grounding".
         reward_servers: judge servers to launch, by name.
         judge_cache: where verdicts of model judges are cached.
+        resume: which changes a resumed run may make.
         max_failed_share: share of a step's rollouts that may fail before the run stops.
         max_unmeasured_steps: steps in a row on which a constraint's judge may measure too few rollouts
             (`dual.min_valid_share`) before the run saves a checkpoint and stops.
@@ -127,6 +139,7 @@ class FgrpoConfig(Settings):
     reward_servers: dict[str, JudgeServerConfig] = Field(default_factory=dict)
     judge_cache: JudgeCacheSettings = JudgeCacheSettings()
     images: ImageSettings = ImageSettings()
+    resume: ResumeSettings = ResumeSettings()
     max_failed_share: UnitInterval = 0.2
     max_unmeasured_steps: Annotated[int, Field(ge=1)] = 3
     max_probs_difference: UnitInterval | None = 0.05

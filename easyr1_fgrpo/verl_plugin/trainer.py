@@ -16,7 +16,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 
-from easyr1_fgrpo.checkpoints import finished_step, step_folder
+from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, step_folder
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.training.canary import check_probabilities
 from easyr1_fgrpo.training.metrics_file import MetricsFile
@@ -135,8 +135,13 @@ class FaithfulTrainer(PPOTrainerSync):
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
+        trainer = self.config.trainer
+        marked = finished_step(Path(trainer.default_local_dir)) or 0
+        if trainer.resume_mode == "auto" and self.global_steps != marked:
+            raise CheckpointError(
+                f"{trainer.default_local_dir}: step {marked} is marked, but verl loaded step {self.global_steps}"
+            )
         if self.global_steps > 0:
-            trainer = self.config.trainer
             chosen = trainer.resume_mode == "resume_path"
             load_state(self.fgrpo.controller, Path(trainer.resume_from_path) if chosen else self._checkpoint)
 

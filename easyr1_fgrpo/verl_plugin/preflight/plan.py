@@ -19,6 +19,7 @@ from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.verl_plugin.preflight.counts import GIB, Assumptions, counts
 from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, offered
 from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
+from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.shape import memory_of, shape_of
 
 NO_JUDGE = "~judge"
@@ -45,6 +46,7 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
         about_judges = ("fgrpo.judges.",) if NO_JUDGE in usable else ()
         problems += [line for line in _problems(config, files) if not line.startswith(about_judges)]
         problems += _room_problems(config)
+        problems += resume_problems(config) if files else []
         found, lacking = _gpus(config, settings)
         problems += lacking
         Console().print(counts(config, settings, assumed, found))

@@ -14,8 +14,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.checkpoints import finished_step
-from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run.alone import Alone
 from easyr1_fgrpo.verl_plugin.run.logs import cause_of, innermost, logged_to
@@ -27,30 +25,28 @@ JUDGE_GONE = 4
 """Exit code of a run that stopped with a checkpoint because a judge measured too little for too long."""
 
 
-def train(config: Any) -> int:
+def train(config: Any, done: int) -> int:
     """Run or resume training.
 
     Args:
         config: the whole composed config, already checked.
+        done: the step after which it goes on, 0 for a run that starts anew.
 
     Returns:
-        The exit code: 0 when the last step is reached (also when it was reached before), `JUDGE_GONE` when a constraint
-        could not be measured any more, 1 otherwise.
+        The exit code: 0 when the last step is reached, `JUDGE_GONE` when a constraint could not be measured any more,
+        1 otherwise.
     """
-    total = config.trainer.total_training_steps
-    done = finished_step(Path(config.trainer.default_local_dir)) or 0
     run_dir = Path(config.fgrpo.run_dir)
-    if total is not None and done >= total:
-        print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
-        return 0
-    write_whole(run_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     if TENSORBOARD_DIR not in _job_variables():
         # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
         folder = os.environ.get(TENSORBOARD_DIR, str(run_dir / "tensorboard"))
         key = f"ray_kwargs.ray_init.runtime_env.env_vars.{TENSORBOARD_DIR}"
         OmegaConf.update(config, key, folder, force_add=True)
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
-    with logged_to(run_dir / "train.log") as terminal, progress(run_dir, done, total, terminal):
+    with (
+        logged_to(run_dir / "train.log") as terminal,
+        progress(run_dir, done, config.trainer.total_training_steps, terminal),
+    ):
         try:
             _run(config)
         except Exception as error:

@@ -9,9 +9,10 @@ import os
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 
 
 def main(overrides: list[str]) -> int:
@@ -35,36 +36,32 @@ def main(overrides: list[str]) -> int:
 
     from easyr1_fgrpo.verl_plugin.preflight.checks import training_problems
     from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
-    from easyr1_fgrpo.verl_plugin.run.launch import train
+    from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
+    from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, locked
 
-    if problems := [*training_problems(config), *machine_problems(config, settings)]:
+    if problems := [*training_problems(config), *machine_problems(config, settings), *resume_problems(config)]:
         return _refuse(problems)
     make_paths_absolute(config)
-    run_dir = Path(settings.run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    return train(config)
+    try:
+        with locked(Path(settings.run_dir)) as before:
+            if before:
+                print(f"{settings.run_dir}: {before} trained there and is gone; its lock is taken over")
+            return _go_on(config)
+    except RunLockedError as error:
+        return _refuse([str(error)])
 
 
-def make_paths_absolute(config: DictConfig) -> None:
-    """Write the paths of this machine out: Ray's workers have the cluster's working directory, not ours."""
-    judges = [f"fgrpo.judges.{question}.prompt" for question in config.fgrpo.judges]
-    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory", *judges):
-        if value := OmegaConf.select(config, key):
-            OmegaConf.update(config, key, _absolute(value))
-    for name, target in config.fgrpo.signals.items():
-        location, _, function = target.rpartition(":")
-        if location.endswith(".py"):
-            config.fgrpo.signals[name] = f"{_absolute(location)}:{function}"
-    model = config.actor_rollout_ref.model
-    if Path(model.path).exists():  # otherwise it is a hub id
-        model.path = _absolute(model.path)
-    for key in ("train_files", "val_files"):
-        files = config.data[key]
-        config.data[key] = [_absolute(path) for path in ([files] if isinstance(files, str) else files)]
+def _go_on(config: DictConfig) -> int:
+    from easyr1_fgrpo.verl_plugin.preflight.resume import note_start
+    from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
+    from easyr1_fgrpo.verl_plugin.run.launch import train
 
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    done, total, run_dir = saved_step(config), config.trainer.total_training_steps, config.fgrpo.run_dir
+    if done is not None and total is not None and done >= total:
+        print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
+        return 0
+    note_start(config, done)
+    return train(config, done or 0)
 
 
 def _refuse(lines: list[str]) -> int:

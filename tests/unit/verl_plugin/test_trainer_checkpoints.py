@@ -6,13 +6,15 @@ import torch
 from omegaconf import OmegaConf
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from easyr1_fgrpo.checkpoints import MARKER, CheckpointError
+
 
 @pytest.fixture
 def checkpoints(monkeypatch):
     """verl's part of a checkpoint: the mark of the latest one, written last."""
 
     def mark(trainer):
-        return Path(trainer.config.trainer.default_local_dir) / "latest"
+        return Path(trainer.config.trainer.default_local_dir) / MARKER
 
     def save(self):
         folder = mark(self).with_name(f"global_step_{self.global_steps}")
@@ -54,6 +56,23 @@ def test_a_first_start_keeps_the_initial_multipliers(make, checkpoints):
     assert trainer.fgrpo.controller.multipliers == {"consistency": 1.0, "spatial_grounding": 0.5}
 
 
+@pytest.fixture
+def marked(make, checkpoints):
+    """A trainer whose latest checkpoint is marked as that of step 5."""
+    trainer = make()
+    folder = Path(trainer.config.trainer.default_local_dir)
+    folder.mkdir(parents=True)
+    (folder / MARKER).write_text("5")
+    return trainer
+
+
+def test_what_verl_loads_is_what_is_marked(marked, monkeypatch):
+    """verl starts anew, with a log line at most, when it does not find what the marker names."""
+    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 0))
+    with pytest.raises(CheckpointError, match="step 5 is marked, but verl loaded step 0"):
+        marked._load_checkpoint()
+
+
 def test_resume_from_a_path(make, checkpoints, monkeypatch, tmp_path):
     other = tmp_path / "elsewhere" / "global_step_3"
     other.mkdir(parents=True)
@@ -69,9 +88,8 @@ def test_resume_from_a_path(make, checkpoints, monkeypatch, tmp_path):
     assert resumed.fgrpo.controller.multipliers == trainer.fgrpo.controller.multipliers
 
 
-def test_a_checkpoint_of_another_trainer_is_refused(make, checkpoints, monkeypatch):
-    monkeypatch.setattr(PPOTrainerSync, "_load_checkpoint", lambda self: setattr(self, "global_steps", 5))
+def test_a_checkpoint_of_another_trainer_is_refused(marked):
     with pytest.raises(
         FileNotFoundError, match=r"global_step_5/fgrpo.json is missing: this checkpoint was not written"
     ):
-        make()._load_checkpoint()
+        marked._load_checkpoint()

@@ -20,18 +20,6 @@ def config_of(run_dir, total=10):
     )
 
 
-def mark_finished(run_dir, step):
-    (run_dir / "checkpoints").mkdir()
-    (run_dir / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(step))
-
-
-def test_a_finished_run_starts_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(launch, "_run", lambda config: pytest.fail("started"))
-    mark_finished(tmp_path, 10)
-    assert train(config_of(tmp_path)) == 0
-    assert "all 10 steps are done; raise trainer.total_training_steps" in capsys.readouterr().out
-
-
 def test_a_run_resumes_and_shows_its_progress(tmp_path, monkeypatch, capfd):
     def run(config):
         metrics = {"fgrpo/signals/task/mean": 0.5}
@@ -39,8 +27,7 @@ def test_a_run_resumes_and_shows_its_progress(tmp_path, monkeypatch, capfd):
             MetricsFile(tmp_path / "metrics.jsonl").write(step, metrics)
 
     monkeypatch.setattr(launch, "_run", run)
-    mark_finished(tmp_path, 4)
-    assert train(config_of(tmp_path, total=6)) == 0
+    assert train(config_of(tmp_path, total=6), done=4) == 0
     shown = capfd.readouterr()
     assert "resuming after step 4" in shown.out
     assert "6/6" in shown.err
@@ -54,7 +41,7 @@ def test_a_variable_of_the_ray_job_is_not_set_twice(tmp_path, monkeypatch, named
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
     seen = []
     monkeypatch.setattr(launch, "_run", seen.append)
-    assert train(config_of(tmp_path)) == 0
+    assert train(config_of(tmp_path), done=0) == 0
     ours = OmegaConf.select(seen[0], "ray_kwargs.ray_init.runtime_env.env_vars.TENSORBOARD_DIR")
     assert ours == (None if named else str(tmp_path / "tensorboard"))
 
@@ -64,7 +51,7 @@ def test_a_run_whose_judge_is_gone_exits_with_four(tmp_path, monkeypatch, capfd)
         raise RemoteError(RemoteError(ConstraintUnmeasuredError("step 9: consistency was not measured")))
 
     monkeypatch.setattr(launch, "_run", run)
-    assert train(config_of(tmp_path)) == 4
+    assert train(config_of(tmp_path), done=0) == 4
     assert "error: step 9: consistency was not measured (see " in capfd.readouterr().err
 
 
@@ -73,7 +60,7 @@ def test_a_failing_run_says_why_and_exits_with_one(tmp_path, monkeypatch, capfd)
         raise RemoteError(ValueError("step 1: 16 of 16 rollouts failed"))
 
     monkeypatch.setattr(launch, "_run", run)
-    assert train(config_of(tmp_path)) == 1
+    assert train(config_of(tmp_path), done=0) == 1
     shown = capfd.readouterr().err
     assert f"error: step 1: 16 of 16 rollouts failed (see {tmp_path / 'train.log'})" in shown
     assert "Traceback" not in shown

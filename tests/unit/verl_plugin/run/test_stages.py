@@ -11,7 +11,7 @@ import pytest
 from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.verl_plugin.run import stages
 
-TINY = ["backbone=tiny", "dataset=miniature"]
+TINY = ["backbone=tiny", "dataset=miniature", "trainer.resume_mode=disable"]
 
 
 @pytest.fixture

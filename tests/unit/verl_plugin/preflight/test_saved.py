@@ -1,0 +1,79 @@
+# What is deleted or cut in a checkpoint is found before Ray starts, and the last whole one is named.
+import shutil
+
+import pytest
+
+from easyr1_fgrpo.checkpoints import MARKER, CheckpointError
+from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
+
+from ..saved_run import config_of, save
+
+
+@pytest.fixture
+def newest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(4)
+    return save(6)
+
+
+def problem(*overrides: str) -> str:
+    with pytest.raises(CheckpointError) as refused:
+        saved_step(config_of(*overrides))
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_whole_checkpoint_is_what_the_run_goes_on_from(newest):
+    assert saved_step(config_of()) == 6
+    assert saved_step(config_of("trainer.resume_mode=disable")) is None
+    from_path = "trainer.resume_mode=resume_path", f"trainer.resume_from_path={newest.with_name('global_step_4')}"
+    assert saved_step(config_of(*from_path)) == 4
+    shutil.rmtree(newest.parent)
+    assert saved_step(config_of()) is None
+
+
+def test_each_missing_or_cut_part_is_named_with_the_way_out(newest):
+    way_out = ". The last whole checkpoint: trainer.resume_mode=resume_path trainer.resume_from_path="
+    cut = {
+        "data.pt": b"",
+        "actor/model_world_size_1_rank_0.pt": b"half",
+        "actor/optim_world_size_1_rank_0.pt": bytes(4000),
+        "actor/extra_state_world_size_1_rank_0.pt": None,
+        "fgrpo.json": b'{"multipliers": {',
+    }
+    for name, content in cut.items():
+        path = newest / name
+        before = path.read_bytes()
+        path.unlink() if content is None else path.write_bytes(content)
+        if content == b"half":
+            path.write_bytes(before[: len(before) // 2])
+        found = problem()
+        assert found.startswith(f"{path.absolute().relative_to(newest.parent.parent.parent.absolute())} "), name
+        assert found.endswith(f"{way_out}{newest.with_name('global_step_4')}"), name
+        path.write_bytes(before)
+    assert saved_step(config_of()) == 6
+
+
+def test_a_marker_that_names_no_checkpoint_is_refused(newest):
+    marker = newest.parent / MARKER
+    for content, said in (
+        ("9999", "global_step_9999: no such checkpoint"),
+        ("", f"{marker} holds '' instead of a step"),
+    ):
+        marker.write_text(content)
+        assert said in problem()
+    marker.write_text("6")
+    shutil.rmtree(newest)
+    shutil.rmtree(newest.with_name("global_step_4"))
+    assert "move run/checkpoints away to start anew" in problem()
+
+
+def test_ranks_must_be_those_that_wrote(newest):
+    assert "written by another number of ranks than this run's 2" in problem("trainer.n_gpus_per_node=2")
+    shutil.rmtree(newest.parent)
+    folder = save(2, ranks=2)
+    assert saved_step(config_of("trainer.n_gpus_per_node=2")) == 2
+    for shard in folder.glob("actor/*_rank_1.pt"):
+        shard.unlink()
+    assert "rank_1.pt is missing" in problem("trainer.n_gpus_per_node=2")
+    assert saved_step(config_of("trainer.nnodes=2")) == 2, "the other machine has its own"
