@@ -27,7 +27,7 @@ NO_JUDGE = "~judge"
 
 
 def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
-    """Print the plan of a run and its problems.
+    """Print the plan of a run and its problems; with an override that is refused, its problems alone.
 
     Args:
         overrides: Hydra overrides of the run.
@@ -42,6 +42,7 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
     config, usable, problems = _compose(overrides)
     config, settings, refused = _settings(config, usable)
     problems += refused
+    set_aside = bool(problems)
     if settings is not None:
         about_judges = ("fgrpo.judges.",) if NO_JUDGE in usable else ()
         problems += [line for line in _problems(config, files) if not line.startswith(about_judges)]
@@ -49,7 +50,8 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
         problems += resume_problems(config) if files else []
         found, lacking = _gpus(config, settings)
         problems += lacking
-        Console().print(counts(config, settings, assumed, found))
+        if not set_aside:  # a table without what was asked for would be another run's
+            Console().print(counts(config, settings, assumed, found))
     console = Console(stderr=True)
     for problem in problems:
         console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -44,7 +44,7 @@ def test_steps_follow_from_the_data(planned, tmp_path, checkpoint):
 
 
 def test_five_mistakes_are_named_in_one_run(planned):
-    code, _, err = planned(
+    code, out, err = planned(
         *GROUPS,
         "actor_rollout_ref.rollout.tensor_model_parallel_size=3",
         "data.train_batch_size=100",
@@ -59,6 +59,7 @@ def test_five_mistakes_are_named_in_one_run(planned):
                 "data.train_batch_size=100", "fgrpo.constraints.consistency.threshold=1.9",
                 "fgrpo.images.max_pixels=12845056", "actor_rollout_ref.actor.lr_rate=1e-6"):  # fmt: skip
         assert sum(key in line for line in lines) == 1, err
+    assert "rollouts a step" not in out  # it would be counted without the overrides that are refused
 
 
 def test_missing_files_are_problems_unless_told_otherwise(planned):
