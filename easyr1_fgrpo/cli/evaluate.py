@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.cli.shared import fail, out_folder
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.terminal import printable
 
@@ -39,7 +39,9 @@ def evaluate(
         list[str],
         typer.Option(metavar="NAME[=LOCATION] | NAME=rows:FILE", help="from a file or folder, else from the hub"),
     ],
-    out: Annotated[Path, typer.Option(help="folder for everything; finished items in it are used again")],
+    out: Annotated[
+        Path, typer.Option(help="folder for everything; finished items in it are used again", callback=out_folder)
+    ],
     mode: Annotated[list[Mode], typer.Option(help="how responses are drawn; may be given twice")] = [Mode.GREEDY],  # noqa: B006
     samples: Annotated[
         int | None, typer.Option(min=1, help="rows of each benchmark, a seeded choice; else all")
@@ -94,7 +96,9 @@ def evaluate(
 def audit(
     traces: Annotated[Path, typer.Argument(metavar="TRACES.jsonl")],
     images: Annotated[Path, typer.Option(help="folder that the traces' image names are relative to")],
-    out: Annotated[Path, typer.Option(help="folder for everything; finished items in it are used again")],
+    out: Annotated[
+        Path, typer.Option(help="folder for everything; finished items in it are used again", callback=out_folder)
+    ],
     field: Annotated[
         list[str] | None, typer.Option(metavar="OURS=THEIRS", help="their field for one of ours; a.b goes into objects")
     ] = None,
@@ -168,7 +172,6 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
     from easyr1_fgrpo.model_client.client import ModelGone
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
         evaluation, rejects = asyncio.run(measuring)
     except (ValueError, OSError, ModelGone) as error:
         measuring.close()

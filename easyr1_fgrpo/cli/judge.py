@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import Overrides, fail, read_overrides, refuse
+from easyr1_fgrpo.cli.shared import Overrides, fail, out_file, read_overrides, refuse
 from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def validate(
     retest: Annotated[bool, typer.Option(help="ask everything twice and count changed verdicts")] = True,
     training_judge: Annotated[str, typer.Option(help="the training judge's name, if not the records' judge")] = "",
     min_kappa: Annotated[float | None, typer.Option(help="exit 3 when kappa's lower bound is below")] = None,
-    out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file")] = None,
+    out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file", callback=out_file)] = None,
 ) -> None:
     """Ask the configured judge what the records' judge was asked: kappa, flips, and planted errors caught or missed.
 

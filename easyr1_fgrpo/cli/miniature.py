@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.cli.shared import fail, out_file
 from easyr1_fgrpo.files import taken, write_whole
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def backbone(
 def intervention(
     checkpoints: Annotated[list[str], typer.Argument(metavar="NAME=CHECKPOINT...", help="Hugging Face folders")],
     world: Annotated[Path, typer.Option(help="folder of the world whose test questions are asked")],
-    out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file")] = None,
+    out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file", callback=out_file)] = None,
     samples: Annotated[int, typer.Option(min=1, help="questions")] = 256,
 ) -> None:
     """Flip the end of a forced trace: how often does the answer follow?"""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.cli.shared import fail, out_file, out_folder
 from easyr1_fgrpo.report.figures.write import Format
 from easyr1_fgrpo.terminal import printable
 
@@ -19,7 +19,7 @@ Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run director
 
 def figures(
     runs: Runs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="folder to write into")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder to write into", callback=out_folder)],
     formats: Annotated[list[Format], typer.Option("--format", help="may be given several times")] = list(Format),  # noqa: B006
 ) -> None:
     """Draw the paper's Figures 3, 4 and 8 of the given runs: accuracy and faithfulness, their front, the multipliers.
@@ -43,7 +43,7 @@ def figures(
 
 def report(
     runs: Runs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="the page")] = Path("report.html"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="the page", callback=out_file)] = Path("report.html"),
     link_images: Annotated[
         bool, typer.Option("--link-images", help="link the full images of the runs instead of embedding small ones")
     ] = False,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
@@ -37,7 +39,33 @@ def refuse(problems: Iterable[str], code: int = BAD_INPUT) -> Never:
 
 def fail(error: Exception | str, code: int = BAD_INPUT) -> Never:
     """The error in one line, several where it has several, and the exit code."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        error = f"{error.filename}: {error.strerror}"
     refuse(getattr(error, "lines", None) or [str(error) or type(error).__name__], code)
+
+
+def out_folder(param: typer.CallbackParam, out: Path) -> Path:
+    """The callback of an `--out` that is a folder: one that cannot be made is refused before any work."""
+    _check_place(param, out, out)
+    return out
+
+
+def out_file(param: typer.CallbackParam, out: Path | None) -> Path | None:
+    """The callback of an `--out` that is a file, as `out_folder`."""
+    if out is not None:
+        if out.is_dir():
+            fail(f"{param.opts[0]} {out}: is a folder; name a file")
+        _check_place(param, out, out.parent)
+    return out
+
+
+def _check_place(param: typer.CallbackParam, out: Path, folder: Path) -> None:
+    """Whether the folder is there, or can be made in the nearest one that is."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not os.path.isdir(nearest):
+        fail(f"{param.opts[0]} {out}: {nearest} is no folder; name another place")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        fail(f"{param.opts[0]} {out}: {nearest} cannot be written into; name another place")
 
 
 @contextmanager

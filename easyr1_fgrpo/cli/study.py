@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.cli.shared import fail, out_file
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
 
@@ -30,7 +30,9 @@ def run(
     seeds: Annotated[str, typer.Option(help="comma-separated")] = ",".join(map(str, SEEDS)),
     steps: Annotated[int | None, typer.Option(min=1, help="of RL, for every arm; else each arm's own")] = None,
     root: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs/miniature_study"),
-    out: Annotated[Path | None, typer.Option("--page", help="Markdown file; with --quick ROOT/quick.md")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--page", help="Markdown file; with --quick ROOT/quick.md", callback=out_file)
+    ] = None,
     page_only: Annotated[
         bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
     ] = False,

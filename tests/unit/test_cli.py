@@ -30,3 +30,13 @@ def test_a_report_of_a_run_that_is_not_there_names_it(tmp_path):
     done = CliRunner().invoke(app, ["report", str(tmp_path / "absent"), "-o", str(tmp_path / "report.html")])
     assert done.exit_code != 0
     assert "absent" in done.output
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    for out, said in ((tmp_path, "is a folder; name a file"), (tmp_path / "file" / "a" / "b.html", "is no folder")):
+        done = CliRunner().invoke(app, ["report", str(tmp_path / "absent"), "-o", str(out)])
+        assert done.exit_code == 1
+        assert done.output.startswith(f"error: --out {out}: ")
+        assert said in done.output
+        assert len(done.output.splitlines()) == 1

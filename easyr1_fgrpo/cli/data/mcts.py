@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from data_prep.mcts.coordinates import Convention, PixelBudget
-from easyr1_fgrpo.cli.shared import fail, refusing
+from easyr1_fgrpo.cli.shared import fail, out_folder, refusing
 
 NOT_ALL = 3
 """Exit code when questions are left."""
@@ -20,7 +20,11 @@ _DEFAULT = PixelBudget()
 def mcts(
     rows: Annotated[Path, typer.Argument(help="parquet file or folder of shards: the seeds")],
     out: Annotated[
-        Path, typer.Option(help="folder for trees/ and sft/ or sft_thousand/; a run that was cut off goes on there")
+        Path,
+        typer.Option(
+            help="folder for trees/ and sft/ or sft_thousand/; a run that was cut off goes on there",
+            callback=out_folder,
+        ),
     ],
     base_url: Annotated[list[str], typer.Option(help="of the teacher, as http://host:8000/v1; give each of several")],
     model: Annotated[str, typer.Option(help="the teacher's name there, e.g. Qwen/Qwen2.5-VL-72B-Instruct")],

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, refusing
+from easyr1_fgrpo.cli.shared import fail, out_file, out_folder, refusing
 from easyr1_fgrpo.terminal import printable
 
 
 def normalise(
     source: Annotated[str, typer.Argument(help="sat, vgr, visual_cot or treevgr")],
-    out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it")],
+    out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it", callback=out_folder)],
     location: Annotated[str, typer.Option(help="hub id, folder or file; else the source's hub id")] = "",
     images: Annotated[str, typer.Option(help="where the pictures are: hub id, folder or archive")] = "",
     open_ended: Annotated[str, typer.Option(help="questions without choices: keep, drop or to-choices")] = "keep",
@@ -39,7 +39,7 @@ def normalise(
 
 def inspect(
     file: Annotated[Path, typer.Argument(help="parquet file of rows, or a folder of shards")],
-    out: Annotated[Path | None, typer.Option(help="the HTML file; else FILE.html")] = None,
+    out: Annotated[Path | None, typer.Option(help="the HTML file; else FILE.html", callback=out_file)] = None,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="rows at most, a seeded choice")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="of that choice")] = 0,
     model: Annotated[str, typer.Option(help="checkpoint folder: prompts through its chat template")] = "",
@@ -74,7 +74,7 @@ def validate(
 
 def easyr1(
     file: Annotated[str, typer.Argument(help="as EasyR1's data.train_files: file, folder or hub id; @part for a part")],
-    out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it")],
+    out: Annotated[Path, typer.Option(help="folder of the shards; a killed run goes on in it", callback=out_folder)],
     images: Annotated[Path | None, typer.Option(help="EasyR1's data.image_dir; else the records' folder")] = None,
     split: Annotated[str, typer.Option(help="of all rows; only train is trained on")] = "train",
     prompt_key: Annotated[str, typer.Option(help="column of the question")] = "problem",

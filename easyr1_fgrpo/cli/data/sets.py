@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, refusing
+from easyr1_fgrpo.cli.shared import fail, out_folder, refusing
 
 EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -18,7 +18,7 @@ Seed = Annotated[int, typer.Option(min=0, help="of all draws")]
 
 def curate(
     portions: Annotated[list[str], typer.Argument(metavar="FOLDER=COUNT...", help="of normalised sources")],
-    out: Annotated[Path, typer.Option(help="folder for seeds.parquet")],
+    out: Annotated[Path, typer.Option(help="folder for seeds.parquet", callback=out_folder)],
     embedder: Annotated[str, typer.Option(help="sentence-transformers model: hub id or folder")] = EMBEDDER,
     seed: Seed = 0,
 ) -> None:
@@ -35,7 +35,7 @@ def curate(
 
 def difficulty(
     folders: Annotated[list[Path], typer.Argument(help="normalised sources (folders of shards)")],
-    out: Annotated[Path, typer.Option(help="gets the ledger and a folder of shards a source")],
+    out: Annotated[Path, typer.Option(help="gets the ledger and a folder of shards a source", callback=out_folder)],
     model: Annotated[str, typer.Option(help="the base model: its name at the endpoint, or what vLLM loads")],
     base_url: Annotated[list[str] | None, typer.Option(help="of an endpoint; repeatable; without: vLLM")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes that ask, or vLLM engines")] = 1,
@@ -74,7 +74,7 @@ def difficulty(
 
 def mix(
     portions: Annotated[list[str], typer.Argument(metavar="FOLDER=COUNT...", help="of filtered sources")],
-    out: Annotated[Path, typer.Option(help="folder for train.parquet and val.parquet")],
+    out: Annotated[Path, typer.Option(help="folder for train.parquet and val.parquet", callback=out_folder)],
     val: Annotated[int, typer.Option(min=1, help="rows for validation, out of the drawn ones")] = 500,
     seed: Seed = 0,
 ) -> None:

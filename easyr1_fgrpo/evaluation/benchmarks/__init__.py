@@ -51,16 +51,18 @@ def parse_source(text: str) -> Source:
     """Read `NAME`, `NAME=LOCATION` or `NAME=rows:FILE`.
 
     Raises:
-        ValueError: for an unknown benchmark, or a name that cannot name files.
+        ValueError: for an unknown benchmark, a name that cannot name files, or a location where nothing lies.
     """
     name, _, location = text.partition("=")
-    if location.startswith(ROWS):
-        if not NAME.fullmatch(name) or (name in BENCHMARKS and name != "miniature"):
-            raise ValueError(f"--benchmark {text}: choose another name, of letters, digits and . _ + -")
-        return Source(RowFile(name), Path(location.removeprefix(ROWS)))
-    if name not in BENCHMARKS:
+    own_rows = location.startswith(ROWS)
+    if own_rows and (not NAME.fullmatch(name) or (name in BENCHMARKS and name != "miniature")):
+        raise ValueError(f"--benchmark {text}: choose another name, of letters, digits and . _ + -")
+    if not own_rows and name not in BENCHMARKS:
         raise ValueError(f"--benchmark {name}: known are {', '.join(BENCHMARKS)}; rows of your own are NAME=rows:FILE")
-    return Source(BENCHMARKS[name], Path(location) if location else None)
+    path = Path(location.removeprefix(ROWS)) if location else None
+    if path is not None and not path.exists():
+        raise ValueError(f"--benchmark {text}: no such file or folder")
+    return Source(RowFile(name) if own_rows else BENCHMARKS[name], path)
 
 
 __all__ = ["BENCHMARKS", "HASH", "NAME", "Benchmark", "Item", "ItemMeta", "Reject", "RowFile", "Source", "parse_source"]

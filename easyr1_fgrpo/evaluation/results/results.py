@@ -195,8 +195,11 @@ def models_to_compare(runs: Sequence[tuple[Path, Evaluation]]) -> list[list[Benc
         runs: folders with what was measured in them.
 
     Raises:
-        ValueError: for fewer than two models, or models that were judged by others.
+        ValueError: for fewer than two models, one run given twice, or models that were judged by others.
     """
+    places = [path.resolve() for path, _ in runs]
+    if twice := next((path for path, _ in runs if places.count(path.resolve()) > 1), None):
+        raise ValueError(f"{twice} is given twice: a run differs from itself in nothing; name another one")
     first, *others = runs
     for path, evaluation in others:
         ours, theirs = (found.settings.get("judges") for found in (first[1], evaluation))

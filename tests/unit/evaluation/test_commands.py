@@ -117,8 +117,14 @@ def test_bad_arguments_are_one_line(world, tmp_path):
         assert "two are called 'miniature'" in again
         assert "--parameters" in refused(ask(url, world, tmp_path / "o", "--parameters", "[1]"))
         assert "judge" in refused(ask(url, world, tmp_path / "o", "--judge-overrides", "judge=nobody"))
-        absent = refused(invoke("evaluate", "--model", f"m={url}", "--benchmark", "mmvp=/nowhere", "--out", tmp_path))
-        assert "/nowhere" in absent
+        absent = ("evaluate", "--model", f"m={url}", "--benchmark", "mmvp=/nowhere", "--out", tmp_path / "o")
+        assert "/nowhere" in refused(invoke(*absent))
+        assert not (tmp_path / "o").exists()
+        (tmp_path / "file").touch()
+        below = tmp_path / "file" / "o"
+        assert refused(ask(url, world, below)) == (
+            f"error: --out {below}: {tmp_path / 'file'} is no folder; name another place"
+        )
     gone = invoke("evaluate", "--model", f"m={url}", "--benchmark", good, "--out", tmp_path / "o", "--patience", 0.2)
     assert "cannot be asked" in refused(gone)
 
@@ -141,10 +147,13 @@ def test_audit_and_compare(tmp_path):
     compared = invoke("compare", tmp_path / "one", tmp_path / "two")
     assert "two minus one" in compared.stdout
     assert "+50.0" in compared.stdout
-    same = invoke("compare", tmp_path / "one", tmp_path / "one")
-    assert "one/one minus one/one" in same.stdout
+    assert "one is given twice" in refused(invoke("compare", tmp_path / "one", tmp_path / "one" / "."))
     assert "two models at least" in refused(invoke("compare", tmp_path / "one"))
-    assert "absent" in refused(invoke("compare", tmp_path / "one", tmp_path / "absent"))
+    absent = tmp_path / "absent"
+    assert refused(invoke("compare", tmp_path / "one", absent)) == f"error: {absent}: No such file or directory"
+    results = tmp_path / "two" / "results.json"
+    results.write_text(results.read_text()[:100])
+    assert f"{results} is no evaluation: Invalid JSON" in refused(invoke("compare", tmp_path / "one", tmp_path / "two"))
 
 
 @pytest.mark.parametrize(
