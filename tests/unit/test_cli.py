@@ -18,7 +18,9 @@ def test_these_are_the_commands():
 def test_every_command_explains_itself():
     groups = {group.name: group.typer_instance for group in app.registered_groups}
     inside = [
-        (name, command.callback.__name__) for name, group in groups.items() for command in group.registered_commands
+        (name, command.name or command.callback.__name__)
+        for name, group in groups.items()
+        for command in group.registered_commands
     ]
     for words in [*((name,) for name in COMMANDS), *inside]:
         done = CliRunner().invoke(app, [*words, "--help"])
