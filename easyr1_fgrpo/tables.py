@@ -83,7 +83,7 @@ class Grid:
 
     def rich(self) -> Table:
         """For the terminal; intervals stand below their values."""
-        table = Table(title=self.title, caption=self.caption, box=box.SIMPLE, title_justify="left")
+        table = Table(title=_plain(self.title), caption=_plain(self.caption), box=box.SIMPLE, title_justify="left")
         table.caption_justify = "left"
         for column, name in enumerate(self.header):
             table.add_column(_plain(name), justify="left" if column < self.labels else "right")

@@ -86,6 +86,6 @@ def _evaluate_and_print(
         f"multiplier of {key}": {name: f"{values[key]:.2f}" for name, values in multipliers.items()}
         for key in settings.constraint_keys
     }
-    Console().print(results_table(evaluation.results, extra))
+    Console().print(results_table(evaluation, extra))
     if rejects:
         print(f"{len(rejects)} rejects, the first: {rejects[0].row}: {rejects[0].reason}", file=sys.stderr)

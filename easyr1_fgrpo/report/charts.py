@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easyr1_fgrpo.report.evaluation_files import Evaluation
+from easyr1_fgrpo.report.evaluations import METRICS
 from easyr1_fgrpo.report.front import SOURCES, FrontPoint, fronts
-from easyr1_fgrpo.report.overview import METRICS
+from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import (
     CONSTRAINT_PARTS,
@@ -19,7 +20,7 @@ from easyr1_fgrpo.report.series import (
     judge_questions,
     judge_series,
 )
-from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
+from easyr1_fgrpo.report.subjects import run_names, subject, subjects
 from easyr1_fgrpo.report.traces.view import visible
 from easyr1_fgrpo.statistics import Estimate
 
@@ -113,7 +114,8 @@ def benchmark_sections(runs: Sequence[Run]) -> list[Section]:
         if data:
             layout = {"barmode": "group", "yaxis": {"title": {"text": METRICS[metric]}, "range": [0, 105]}}
             charts.append(Chart(_sentence(METRICS[metric]), {"data": data, "layout": layout}))
-    return [Section("Benchmarks", "Whiskers: 95 % intervals.", charts)] if charts else []
+    note = ". ".join(["Whiskers: 95 % intervals", *map(str, Places(runs).all)])
+    return [Section("Benchmarks", f"{note}.", charts)] if charts else []
 
 
 # ---------------------------------------------------------------------- one chart
@@ -176,6 +178,7 @@ def _path(name: str, number: int, path: Sequence[FrontPoint]) -> Figure:
 
 def _bars(runs: Sequence[Run], metric: str) -> Iterator[Figure]:
     """One set of bars for each subject, a bar for each benchmark or checkpoint and mode."""
+    places = Places(runs)
     found: dict[str, list[Evaluation]] = {}
     for name, run in zip(run_names(runs), runs, strict=True):
         for evaluation in run.evaluations:
@@ -188,7 +191,7 @@ def _bars(runs: Sequence[Run], metric: str) -> Iterator[Figure]:
                 "type": "bar",
                 "name": _escaped(who),
                 "ink": _ink(number),
-                "x": [_escaped(occasion(evaluation)).replace(", ", "<br>") for evaluation in found[who]],
+                "x": [_escaped(places.occasion(evaluation)).replace(", ", "<br>") for evaluation in found[who]],
                 "y": [_percent(estimate.value) for estimate in estimates],
                 "hovertemplate": "%{y:.1f} %",
                 **_whiskers("error_y", estimates),

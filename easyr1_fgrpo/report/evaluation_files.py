@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from easyr1_fgrpo.report.reading import json_object, tried
+from easyr1_fgrpo.evaluation.results.results import FOLDER, RESULTS, BenchmarkResult
+from easyr1_fgrpo.evaluation.results.results import Evaluation as Measured
+from easyr1_fgrpo.report.reading import tried
 from easyr1_fgrpo.statistics import Estimate
 
 HELD_OUT = "held-out"
 """Benchmark name of an evaluation on a run's own questions."""
-
-
-RESULTS, OF_A_RUN = "results.json", "evaluation"
-"""What holds the numbers, and the folder in which a run has its own."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,9 @@ class Evaluation:
         metrics: by name, as `evaluation.results.metrics.measure` gives them; shares in [0, 1].
         path: the file with these numbers.
         trace_file: the judged rollouts, see `trace_files.read_evaluation_records`; None where they are not kept.
+        data, judge: the data set and who judged, "" where that is not known.
+        checkpoint: the hash of the weights, shortened, or a served model's name; "" where that is not known.
+        result: the whole of it, to be compared question by question; None where only the numbers are kept.
     """
 
     label: str
@@ -40,46 +39,48 @@ class Evaluation:
     metrics: dict[str, Estimate]
     path: Path
     trace_file: Path | None = None
+    data: str = ""
+    judge: str = ""
+    checkpoint: str = ""
+    result: BenchmarkResult | None = None
 
 
 def read_evaluations(path: Path, problems: list[str]) -> Iterator[Evaluation]:
     """The evaluations in a folder; a line goes to the problems for each file that holds none."""
-    files = [file for file in (path / RESULTS, path / OF_A_RUN / RESULTS) if file.exists()]
+    files = [file for file in (path / RESULTS, path / FOLDER / RESULTS) if file.exists()]
     for file in files:
         found: list[Evaluation] = tried(_of_file, file, [], problems)
         yield from found
-    if not files and any((path / OF_A_RUN).glob("*-greedy.json")):
+    if not files and any((path / FOLDER).glob("*-greedy.json")):
         problems.append(
-            f"{path / OF_A_RUN}: measured by an earlier version and left out; `fgrpo summary` with the run's overrides "
+            f"{path / FOLDER}: measured by an earlier version and left out; `fgrpo summary` with the run's overrides "
             "measures again"
         )
 
 
 def _of_file(path: Path, problems: list[str]) -> list[Evaluation]:
     """What a `results.json` holds: models on benchmarks, or a run's checkpoints on its held-out questions."""
-    content = json_object(path.read_bytes())
     try:
-        return [_cell(path, cell) for cell in content["results"]]
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        measured = Measured.model_validate_json(path.read_bytes())
+    except ValidationError as error:
         raise ValueError("it is no evaluation's result") from error
+    return [_evaluation(path, result, measured.judge) for result in measured.results]
 
 
-def _cell(path: Path, cell: dict[str, Any]) -> Evaluation:
-    model, benchmark, mode = str(cell["model"]), str(cell["benchmark"]), str(cell["mode"] or "")
-    how = mode if benchmark == HELD_OUT else ", ".join(filter(None, (str(cell["style"]), mode.removeprefix("greedy"))))
-    return _evaluation(path, model, benchmark, how, cell["metrics"], "-".join(filter(None, (model, benchmark, mode))))
-
-
-def _evaluation(
-    path: Path, label: str, benchmark: str, mode: str, metrics: dict[str, dict[str, Any]], traces: str
-) -> Evaluation:
-    numbers = {
-        name: Estimate(**{part: _number(value[part]) for part in ("value", "low", "high")}, n=value["n"])
-        for name, value in metrics.items()
-    }
+def _evaluation(path: Path, result: BenchmarkResult, judge: str) -> Evaluation:
+    mode = str(result.mode or "")
+    of_a_run = result.benchmark == HELD_OUT
+    traces = "-".join(filter(None, (result.model, result.benchmark, mode)))
     trace_file = path.parent / "traces" / f"{traces}.jsonl"
-    return Evaluation(label, benchmark, mode, numbers, path, trace_file if trace_file.is_file() else None)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return Evaluation(
+        label=result.model,
+        benchmark=result.benchmark,
+        mode=mode if of_a_run else ", ".join(filter(None, (result.style, mode.removeprefix("greedy")))),
+        metrics=result.metrics,
+        path=path,
+        trace_file=trace_file if trace_file.is_file() else None,
+        data=result.data,
+        judge=judge,
+        checkpoint=result.checkpoint,
+        result=result,
+    )

@@ -21,7 +21,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from easyr1_fgrpo.report import charts, overview
+from easyr1_fgrpo.report import charts
+from easyr1_fgrpo.report.configs import config_rows
+from easyr1_fgrpo.report.constraints import constraint_rows
+from easyr1_fgrpo.report.evaluations import METRICS, evaluation_columns, evaluation_groups
 from easyr1_fgrpo.report.run_files import Run, read_run
 from easyr1_fgrpo.report.subjects import run_names, subjects
 from easyr1_fgrpo.report.traces.data import TraceData, read_trace_data
@@ -98,10 +101,10 @@ def render(
         runs=list(zip(run_names(runs), runs, strict=True)),
         numbers=subjects(runs),
         n_colours=charts.N_COLOURS,
-        constraints=overview.constraint_rows(runs),
-        columns=[overview.METRICS[name] for name in overview.evaluation_columns(runs)],
-        evaluations=overview.evaluation_rows(runs),
-        config=overview.config_rows(runs),
+        constraints=constraint_rows(runs),
+        columns=[METRICS[name] for name in evaluation_columns(runs)],
+        evaluations=evaluation_groups(runs),
+        config=config_rows(runs),
         sections=sections,
         traces=traces,
         problems=problems,

@@ -27,10 +27,3 @@ def subjects(runs: Sequence[Run]) -> dict[str, int]:
             names.append(name)
         names += [subject(name, evaluation) for evaluation in run.evaluations]
     return {name: number for number, name in enumerate(dict.fromkeys(names))}
-
-
-def occasion(evaluation: Evaluation) -> str:
-    """What was measured on: a benchmark, or which checkpoint of a run and how it answered."""
-    if evaluation.benchmark == HELD_OUT:
-        return f"{HELD_OUT}, {evaluation.label}, {evaluation.mode}"
-    return evaluation.benchmark

@@ -29,17 +29,26 @@ def draw(records: Sequence[Record], folder: Path) -> list[Path]:
 
 def _as_run(record: Record, folder: Path) -> Run:
     """What the report would have read from the run's directory, as far as the record goes."""
+    chosen = dict(override.split("=", 1) for override in record.overrides)
+    data, judge = f"{chosen['dataset']}, each seed its own", chosen["judge"]
     evaluations = tuple(
-        Evaluation(when, HELD_OUT, mode, found, folder)
+        Evaluation(
+            when, HELD_OUT, mode, found, folder,
+            data=f"test questions of {data}", judge=judge, checkpoint=record.checkpoints.get(when, "")[:12],
+        )
         for when, modes in record.measured.items()
         for mode, found in modes.items()
-    )
+    )  # fmt: skip
     return Run(
         path=folder / f"{record.arm}-s{record.seed}",
         name=f"s{record.seed}",
         arm=record.arm,
         seed=record.seed,
-        config={"trainer.experiment_name": record.arm},
+        config={
+            "trainer.experiment_name": record.arm,
+            "data.train_files": data,
+            "fgrpo.judges.consistency.server": judge,
+        },
         total_steps=record.steps,
         last_step=max(record.training_steps, default=None),
         finished=True,

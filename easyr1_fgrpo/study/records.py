@@ -55,6 +55,7 @@ class Record(_Frozen):
         arm, seed, steps, held_out: which run, see `Run`.
         overrides: what made its result, Hydra overrides.
         commit, machine: where it was made.
+        checkpoints: hashes of the weights before and after RL; none in records of earlier versions.
         seconds: of its RL steps, as verl timed each; a step that was repeated after a kill counts once.
         measured: over all test questions.
         measured_held_out: over the questions of the type that RL did not see; None where it saw all.
@@ -76,6 +77,7 @@ class Record(_Frozen):
     followed: dict[str, Followed]
     training_steps: tuple[int, ...]
     training: dict[str, tuple[float | None, ...]]
+    checkpoints: dict[str, str] = Field(default_factory=dict)
 
     @staticmethod
     def path(folder: Path, run: Run) -> Path:
@@ -129,6 +131,7 @@ def record_of(run: Run) -> Record:
         followed=_followed(run.folder / INTERVENTION),
         training_steps=tuple(steps),
         training={name: _column(series, steps) for name, series in drawn.items()},
+        checkpoints={result.model: result.identity for result in evaluation.results},
     )
 
 

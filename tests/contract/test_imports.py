@@ -95,6 +95,7 @@ ARROWS = {
         "checkpoints",
         "statistics",
         "config.schema",
+        "evaluation.results",
     },
     # what users copy
     "recipes.examples": {"rewards"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ FOLDER = "evaluation"
 
 BEFORE, AFTER = "before_RL", "after_RL"
 """Checkpoints of a run, as models."""
+
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
 Aggregate = Callable[[Mapping[str, float], Sequence[ItemMeta]], dict[str, float]]
 
@@ -136,6 +139,11 @@ class BenchmarkResult(_Record):
         """The benchmark; with its mode where that is not greedy decoding."""
         return f"{self.benchmark}, {self.mode}" if self.mode is Mode.SAMPLED else self.benchmark
 
+    @property
+    def checkpoint(self) -> str:
+        """The identity, a hash in it shortened for reading."""
+        return _HASH.sub(lambda found: found[0][:12], self.identity)
+
 
 class Evaluation(_Record):
     """Everything measured in one folder.
@@ -157,6 +165,21 @@ class Evaluation(_Record):
     def occasions(self) -> list[str]:
         """What models were measured on, in order: benchmarks, apart by mode."""
         return list(dict.fromkeys(result.occasion for result in self.results))
+
+    @property
+    def judge(self) -> str:
+        """Who judged; "" where that is not known."""
+        return judge_name(self.settings.get("judges") or {})
+
+    @property
+    def measured_on(self) -> str:
+        """In a line, what every table of these results has to name: data sets, judge and checkpoints."""
+        data = dict.fromkeys(f"{result.benchmark}: {result.data}" for result in self.results)
+        models = dict.fromkeys(
+            result.model if result.checkpoint == result.model else f"{result.model} {result.checkpoint}"
+            for result in self.results
+        )
+        return f"{'; '.join(data)}; judge: {self.judge or 'unknown'}; checkpoints: {', '.join(models)}"
 
     def of(self, model: str, occasion: str) -> BenchmarkResult | None:
         """One result; None where that model was not measured on it."""
@@ -188,8 +211,14 @@ class Evaluation(_Record):
         return load_json(path, cls, "evaluation")
 
 
-def models_to_compare(runs: Sequence[tuple[Path, Evaluation]]) -> list[list[BenchmarkResult]]:
-    """The results of each model that is compared, under a name that tells it from the others.
+def judge_name(judges: Mapping[str, str]) -> str:
+    """Who judged, by question; one name where it is the same for all."""
+    names = list(dict.fromkeys(judges.values()))
+    return names[0] if len(names) == 1 else ", ".join(f"{name} ({question})" for question, name in judges.items())
+
+
+def models_to_compare(runs: Sequence[tuple[Path, Evaluation]]) -> Evaluation:
+    """The results of the models that are compared, each under a name that tells it from the others.
 
     Args:
         runs: folders with what was measured in them.
@@ -211,17 +240,21 @@ def models_to_compare(runs: Sequence[tuple[Path, Evaluation]]) -> list[list[Benc
         for model in evaluation.models
         if len(runs) == 1 or model != BEFORE or AFTER not in evaluation.models
     ]
-    names = [model for _, _, model in chosen]
-    if len(names) < 2:
+    if len(chosen) < 2:
         raise ValueError("two models at least are compared: name one more run")
-    return [
-        [
-            result.model_copy(update={"model": model if names.count(model) == 1 else f"{_named(path)}/{model}"})
-            for result in evaluation.results
-            if result.model == model
-        ]
-        for path, evaluation, model in chosen
+    ways = (
+        [model for _, _, model in chosen],
+        [f"{_named(path)}/{model}" for path, _, model in chosen],
+        [f"{path}/{model}" for path, _, model in chosen],
+    )
+    names = next(names for names in ways if len(set(names)) == len(names))
+    results = [
+        result.model_copy(update={"model": name})
+        for name, (_, evaluation, model) in zip(names, chosen, strict=True)
+        for result in evaluation.results
+        if result.model == model
     ]
+    return Evaluation(settings=first[1].settings, results=tuple(results))
 
 
 def _named(path: Path) -> str:

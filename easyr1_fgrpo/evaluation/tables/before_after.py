@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from easyr1_fgrpo.evaluation.results.results import BenchmarkResult
+from easyr1_fgrpo.evaluation.results.results import BenchmarkResult, Evaluation
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.tables import NOTHING
 
@@ -24,14 +25,16 @@ _MAIN = {
 _INTERVAL_NOTE = "value (n), below it the 95 % interval"
 
 
-def results_table(results: Sequence[BenchmarkResult], extra: Mapping[str, Mapping[str, str]] | None = None) -> Table:
+def results_table(evaluation: Evaluation, extra: Mapping[str, Mapping[str, str]] | None = None) -> Table:
     """One column per checkpoint and mode.
 
     Args:
-        results: on one benchmark.
+        evaluation: on one benchmark.
         extra: further rows: title -> checkpoint's name -> text, for example multipliers.
     """
-    table = Table(box=box.SIMPLE, caption=_INTERVAL_NOTE, caption_justify="left")
+    results = evaluation.results
+    caption = Text(f"{_INTERVAL_NOTE}\n{evaluation.measured_on}")
+    table = Table(box=box.SIMPLE, caption=caption, caption_justify="left")
     table.add_column()
     for result in results:
         table.add_column(f"{result.model}\n{result.mode}", justify="right")

@@ -35,9 +35,8 @@ _INTERVALS = "per cent, 95 % interval in brackets: Wilson's for shares, bootstra
 def tables(evaluation: Evaluation, seed: int = 0) -> list[Grid]:
     """All tables of an evaluation; that of comparisons only when there are two models."""
     grids = [accuracy_table(evaluation, seed), quality_table(evaluation, seed)]
-    by_model = {model: _of(evaluation, model) for model in evaluation.models}
-    if len(by_model) > 1:
-        grids.append(comparison_table(list(by_model.values()), seed))
+    if len(evaluation.models) > 1:
+        grids.append(comparison_table(evaluation, seed))
     return grids
 
 
@@ -84,7 +83,7 @@ def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:
     return _grid(evaluation, "reasoning_quality", "Reasoning quality", ("model", "measure"), rows, note)
 
 
-def comparison_table(models: Sequence[Sequence[BenchmarkResult]], seed: int = 0) -> Grid:
+def comparison_table(evaluation: Evaluation, seed: int = 0) -> Grid:
     """Every pair of models, later minus earlier, on the items that both have a value for.
 
     Raises:
@@ -92,13 +91,13 @@ def comparison_table(models: Sequence[Sequence[BenchmarkResult]], seed: int = 0)
     """
     rows = [
         (f"{second[0].model} minus {first[0].model}", found.occasion, TITLES[found.measure], *_cells(found))
-        for first, second in combinations(models, 2)
+        for first, second in combinations([_of(evaluation, model) for model in evaluation.models], 2)
         for found in differences(first, second, seed)
     ]
     header = ("models", "benchmark", "measure", "difference", "pairs", "p")
     caption = (
         "percentage points, paired over the same items, 95 % bootstrap interval; p: McNemar's exact test, two-sided, "
-        f"over all items in the rows {AVERAGE}"
+        f"over all items in the rows {AVERAGE}. {evaluation.measured_on}"
     )
     return Grid("comparison", "Paired comparison", caption, header, 3, tuple(rows), signed=True)
 
@@ -118,7 +117,7 @@ def _grid(
     evaluation: Evaluation, name: str, title: str, labels: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], note: str
 ) -> Grid:
     header = (*labels, *evaluation.occasions, *averages(evaluation.results))
-    return Grid(name, title, f"{_INTERVALS}{note}", header, len(labels), tuple(rows))
+    return Grid(name, title, f"{_INTERVALS}{note}. {evaluation.measured_on}", header, len(labels), tuple(rows))
 
 
 def _belongs(measure: str, results: Sequence[BenchmarkResult]) -> bool:

@@ -7,9 +7,10 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from easyr1_fgrpo.report.figures.style import BLACK, COLUMN_INCHES, Look, legend_text, looks
+from easyr1_fgrpo.report.figures.style import BLACK, COLUMN_INCHES, Look, headed, legend_text, looks
 from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import CONSTRAINT_PARTS, constraint_names, constraint_series, run_labels
+from easyr1_fgrpo.report.trained_on import trained_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +65,7 @@ def dynamics_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
     axes[2][0].set_ylim(bottom=0.0)
     axes[3][0].set_ylim(-0.02, 1.02)
     _legend(figure, axes, seeds=max(map(len, together.values())))
+    headed(figure, trained_on(runs, run_labels(runs)))
     return figure, problems
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from easyr1_fgrpo.report.figures.style import Look, legend_text, looks
+from easyr1_fgrpo.report.evaluation_files import HELD_OUT
+from easyr1_fgrpo.report.figures.style import Look, headed, legend_text, looks
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, SOURCES, TRAINING, VALIDATION, FrontPoint, fronts
+from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import run_labels
+from easyr1_fgrpo.report.trained_on import trained_on
 from easyr1_fgrpo.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -59,6 +62,8 @@ def front_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
                 _path(axis, found[source], look_of[label], label)
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
     _legend(figure, axes)
+    held_out = Places(runs).all if HELD_OUT_FRONT in shown else []
+    headed(figure, [*trained_on(runs, labels), *(str(place) for place in held_out if place.name.startswith(HELD_OUT))])
     return figure, problems
 
 

@@ -8,8 +8,11 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from easyr1_fgrpo.evaluation.results.results import AFTER as AFTER_RL
+from easyr1_fgrpo.evaluation.results.results import BEFORE as BEFORE_RL
 from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
-from easyr1_fgrpo.report.figures.style import BLACK, NEUTRAL, Look, legend_text, looks
+from easyr1_fgrpo.report.figures.style import BLACK, NEUTRAL, Look, headed, legend_text, looks
+from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.series import run_labels
 from easyr1_fgrpo.statistics import Estimate
@@ -40,6 +43,7 @@ class Bar:
     where: str
     metric: str
     estimates: tuple[Estimate, ...]
+    checkpoints: tuple[str, ...]
 
     @property
     def value(self) -> float | None:
@@ -49,29 +53,58 @@ class Bar:
 
 
 def bars(runs: Sequence[Run]) -> list[Bar]:
-    """All bars, who by who: the start of the runs first, then runs and models in the order given."""
+    """All bars, who by who: the start of the runs first, then runs and models in the order given.
+
+    A bar is of one data set and judge, and of one checkpoint a seed.
+    """
+    places = Places(runs)
     found: dict[tuple[str, str], list[Evaluation]] = {}
-    for who, evaluation in sorted(_named(runs), key=lambda item: item[0] != BEFORE):
-        where = evaluation.benchmark if evaluation.benchmark != HELD_OUT else f"held-out, {evaluation.mode}"
-        if all(evaluation.metrics != earlier.metrics for earlier in found.setdefault((who, where), [])):
-            found[who, where].append(evaluation)  # runs of one warm start all hold the same measurement of it
+    for who, evaluation in sorted(_named(runs, places), key=lambda item: not item[0].startswith(BEFORE)):
+        found.setdefault((who, places.where(evaluation)), []).append(evaluation)
     return [
-        Bar(who, where, metric, tuple(each.metrics[metric] for each in evaluations if metric in each.metrics))
+        Bar(
+            who,
+            where,
+            metric,
+            tuple(each.metrics[metric] for each in evaluations if metric in each.metrics),
+            tuple(dict.fromkeys(each.checkpoint for each in evaluations if each.checkpoint)),
+        )
         for (who, where), evaluations in found.items()
         for metric in METRICS
     ]
 
 
-def _named(runs: Sequence[Run]) -> Iterator[tuple[str, Evaluation]]:
-    """Every evaluation, and who was measured; runs that differ in the seed alone share a name."""
+def _named(runs: Sequence[Run], places: Places) -> Iterator[tuple[str, Evaluation]]:
+    """Every evaluation, and who was measured; runs that differ in the seed alone share a name.
+
+    Runs of one warm start all hold the same measurement of it, which comes once. Where runs of one seed start from
+    different ones, each run's start has a name of its own.
+    """
+    starts: dict[tuple[str, int | None], list[Evaluation]] = {}
+    for run in runs:
+        for evaluation in run.evaluations:
+            if (evaluation.benchmark, evaluation.label) == (HELD_OUT, BEFORE_RL):
+                starts.setdefault((places.where(evaluation), run.seed), []).append(evaluation)
+    common = all(map(_same, starts.values()))
+    seen = set()
     for run, label in zip(runs, run_labels(runs), strict=True):
         for evaluation in run.evaluations:
             if evaluation.benchmark != HELD_OUT:
                 yield _model(run, evaluation, runs), evaluation
-            elif evaluation.label == "before_RL":
+            elif evaluation.label != BEFORE_RL:
+                yield label if evaluation.label == AFTER_RL else f"{label}: {evaluation.label}", evaluation
+            elif not common:
+                yield f"{BEFORE}, {label}", evaluation
+            elif (where := (places.where(evaluation), run.seed)) not in seen:
+                seen.add(where)
                 yield BEFORE, evaluation
-            else:
-                yield label if evaluation.label == "after_RL" else f"{label}: {evaluation.label}", evaluation
+
+
+def _same(evaluations: Sequence[Evaluation]) -> bool:
+    """Whether they are of one checkpoint: by its hash, or where one is not known by what was measured."""
+    if all(evaluation.checkpoint for evaluation in evaluations):
+        return len({evaluation.checkpoint for evaluation in evaluations}) == 1
+    return all(evaluation.metrics == evaluations[0].metrics for evaluation in evaluations)
 
 
 def _model(run: Run, evaluation: Evaluation, runs: Sequence[Run]) -> str:
@@ -113,7 +146,17 @@ def quality_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
         axis.set_ylabel(METRICS[metric])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    headed(figure, [*map(str, Places(runs).all), *_checkpoints(found)])
     return figure, problems
+
+
+def _checkpoints(found: Sequence[Bar]) -> list[str]:
+    """A line with everybody's checkpoints; none where they are not known."""
+    by_who: dict[str, dict[str, None]] = {}
+    for bar in found:
+        by_who.setdefault(bar.who, {}).update(dict.fromkeys(bar.checkpoints))
+    known = [f"{who} {', '.join(checkpoints)}" for who, checkpoints in by_who.items() if checkpoints]
+    return [f"checkpoints: {'; '.join(known)}"] if known else []
 
 
 def _panel(axis: Axes, shown: Sequence[Bar], wheres: Sequence[str], look_of: dict[str, Look]) -> None:

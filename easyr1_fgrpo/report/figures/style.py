@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLACK = "#000000"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
@@ -15,6 +19,9 @@ HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "ooo", "--")
 
 COLUMN_INCHES = 2.4
 """Width of one panel."""
+
+LETTERS_PER_INCH = 24
+"""Of the smallest type."""
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib ships it: the same figure on every machine
@@ -72,6 +79,12 @@ def looks(names: list[str]) -> dict[str, Look]:
 def legend_text(name: str) -> str:
     """A name as a label: matplotlib leaves labels that start with an underscore out of the legend."""
     return f" {name}" if name.startswith("_") else name
+
+
+def headed(figure: Figure, lines: Sequence[str]) -> None:
+    """Write above a figure, in small type, what its numbers are of."""
+    text = "\n".join(fill(line, int(LETTERS_PER_INCH * figure.get_figwidth())) for line in lines)
+    figure.suptitle(text, x=0.005, ha="left", fontsize=5.5, color="#555555")
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import Any
 from tqdm import tqdm
 
 from easyr1_fgrpo.report.evaluation_files import Evaluation
+from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
-from easyr1_fgrpo.report.subjects import occasion, run_names, subject, subjects
+from easyr1_fgrpo.report.subjects import run_names, subject, subjects
 from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
 from easyr1_fgrpo.report.traces.view import trace_view, visible
 from easyr1_fgrpo.traces import TraceRecord
@@ -100,6 +101,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _shelves(runs: Sequence[Run], data: TraceData) -> Iterator[_Shelf]:
+    places = Places(runs)
     for name, run in zip(run_names(runs), runs, strict=True):
         records, problems = read_records(run)
         data.problems += problems
@@ -107,16 +109,16 @@ def _shelves(runs: Sequence[Run], data: TraceData) -> Iterator[_Shelf]:
         for split in sorted({record.split for record in records}):
             yield _Shelf(name, split, [record for record in records if record.split == split])
         for evaluation in run.evaluations:
-            yield _evaluated(name, evaluation, data)
+            yield _Shelf(subject(name, evaluation), places.occasion(evaluation), _evaluated(evaluation, data))
 
 
-def _evaluated(run_name: str, evaluation: Evaluation, data: TraceData) -> _Shelf:
+def _evaluated(evaluation: Evaluation, data: TraceData) -> list[TraceRecord]:
     records, problems = read_evaluation_records(evaluation)
     data.problems += problems
     folder = evaluation.path.parent / "images"
     if folder not in data.image_folders:
         data.image_folders.append(folder)
-    return _Shelf(subject(run_name, evaluation), occasion(evaluation), records)
+    return records
 
 
 def _kept_steps(shelves: Sequence[_Shelf], most: int) -> frozenset[int] | None:

@@ -24,6 +24,7 @@ from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 THRESHOLDS = {"consistency": 0.95, "spatial_grounding": 0.65, "semantic_grounding": 0.95}
 LAMBDA_MAX = 5.0
+JUDGES = {"consistency": "oracle", "grounding": "oracle"}
 
 
 def write_run(folder, arm="fgrpo", steps=20, traces=12, seed=0, total_steps=None, evaluations=True, questions=16):
@@ -49,7 +50,7 @@ def write_run(folder, arm="fgrpo", steps=20, traces=12, seed=0, total_steps=None
             for label, like in (("before_RL", "warm"), ("after_RL", arm))
             for mode in Mode
         ]
-        BenchmarkEvaluation(settings={"judges": {}, "seed": 0}, results=tuple(results)).save(out)
+        BenchmarkEvaluation(settings={"judges": JUDGES, "seed": 0}, results=tuple(results)).save(out)
     return folder
 
 
@@ -254,5 +255,5 @@ def write_benchmarks(out, models, benchmarks=("cv_bench", "mindcube"), questions
                     writer.write(record)
                     items.append(Outcome.from_record(record, tokens=36))
             results.append(made_results.result(model, items, benchmark))
-    BenchmarkEvaluation(settings={"judges": {}}, results=tuple(results)).save(out)
+    BenchmarkEvaluation(settings={"judges": JUDGES}, results=tuple(results)).save(out)
     return out

@@ -131,6 +131,74 @@ def test_a_bar_is_a_measurement_and_seeds_are_a_mean(made, runs):
     assert problems == []
 
 
+def changed(run, **values):
+    """The run with other values in all its evaluations."""
+    return replace(run, evaluations=tuple(replace(each, **values) for each in run.evaluations))
+
+
+def heads(runs):
+    """What is written above Figure 3."""
+    return quality_figure(runs)[0].get_suptitle()
+
+
+def test_no_bar_pools_data_sets_judges_or_starts(runs):
+    same = heads(runs)
+    assert same.splitlines() == [
+        "held-out: test.parquet, sha256 d; judge: oracle",
+        "checkpoints: before RL weights of before_RL; fgrpo weights of after_RL; grpo_t weights of after_RL",
+    ]
+    for values, line in (
+        ({"data": "own.jsonl, sha256 e"}, "held-out [2]: own.jsonl, sha256 e; judge: oracle"),
+        ({"judge": "qwen"}, "held-out [2]: test.parquet, sha256 d; judge: qwen"),
+    ):
+        others = [runs[0], changed(runs[1], **values)]
+        assert line in heads(others).splitlines()
+        before = [bar for bar in bars(others) if bar.who == "before RL" and bar.metric == "accuracy"]
+        assert [bar.where for bar in before] == [
+            f"held-out [{place}], {mode}" for place in (1, 2) for mode in ("greedy", "sampled")
+        ]
+        assert {len(bar.estimates) for bar in before} == {1}
+    other_start = [runs[0], changed(runs[1], checkpoint="another")]
+    assert {bar.who for bar in bars(other_start)} == {
+        "before RL, fgrpo", "before RL, grpo_t", "fgrpo", "grpo_t"
+    }  # fmt: skip
+
+
+def test_seeds_with_data_sets_of_their_own_share_a_bar(made):
+    seeds = [
+        changed(read_run(made / name), data=f"w-s{seed}/test.parquet, sha256 {digest}", checkpoint=digest)
+        for name, seed, digest in (("grpo_t-s0", 0, "d"), ("grpo_t-s1", 1, "e"))
+    ]
+    assert {(bar.who, len(bar.estimates)) for bar in bars(seeds)} == {("before RL", 2), ("grpo_t", 2)}
+    assert "w-s0/test.parquet, sha256 d; w-s1/test.parquet, sha256 e; judge: oracle" in heads(seeds)
+    # another world of the same seed is another data set
+    seeds[1] = replace(seeds[1], seed=0)
+    assert {len(bar.estimates) for bar in bars(seeds)} == {1}
+
+
+def test_modes_of_a_benchmark_are_apart(made):
+    run = read_run(made / "benchmarks")
+    sampled = tuple(replace(each, mode="ours, sampled") for each in run.evaluations)
+    both = replace(run, evaluations=(*run.evaluations, *sampled))
+    assert {bar.where for bar in bars([both])} == {"cv_bench", "mindcube", "cv_bench, sampled", "mindcube, sampled"}
+    assert {len(bar.estimates) for bar in bars([both])} == {1}
+
+
+def test_training_figures_name_data_set_judge_and_start(runs):
+    for run in runs:
+        run.config.update(
+            {"data.train_files": ["train.parquet"], "data.val_files": ["val.parquet"]}
+            | {"fgrpo.judges.consistency.server": "oracle", "actor_rollout_ref.model.path": "warm"}
+        )
+    line = "trained on train.parquet; validated on val.parquet; judge: oracle; started from warm (weights of before_RL)"
+    for draw in (front_figure, dynamics_figure):
+        head = " ".join(draw(runs)[0].get_suptitle().split())
+        assert head.startswith(line)
+    runs[1].config["data.train_files"] = ["own.parquet"]
+    head = " ".join(dynamics_figure(runs)[0].get_suptitle().split())
+    assert head == f"fgrpo: {line} grpo_t: {line.replace('train.parquet', 'own.parquet')}"
+
+
 def test_panels_of_many_arms_wrap_at_the_pages_width(runs):
     arms = [replace(runs[0], name=f"arm_{n}", path=runs[0].path / str(n), arm=f"arm_{n}") for n in range(6)]
     few, many = quality_figure(runs)[0], quality_figure(arms)[0]

@@ -52,13 +52,19 @@ def metrics_of(run, label, mode):
 
 
 def test_every_number_of_an_evaluation_is_the_files(page, two):
-    head, *rows = page.tables["evaluations"]
-    assert len(rows) == 8
-    for (occasion, _), (who, _), *cells in rows:
-        _, label, mode = occasion.split(", ")
+    head, place, *rows = page.tables["evaluations"]
+    assert place[0][0] == "held-out: test.parquet, sha256 d; judge: oracle"
+    assert [row[0][0] for row in rows] == 2 * [
+        f"{when}, {mode}" for mode in ("greedy", "sampled") for when in ("before RL", "after RL", "difference")
+    ]
+    for (what, _), (who, _), (checkpoint, _), *cells in rows:
+        if what.startswith("difference"):
+            continue
+        label = what.partition(",")[0].replace(" ", "_")
         folder = next(run for run in two if run.name == who.strip())
-        metrics = metrics_of(folder, label, mode)
-        for (title, _), (text, value) in zip(head[2:], cells, strict=True):
+        metrics = metrics_of(folder, label, what.rpartition(" ")[2])
+        assert checkpoint == f"weights of {label}"
+        for (title, _), (text, value) in zip(head[3:], cells, strict=True):
             name = title.removesuffix(" %").removesuffix(" rate").replace(" ", "_")
             measured = metrics[name]
             scale = 1 if name == "response_tokens" else 100
@@ -67,6 +73,39 @@ def test_every_number_of_an_evaluation_is_the_files(page, two):
             ends = (measured["low"], measured["high"])
             interval = "" if ends[0] is None else "–".join(f"{scale * end:.1f}" for end in ends)
             assert text == f"{shown} ({measured['n']}){interval}"
+
+
+def test_a_difference_is_after_minus_before_over_the_same_questions(page, two):
+    _, _, *rows = page.tables["evaluations"]
+    before, after, change = (row[3] for row in rows[:3])
+    accuracies = [metrics_of(two[0], label, "greedy")["accuracy"]["value"] for label in ("before_RL", "after_RL")]
+    assert [float(cell[1]) for cell in (before, after)] == accuracies
+    assert float(change[1]) == pytest.approx(accuracies[1] - accuracies[0])
+    assert change[0].startswith(f"{100 * (accuracies[1] - accuracies[0]):+.1f} (6)")
+
+
+def test_runs_of_other_questions_or_another_judge_are_apart_and_named(tmp_path):
+    folders = [runs.write_run(tmp_path / name, steps=1, traces=2, questions=2) for name in "abc"]
+    for folder, old, new in (
+        (folders[1], "test.parquet, sha256 d", "own.jsonl, sha256 e"),
+        (folders[2], "oracle", "qwen"),
+    ):
+        results = folder / "evaluation" / "results.json"
+        results.write_text(results.read_text().replace(old, new))
+    write_page(folders, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    places = [
+        "held-out [1]: test.parquet, sha256 d; judge: oracle",
+        "held-out [2]: own.jsonl, sha256 e; judge: oracle",
+        "held-out [3]: test.parquet, sha256 d; judge: qwen",
+    ]
+    assert [row[0][0] for row in page.tables["evaluations"][1:] if len(row) == 1] == places
+    assert all(place in page.text for place in places)
+    sets = page.packed("traces-data")["sets"]
+    assert [f"held-out [{n}], after_RL, sampled" in sets for n in (1, 2, 3)] == [True] * 3
+    titles = [a["aria-label"] for _, a in page.elements if "data-figure" in a]
+    bars = page.packed("figures")[titles.index("Accuracy %")]["data"]
+    assert [bar["x"][0] for bar in bars] == [f"held-out [{n}]<br>before_RL<br>greedy" for n in (1, 2, 3)]
 
 
 def test_every_number_of_a_constraint_is_the_last_steps(page, two):
@@ -166,7 +205,9 @@ def test_models_of_an_evaluation_folder_are_compared_too(tmp_path):
     data = page.packed("traces-data")
     assert data["sources"] == ["bench: base", "bench: faithful"]
     assert data["sets"] == ["cv_bench", "mindcube"]
-    assert len(page.tables["evaluations"]) == 5
+    rows = page.tables["evaluations"][1:]
+    assert [row[0][0].partition(":")[0] for row in rows if len(row) == 1] == ["cv_bench", "mindcube"]
+    assert len(rows) == 2 + 4
     assert "evaluation only" in page.text
 
 

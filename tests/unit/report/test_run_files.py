@@ -1,9 +1,10 @@
 import json
 
+import made_results
 import pytest
 import yaml
 
-from easyr1_fgrpo.evaluation.results.results import Evaluation
+from easyr1_fgrpo.evaluation.results.results import Evaluation as BenchmarkEvaluation
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
 from easyr1_fgrpo.statistics import Estimate
@@ -55,7 +56,7 @@ def test_evaluations_of_checkpoints(made):
     assert [(each.label, each.mode) for each in run.evaluations] == [
         ("before_RL", "greedy"), ("before_RL", "sampled"), ("after_RL", "greedy"), ("after_RL", "sampled")
     ]  # fmt: skip
-    results = Evaluation.load(made / "fgrpo-s0").results
+    results = BenchmarkEvaluation.load(made / "fgrpo-s0").results
     for evaluation, result in zip(run.evaluations, results, strict=True):
         assert evaluation.benchmark == "held-out"
         assert {name: vars(number) for name, number in evaluation.metrics.items()} == {
@@ -191,12 +192,15 @@ def test_an_evaluation_of_an_earlier_version_is_named_with_the_command_that_meas
 
 def test_an_unmeasured_number_stays_none(tmp_path):
     folder = bare(tmp_path / "run", (1, {"a": 1.0}))
-    (folder / "evaluation").mkdir()
-    nothing = dict.fromkeys(("value", "low", "high")) | {"n": 0}
-    cell = {"model": "x", "benchmark": "held-out", "mode": "greedy", "style": "ours", "metrics": {"a": nothing}}
-    (folder / "evaluation" / "results.json").write_text(json.dumps({"results": [cell]}))
+    result = made_results.result("after_RL", [], identity=f"folder {'0a' * 32}")
+    BenchmarkEvaluation(settings={"judges": {"consistency": "x", "grounding": "y"}}, results=(result,)).save(
+        folder / "evaluation"
+    )
     (evaluation,) = read_run(folder).evaluations
-    assert (evaluation.metrics, evaluation.trace_file) == ({"a": Estimate(value=None, low=None, high=None, n=0)}, None)
+    assert evaluation.metrics["accuracy"] == Estimate(value=None, low=None, high=None, n=0)
+    assert (evaluation.judge, evaluation.data) == ("x (consistency), y (grounding)", "test.parquet, sha256 d")
+    assert evaluation.checkpoint == "folder 0a0a0a0a0a0a"
+    assert evaluation.trace_file is None
     assert read_evaluation_records(evaluation) == ([], [])
 
 

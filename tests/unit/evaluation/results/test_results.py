@@ -204,9 +204,17 @@ def test_names_are_data_in_every_form():
     assert "\\input" not in grid.latex()
 
 
+def test_every_table_names_data_sets_judge_and_checkpoints():
+    line = ". made: here; other: here; judge: oracle; checkpoints: warm & <b>|, fgrpo_1"
+    assert [grid.caption.endswith(line) for grid in tables(EVALUATION)] == [True] * 3
+    hashed = rights("m", [True]).model_copy(update={"data": "t", "identity": "0a" * 32})
+    served = rights("qwen", [True]).model_copy(update={"data": "t", "identity": "qwen"})
+    both = Evaluation(settings={"judges": {"consistency": "x", "grounding": "y"}}, results=(hashed, served))
+    assert both.measured_on == ("made: t; judge: x (consistency), y (grounding); checkpoints: m 0a0a0a0a0a0a, qwen")
+
+
 def test_pairs_of_models_are_compared_in_order():
-    groups = [[r for r in EVALUATION.results if r.model == model] for model in EVALUATION.models]
-    grid = comparison_table(groups)
+    grid = comparison_table(EVALUATION)
     first = grid.rows[0]
     assert first[:3] == ("fgrpo_1 minus warm & <b>|", "made", "accuracy, by rule")
     assert first[3].value == 0.25
@@ -284,9 +292,8 @@ def test_models_of_runs_are_named_apart_and_judged_alike(tmp_path):
         )
         for name in ("grpo_t", "fgrpo")
     ]
-    named = [group[0].model for group in models_to_compare(runs)]
-    assert named == ["grpo_t/after_RL", "fgrpo/after_RL"]
-    assert [group[0].model for group in models_to_compare(runs[:1])] == ["before_RL", "after_RL"]
+    assert models_to_compare(runs).models == ["grpo_t/after_RL", "fgrpo/after_RL"]
+    assert models_to_compare(runs[:1]).models == ["before_RL", "after_RL"]
     other = runs[1][1].model_copy(update={"settings": SETTINGS | {"judges": {"consistency": "another"}}})
     with pytest.raises(ValueError, match="these cannot be compared"):
         models_to_compare([runs[0], (runs[1][0], other)])

@@ -2,6 +2,7 @@ from made_results import outcome, result
 from rich.console import Console
 
 from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.results.results import Evaluation
 from easyr1_fgrpo.evaluation.tables.before_after import results_table
 from easyr1_fgrpo.judges.protocol import Label
 
@@ -13,10 +14,13 @@ SECOND = result("after", [outcome(n, accurate=n < 9, spatial_grounding=n / 10) f
 UNJUDGED = result("blind", [outcome(n, consistency=None, semantic_reason="JUDGE_UNREACHABLE") for n in range(4)])
 
 
+SETTINGS = {"judges": {"consistency": "oracle", "grounding": "oracle"}}
+
+
 def printed(results, extra=None, width=140):
     console = Console(width=width)
     with console.capture() as capture:
-        console.print(results_table(results, extra))
+        console.print(results_table(Evaluation(settings=SETTINGS, results=tuple(results)), extra))
     return capture.get()
 
 
@@ -61,3 +65,11 @@ def test_four_columns_fit_a_terminal_of_80():
     assert "60.0 (10)" in text
     assert "31.3–83.2" in text
     assert "…" not in text
+
+
+def test_data_set_judge_and_checkpoints_are_named():
+    text = " ".join(printed([FIRST, SECOND]).split())
+    assert (
+        "held-out: test.parquet, sha256 d; judge: oracle; "
+        "checkpoints: before weights of before, after weights of after" in text
+    )
