@@ -2,8 +2,10 @@
 # FGRPO from nothing to a table on a machine without a GPU: install, world, backbone, warm start, RL, evaluation.
 # The same command again resumes; on a finished run it prints the table. Extra arguments are Hydra overrides:
 #   bash recipes/run_fgrpo_tiny_cpu.sh arm=grpo_t seed=1 fgrpo.constraints.consistency.threshold=0.9
+# On rows of your own, from which it makes the tokenizer, a tiny backbone and traces (docs/your_own.md):
+#   bash recipes/run_fgrpo_tiny_cpu.sh dataset=own own.name=mine own.train=mine/train.parquet own.val=mine/val.parquet
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/run.sh
 prepare_environment
-run_recipe backbone=tiny dataset=miniature judge=oracle scale=cpu "$@"
+run_recipe backbone=tiny dataset=miniature scale=cpu "$@"

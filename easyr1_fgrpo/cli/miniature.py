@@ -1,4 +1,4 @@
-"""`fgrpo miniature build, backbone, intervention`: the small world, its model, and whether answers follow traces."""
+"""`fgrpo miniature build, backbone, own, intervention`: small worlds and models, and whether answers follow traces."""
 
 from __future__ import annotations
 
@@ -75,6 +75,23 @@ def backbone(
 
     try:
         train_backbone(out, seed=seed, steps=steps, vision_steps=vision_steps, world=_world(world))
+    except (ValueError, OSError) as error:
+        fail(error)
+
+
+@app.command()
+def own(
+    rows: Annotated[Path, typer.Argument(help="training rows, as `fgrpo data import` writes them")],
+    out: Annotated[Path, typer.Option(help="folder to write; left alone when it was made from the same")],
+    seed: Annotated[int, typer.Option(min=0, help="of weights and of the traces' errors")],
+    min_pixels: Annotated[int, typer.Option(min=1, help="fgrpo.images.min_pixels of the run")],
+    max_pixels: Annotated[int, typer.Option(min=1, help="fgrpo.images.max_pixels of the run")],
+) -> None:
+    """Make a tokenizer, a tiny random backbone and traces for its warm start from rows of your own."""
+    from easyr1_fgrpo.miniature.own.build import build as run
+
+    try:
+        run(rows, out, seed=seed, min_pixels=min_pixels, max_pixels=max_pixels)
     except (ValueError, OSError) as error:
         fail(error)
 

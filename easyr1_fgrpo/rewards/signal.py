@@ -22,6 +22,7 @@ class Reason(IntEnum):
     MISSING = 9  # the rollout came back without scores
     TRUNCATED = 10  # cut at the length limit, with reward.truncated=invalid
     NOT_APPLICABLE = 11  # a custom signal says that it does not apply
+    NO_JUDGE = 12  # nobody was named to judge it
 
 
 @dataclass(frozen=True)

@@ -50,30 +50,25 @@ async def score_rollout(
     Args:
         sample: the dataset row.
         response: the decoded response; any string.
-        judges: who answers each question.
+        judges: who answers which question; one that nobody answers is not asked, its signal is absent (NO_JUDGE).
         settings: see `RewardSettings`.
         truncated: whether the response was cut at the length limit.
         parsed: the parts of a response in another grammar than ours; None reads it with ours.
 
     Returns:
         The score. A signal that could not be measured carries the reason.
-
-    Raises:
-        ValueError: when a question has no judge.
     """
-    if missing := [question.value for question in Question if question not in judges]:
-        raise ValueError(f"no judge for {', '.join(missing)}: give one for each of {[q.value for q in Question]}")
     if parsed is None:
         parsed = parse_response(response)
     accurate = answer_matches(parsed.answer, sample.ground_truth, sample.choices)
 
     asked = accurate or settings.judge_scope == "all"
     consistency_verdict, sentences = await _judge(sample, parsed, judges, settings) if asked else (None, ())
-    if asked:
+    consistency = semantic_grounding = Signal.absent(Reason.NO_JUDGE if asked else Reason.ANSWER_WRONG)
+    if asked and Question.CONSISTENCY in judges:
         consistency = _consistency(consistency_verdict)
+    if asked and Question.GROUNDING in judges:
         semantic_grounding = _semantic_grounding(parsed, sentences, settings)
-    else:
-        consistency = semantic_grounding = Signal.absent(Reason.ANSWER_WRONG)
     spatial_grounding = _spatial_grounding(sample, parsed)
     task = task_reward(
         settings.task,
@@ -153,16 +148,25 @@ async def _judge(
     trace = parsed.trace or ""
     sentences = split_sentences(trace)
     claims = _drawn([sentence for sentence in sentences if not sentence.trivial], trace, settings.max_sentences)
+    if Question.GROUNDING not in judges:
+        claims = []
     grounding = [_grounding_request(sample, trace, claim, settings) for claim in claims]
-    consistency = [_consistency_request(sample, parsed, settings)] if parsed.parsable else []
+    asked = parsed.parsable and Question.CONSISTENCY in judges
+    consistency = [_consistency_request(sample, parsed, settings)] if asked else []
     consistency_verdicts, grounding_verdicts = await asyncio.gather(
-        ask(judges[Question.CONSISTENCY], consistency), ask(judges[Question.GROUNDING], grounding)
+        _verdicts(judges, Question.CONSISTENCY, consistency), _verdicts(judges, Question.GROUNDING, grounding)
     )
     by_start = {claim.start: verdict for claim, verdict in zip(claims, grounding_verdicts, strict=True)}
     return (
         consistency_verdicts[0] if consistency else None,
         tuple(SentenceVerdict(sentence, by_start.get(sentence.start)) for sentence in sentences),
     )
+
+
+async def _verdicts(
+    judges: Mapping[Question, Judge], question: Question, requests: Sequence[JudgeRequest]
+) -> Sequence[Verdict]:
+    return await ask(judges[question], requests) if requests else ()
 
 
 def _drawn(claims: list[Sentence], trace: str, most: int | None) -> list[Sentence]:

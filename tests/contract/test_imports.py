@@ -38,7 +38,7 @@ ARROWS = {
     "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "config.schema"},
     # what travels, and the small world
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
-    "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "rows", "files", "config.schema"},
+    "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "rows", "files", "checkpoints", "config.schema"},
     # FGRPO for any trainer
     "easyr1_fgrpo.training": {
         *("algorithm", "rewards", "judges", "traces", "files", "checkpoints", "config"),

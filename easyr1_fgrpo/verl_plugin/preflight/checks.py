@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
@@ -124,10 +126,23 @@ def _judge_problems(config: Any) -> Iterator[str]:
     for question in Question:
         judge = settings.judges.get(question.value)
         if judge is None:
-            yield f"fgrpo.judges.{question.value} is not set: choose a judge, for example judge=oracle"
+            if reason := _needs(settings, question):
+                yield (
+                    f"fgrpo.judges.{question.value} is not set, but {reason} needs it: choose a judge, for example "
+                    "judge=openai_compatible"
+                )
         elif isinstance(judge, ModelJudgeConfig):
             problems = _model_judge_problems(question, judge, config.reward.num_workers)
             yield from (f"fgrpo.judges.{question.value}.{problem}" for problem in problems)
+
+
+def _needs(settings: FgrpoConfig, question: Question) -> str:
+    """The setting that a run cannot have without an answer to the question; "" where there is none."""
+    key = {Question.CONSISTENCY: "consistency", Question.GROUNDING: "semantic_grounding"}[question]
+    if key in settings.constraint_keys:
+        return f"{key} in fgrpo.constraint_keys"
+    in_reward = question is Question.CONSISTENCY and settings.reward.task != "weighted"
+    return f"fgrpo.reward.task={settings.reward.task}" if in_reward else ""
 
 
 def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: int) -> Iterator[str]:
@@ -162,6 +177,27 @@ def _file_problems(config: Any) -> Iterator[str]:
                 yield from problems
             else:
                 yield from prompt_problems(path, config)
+    yield from _box_problems(config)
+
+
+def _box_problems(config: Any) -> Iterator[str]:
+    """A constraint on boxes that no row could ever meet or miss."""
+    files = data_files(config, "train_files")
+    if "spatial_grounding" not in config.fgrpo.constraint_keys or not all(path.exists() for path in files):
+        return
+    for path in files:
+        try:
+            boxes = pq.read_table(path, columns=["extra_info"]).column("extra_info").combine_chunks().field("boxes")
+        except (OSError, KeyError, pa.ArrowException):
+            return  # named above
+        if any(boxes.value_lengths().to_pylist()):
+            return
+    keys = ",".join(config.fgrpo.constraint_keys)
+    left = ",".join(key for key in config.fgrpo.constraint_keys if key != "spatial_grounding")
+    yield (
+        f"fgrpo.constraint_keys=[{keys}]: no row of data.train_files={config.data.train_files} has boxes, so "
+        f"spatial_grounding would never be measured; leave it out: fgrpo.constraint_keys=[{left}]"
+    )
 
 
 def data_files(config: Any, key: str) -> list[Path]:

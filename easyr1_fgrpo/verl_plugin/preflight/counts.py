@@ -94,6 +94,9 @@ def _judges(config: Any, settings: FgrpoConfig, assumed: Assumptions) -> Iterato
     total = 0.0
     for question in Question:
         judge = settings.judges.get(question.value)
+        if judge is None:
+            yield f"{question} calls a step", "none: nobody judges it, nothing is known about it"
+            continue
         whole = question is Question.CONSISTENCY or (isinstance(judge, ModelJudgeConfig) and judge.per_rollout)
         calls = judged * (1.0 if whole else sentences)
         total += calls

@@ -1,4 +1,4 @@
-"""`fgrpo stages [overrides]`: what an RL run starts from: world and backbone (miniature), warm start.
+"""`fgrpo stages [overrides]`: what an RL run starts from: world and backbone (of the tiny model), warm start.
 
 Takes the overrides of the run it prepares. A stage whose folder is there is finished: the folder gets its name in one
 step, so it is whole; a warm start that was stopped goes on after its last checkpoint. A run that starts from another
@@ -93,10 +93,15 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         FileNotFoundError: when the traces of the warm start are missing.
         ValueError: when a stopped warm start had other settings.
     """
-    if "backbone_steps" in stages:
+    if "backbone_steps" in stages and "world" in stages:
         options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
         options += ["--steps", str(stages["backbone_steps"])]
         _stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)
+    elif "backbone_steps" in stages:
+        print(f"backbone: a tokenizer, random weights and traces from {stages['rows']}", flush=True)
+        budget = ["--min-pixels", str(images.min_pixels), "--max-pixels", str(images.max_pixels)]
+        seed = ["--seed", str(stages["seed"])]
+        _call(_miniature("own", stages["rows"], "--out", stages["backbone"], *seed, *budget))
     if _missing("warm start", stages["warm_start"]):
         _warm_start(stages, images)
 
@@ -136,7 +141,11 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
 
 def _stage(name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None) -> None:
     if _missing(name, folder):
-        _call([sys.executable, "-m", "easyr1_fgrpo", "miniature", module, "--out", folder, *options], env)
+        _call(_miniature(module, "--out", folder, *options), env)
+
+
+def _miniature(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "easyr1_fgrpo", "miniature", *arguments]
 
 
 def _missing(name: str, folder: str) -> bool:

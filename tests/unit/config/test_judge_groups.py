@@ -18,11 +18,23 @@ def settings(group: str, *overrides: str) -> FgrpoConfig:
 
 
 def test_a_group_says_who_answers_both_questions_and_launches_what_they_need_only():
-    for group in GROUPS:
+    for group in sorted({*GROUPS} - {"conclusion"}):
         chosen = settings(group, *NEEDED.get(group, []))
         assert set(chosen.judges) == {"consistency", "grounding"}, group
         asked = {judge.server for judge in chosen.judges.values() if getattr(judge, "server", "")}
         assert asked == set(chosen.reward_servers), group
+
+
+def test_the_rule_judges_consistency_alone_and_is_what_own_rows_get_when_nobody_is_named():
+    own = ["dataset=own", "own.train=t.parquet", "own.val=v.parquet", "own.name=cups"]
+    for chosen in (settings("conclusion"), read_settings(load_config(own))):
+        assert set(chosen.judges) == {"consistency"}
+        assert chosen.constraint_keys == ["consistency"]
+        assert chosen.reward_servers == {}
+    named = read_settings(load_config([*own, "judge=openai_compatible", *ENDPOINT]))
+    assert set(named.judges) == {"consistency", "grounding"}
+    assert named.constraint_keys == ["consistency", "spatial_grounding", "semantic_grounding"]
+    assert named.run_dir == "runs/fgrpo_cups-s0"
 
 
 def test_two_values_are_enough_to_ask_any_endpoint():

@@ -197,9 +197,19 @@ def test_being_cancelled_is_not_swallowed():
         asyncio.run(run())
 
 
-def test_a_missing_judge_is_named():
-    with pytest.raises(ValueError, match="no judge for grounding"):
-        score(judge={Question.CONSISTENCY: RecordingJudge()})
+def test_a_question_that_nobody_judges_is_not_asked():
+    for question, judged, absent in [
+        (Question.CONSISTENCY, "consistency", "semantic_grounding"),
+        (Question.GROUNDING, "semantic_grounding", "consistency"),
+    ]:
+        judge = RecordingJudge()
+        result = score(judge={question: judge})
+        assert result.signals[judged].value == 1.0
+        assert result.signals[absent] == Signal.absent(Reason.NO_JUDGE)
+        assert {request.kind for request in judge.requests} == {question}
+        assert result.signals["spatial_grounding"].value == 1.0
+    assert score(WRONG, judge={}).signals["consistency"] == Signal.absent(Reason.ANSWER_WRONG)
+    assert score(WRONG, judge={}, settings=ALL).signals["consistency"] == Signal.absent(Reason.NO_JUDGE)
 
 
 def test_a_right_answer_without_a_trace_is_unparsable():

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf, open_dict
 
 from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.miniature.build import build
+from easyr1_fgrpo.rows import read_rows, write_rows
 from easyr1_fgrpo.verl_plugin.preflight import checks
 from easyr1_fgrpo.verl_plugin.preflight.checks import training_problems
 
@@ -105,7 +106,30 @@ def test_a_missing_judge_is_named(problems, composed):
     judges = {"consistency": composed.fgrpo.judges.consistency}
     config = copy.deepcopy(composed)
     config.fgrpo.judges = judges
-    assert training_problems(config) == ["fgrpo.judges.grounding is not set: choose a judge, for example judge=oracle"]
+    (line,) = training_problems(config)
+    assert line.startswith(
+        "fgrpo.judges.grounding is not set, but semantic_grounding in fgrpo.constraint_keys needs it"
+    )
+    config.fgrpo.constraint_keys = ["consistency", "spatial_grounding"]
+    assert training_problems(config) == []
+    config.fgrpo.judges = {}
+    config.fgrpo.constraint_keys = []
+    assert training_problems(config) == []
+    config.fgrpo.reward.task = "additive"
+    (line,) = training_problems(config)
+    assert line.startswith("fgrpo.judges.consistency is not set, but fgrpo.reward.task=additive needs it")
+
+
+def test_a_constraint_on_boxes_that_no_row_has_is_refused(problems, world, tmp_path):
+    rows = [row.model_dump(by_alias=True) for row in read_rows(world / "train.parquet")]
+    for row in rows:
+        row["extra_info"]["boxes"] = []
+    write_rows(tmp_path / "without.parquet", rows)
+    (line,) = problems({"data.train_files": str(tmp_path / "without.parquet")})
+    assert "has boxes, so spatial_grounding would never be measured" in line
+    assert line.endswith("fgrpo.constraint_keys=[consistency,semantic_grounding]")
+    keys = ["consistency", "semantic_grounding"]
+    assert problems({"data.train_files": str(tmp_path / "without.parquet"), "fgrpo.constraint_keys": keys}) == []
 
 
 @pytest.fixture

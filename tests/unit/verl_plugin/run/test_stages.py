@@ -48,6 +48,20 @@ def test_a_fresh_clone_makes_everything_once(called, tmp_path):
     assert len(called) == 3
 
 
+def test_on_own_rows_the_tiny_backbone_is_made_from_them(called, tmp_path, capsys):
+    own = ["dataset=own", f"own.train={tmp_path}/train.parquet", f"own.val={tmp_path}/val.parquet"]
+    (tmp_path / "train.parquet").touch()
+    overrides = ["backbone=tiny", *own, f"stages.dir={tmp_path}/s", f"stages.sft_file={tmp_path}/train.parquet"]
+    assert stages.main(overrides) == 0
+    made, warm_start = called
+    assert made[3:] == [
+        *("miniature", "own", f"{tmp_path}/train.parquet", "--out", f"{tmp_path}/s/backbone", "--seed", "0"),
+        *("--min-pixels", "7056", "--max-pixels", "12544"),
+    ]
+    assert "model.override_config.freeze_vision_tower=False" in warm_start
+    assert f"from {tmp_path}/train.parquet" in capsys.readouterr().out
+
+
 def test_the_warm_start_sees_images_as_the_run_does(called, tmp_path):
     stages.main([*TINY, f"stages.dir={tmp_path}/s", "fgrpo.images.max_pixels=9000"])
     assert {"data.image_budget.min_pixels=3136", "data.image_budget.max_pixels=9000"} <= set(called[-1])
