@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, refusing
+from easyr1_fgrpo.cli.shared import fail, out_folder, refusing
 from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ _COLUMN = "column, or none"
 
 def import_(
     file: Annotated[str, typer.Argument(help="JSONL, JSON, CSV, TSV, parquet, a folder or a hub id; @part for a part")],
-    out: Annotated[Path, typer.Option(help="new folder of train.parquet, val.parquet, rejects.jsonl, summary.json")],
+    out: Annotated[
+        Path,
+        typer.Option(help="new folder of train.parquet, val.parquet, rejects.jsonl, summary.json", callback=out_folder),
+    ],
     images: Annotated[Path | None, typer.Option(help="folder of the pictures that rows name; else FILE's")] = None,
     question: Annotated[str, typer.Option(help="column; guessed and shown, as all columns")] = "",
     answer: Annotated[str, typer.Option(help="column")] = "",

@@ -61,6 +61,11 @@ def test_every_command_that_is_named_exists():
     assert not wrong, "\n".join(f"{name}: {problem}" for name, problem in sorted(wrong))
 
 
+def test_every_command_is_on_the_index():
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert [name for name in get_command(app).commands if f"`fgrpo {name}`" not in index] == []
+
+
 def test_a_wrong_command_is_found():
     assert list(problems("run `fgrpo tabulate`")) == ["fgrpo tabulate"]
     assert list(problems("fgrpo judge ask x")) == ["fgrpo judge ask"]
