@@ -1,28 +1,35 @@
-"""The multipliers inside a checkpoint of the host: a file beside the policy, so that a resumed run goes on exactly."""
+"""FGRPO's state inside a checkpoint of the host: a file beside the policy, so that a resumed run goes on exactly.
+
+It holds the multipliers, what their controller remembers, and for how many steps constraints have been unmeasured.
+"""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-from easyr1_fgrpo.algorithm import MultiplierController
 from easyr1_fgrpo.checkpoints import STATE_FILE, read_state
 from easyr1_fgrpo.files import write_json
+from easyr1_fgrpo.training.step import Fgrpo
 
 logger = logging.getLogger(__name__)
 
+UNMEASURED = "unmeasured"
 
-def save_state(controller: MultiplierController, checkpoint: Path) -> None:
+
+def save_state(fgrpo: Fgrpo, checkpoint: Path) -> None:
     """Write the state into a checkpoint's folder; call it before the host marks the checkpoint as whole."""
-    write_json(checkpoint / STATE_FILE, controller.state_dict())
+    write_json(checkpoint / STATE_FILE, {**fgrpo.controller.state_dict(), UNMEASURED: fgrpo.unmeasured.state_dict()})
 
 
-def load_state(controller: MultiplierController, checkpoint: Path) -> None:
+def load_state(fgrpo: Fgrpo, checkpoint: Path) -> None:
     """Take over the state of a checkpoint.
 
     Raises:
         FileNotFoundError: when the checkpoint has none.
         ValueError: when it is another controller's, of other constraints, or not whole.
     """
-    controller.load_state_dict(read_state(checkpoint))
-    logger.info("multipliers resumed from %s: %s", checkpoint, controller.multipliers)
+    state = read_state(checkpoint)
+    fgrpo.controller.load_state_dict(state)
+    fgrpo.unmeasured.load_state_dict(state.get(UNMEASURED, {}))  # older checkpoints have none
+    logger.info("multipliers resumed from %s: %s", checkpoint, fgrpo.controller.multipliers)

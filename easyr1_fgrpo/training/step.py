@@ -112,6 +112,9 @@ class Fgrpo:
 
         A constraint whose judge measured too few of its rollouts keeps its multiplier, with a warning; for how many
         steps in a row is what `unmeasured` knows.
+
+        Raises:
+            ConstraintUnmeasuredError: see `UnmeasuredSteps.see`.
         """
         before = self.controller.multipliers
         shares = {name: valid_share(step.masks[name], step.reasons[name]) for name in before}

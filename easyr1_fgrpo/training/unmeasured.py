@@ -23,7 +23,8 @@ class ConstraintUnmeasuredError(RuntimeError):
 class UnmeasuredSteps:
     """Counts, by constraint, steps in a row on which its judge measured too few rollouts.
 
-    A step without a rollout to be measured neither counts nor ends the row. A resumed run counts from zero.
+    A step without a rollout to be measured neither counts nor ends the row. The count outlives a resume: a job that is
+    started again and again would else train blindly for some steps each time.
 
     Args:
         least: share of the rollouts that must be measured, `fgrpo.dual.min_valid_share`.
@@ -52,6 +53,10 @@ class UnmeasuredSteps:
 
         Returns:
             The constraints that are not measured on this step, and why.
+
+        Raises:
+            ConstraintUnmeasuredError: on the first step of a resumed run, when the one before it ended as the judge was
+                gone and still is: nothing was learnt from this step.
         """
         hold, poor = {}, []
         self._problem = ""
@@ -74,11 +79,21 @@ class UnmeasuredSteps:
                     f"fgrpo.max_unmeasured_steps={self._most}: its judge measured "
                     f"{', '.join(f'{share:.0%}' for share in row[-self._most :])} of its rollouts where "
                     f"{self._least:.0%} are needed, on the last step with {failures}; the judge's last causes: {last}. "
-                    f"Bring the judge back and run the same command: it resumes after step {number}"
+                    "Bring the judge back and run the same command: what is left goes on from the last checkpoint"
                 )
+            if len(row) > self._most:  # the run had ended after the step before, and was started again
+                self.check()
         if poor:
             logger.warning("step %d: judges measured less than %.0f%%: %s", number, 100 * GOOD_SHARE, ", ".join(poor))
         return hold
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """By constraint, the shares measured on its last steps in a row that count; plain types."""
+        return {name: list(row) for name, row in self._shares.items()}
+
+    def load_state_dict(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Go on counting where another one stopped."""
+        self._shares = {name: list(row) for name, row in state.items()}
 
     @property
     def due(self) -> bool:

@@ -23,7 +23,7 @@ from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.training.state import load_state, save_state
 from easyr1_fgrpo.training.step import Fgrpo
 from easyr1_fgrpo.training.step_signals import RolloutId
-from easyr1_fgrpo.training.validation import validation_means
+from easyr1_fgrpo.training.validation import validation_metrics
 from easyr1_fgrpo.verl_plugin.estimator import handed_over
 from easyr1_fgrpo.verl_plugin.logged_traces import log_traces, validation_traces
 from easyr1_fgrpo.verl_plugin.names import TRAINER
@@ -96,6 +96,8 @@ class FaithfulTrainer(PPOTrainerSync):
         self.fgrpo.unmeasured.check()
 
     def _validate(self) -> dict[str, float]:
+        if self.fgrpo.unmeasured.due:  # the run ends after this step, and nobody judges
+            return {}
         metrics: dict[str, float] = super()._validate()
         if self.global_steps == 0:  # later ones go into their step's record, whose line no other may replace
             self.metrics_file.write(self.global_steps, metrics)
@@ -109,7 +111,7 @@ class FaithfulTrainer(PPOTrainerSync):
     def _val_metrics_update(
         self, data_sources: list[str], sample_uids: list[str], numbers: dict[str, list[Any]], *args: Any, **kwargs: Any
     ) -> dict[str, float]:
-        """Verl's metrics for accuracy, and the mean of every signal over the rollouts that have it."""
+        """Verl's metrics for accuracy, and `validation_metrics`."""
         metrics: dict[str, float] = super()._val_metrics_update(
             data_sources,
             sample_uids,
@@ -117,7 +119,7 @@ class FaithfulTrainer(PPOTrainerSync):
             *args,
             **kwargs,
         )
-        return metrics | validation_means(numbers, self.fgrpo.signal_names)
+        return metrics | validation_metrics(self.global_steps, numbers, self.fgrpo.signal_names)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -130,7 +132,7 @@ class FaithfulTrainer(PPOTrainerSync):
 
     def _save_checkpoint(self) -> None:
         # Before super(): verl marks the checkpoint as the latest in its last act, so that mark covers this file.
-        save_state(self.fgrpo.controller, self._checkpoint)
+        save_state(self.fgrpo, self._checkpoint)
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
@@ -143,7 +145,7 @@ class FaithfulTrainer(PPOTrainerSync):
             )
         if self.global_steps > 0:
             chosen = trainer.resume_mode == "resume_path"
-            load_state(self.fgrpo.controller, Path(trainer.resume_from_path) if chosen else self._checkpoint)
+            load_state(self.fgrpo, Path(trainer.resume_from_path) if chosen else self._checkpoint)
 
     @property
     def _checkpoint(self) -> Path:

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from easyr1_fgrpo.training.judge_metrics import CAUSES
 from easyr1_fgrpo.training.metrics_file import MetricsFollower
 from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
 from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
@@ -29,6 +30,8 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
             while True:
                 ended = stop.wait(1.0)
                 for step, metrics in follower.new():
+                    if warning := unmeasured(step, metrics):
+                        bar.write(warning, file=terminal)
                     bar.set_postfix_str(summary(metrics, coloured=terminal.isatty()), refresh=False)
                     bar.update(step - bar.n)
                 if ended:
@@ -43,6 +46,13 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
     finally:
         stop.set()
         thread.join()
+
+
+def unmeasured(step: int, metrics: dict[str, float]) -> str:
+    """A line about a validation for which judges measured less than they should; "" about any other record."""
+    shares = {name: metrics.get(f"fgrpo/val/{name}/valid_share", 1.0) for name in CAUSES}
+    poor = ", ".join(f"{name} on {share:.0%} of its rollouts" for name, share in shares.items() if share < GOOD_SHARE)
+    return f"warning: in the validation at step {step} judges measured {poor}; see train.log" if poor else ""
 
 
 def summary(metrics: dict[str, float], *, coloured: bool = False) -> str:

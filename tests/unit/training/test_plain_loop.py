@@ -70,9 +70,9 @@ def test_a_resumed_loop_goes_on_as_if_never_stopped(tmp_path):
     stopped = Loop(tmp_path / "stopped")
     for number in (1, 2):
         stopped.step(number)
-    save_state(stopped.fgrpo.controller, tmp_path / "stopped/checkpoints/global_step_2")
+    save_state(stopped.fgrpo, tmp_path / "stopped/checkpoints/global_step_2")
     resumed = Loop(tmp_path / "stopped")
-    load_state(resumed.fgrpo.controller, tmp_path / "stopped/checkpoints/global_step_2")
+    load_state(resumed.fgrpo, tmp_path / "stopped/checkpoints/global_step_2")
     resumed.step(3)
 
     assert resumed.fgrpo.controller.state_dict() == whole.fgrpo.controller.state_dict()

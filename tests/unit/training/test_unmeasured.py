@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_judge_that_is_gone_ends_the_run_with_the_cause():
         "step 1: consistency was not measured for 3 steps in a row, and fgrpo.max_unmeasured_steps=3: its judge "
         "measured 0%, 25%, 0% of its rollouts where 50% are needed, on the last step with {'judge_unreachable': 5}",
         "last causes: http://a/v1 gave no answer within 20 s; http://a/v1 refuses.",
-        "run the same command: it resumes after step 1",
+        "run the same command: what is left goes on from the last checkpoint",
     ):
         assert part in str(ended.value)
     assert "\n" not in str(ended.value)
@@ -46,6 +47,31 @@ def test_only_steps_in_a_row_count():
         unmeasured.check()
     assert steps(DEAD, max_unmeasured_steps=1).due
     assert steps(DEAD, DEAD, NOTHING_TO_MEASURE, DEAD).due
+
+
+def test_the_count_outlives_a_resume():
+    before = steps(DEAD, DEAD)
+    for row, ends in ((DEAD, True), (GOOD, False)):
+        fgrpo = make(constraint_keys=["consistency"])
+        fgrpo.unmeasured.load_state_dict(json.loads(json.dumps(before.state_dict())))
+        step_of(fgrpo, row)
+        assert fgrpo.unmeasured.due == ends
+    assert fgrpo.unmeasured.state_dict() == {}
+
+
+def test_a_run_that_is_started_again_and_again_learns_nothing_while_the_judge_is_gone():
+    """Its next step ends before the trainer computes; with the judge back it counts anew."""
+    ended = steps(DEAD, DEAD, DEAD)
+    for _ in range(3):
+        fgrpo = make(constraint_keys=["consistency"])
+        fgrpo.unmeasured.load_state_dict(ended.state_dict())
+        with pytest.raises(ConstraintUnmeasuredError, match="for 4 steps in a row"):
+            step_of(fgrpo, DEAD)
+    fgrpo = make(constraint_keys=["consistency"])
+    fgrpo.unmeasured.load_state_dict(ended.state_dict())
+    for row in (NOTHING_TO_MEASURE, GOOD, DEAD, DEAD):
+        step_of(fgrpo, row)
+        assert not fgrpo.unmeasured.due
 
 
 def test_below_a_good_share_a_step_warns_once(caplog):

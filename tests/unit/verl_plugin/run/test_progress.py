@@ -1,4 +1,4 @@
-from easyr1_fgrpo.verl_plugin.run.progress import summary
+from easyr1_fgrpo.verl_plugin.run.progress import summary, unmeasured
 
 
 def test_summary_shows_task_score_and_multiplier():
@@ -21,3 +21,11 @@ def test_a_judge_that_fails_is_red_on_a_terminal():
         seen = metrics | {"fgrpo/consistency/valid_share": share}
         assert summary(seen, coloured=True) == f"consistency – λ1.00{shown}"
         assert "\x1b" not in summary(seen)
+
+
+def test_a_validation_that_measured_little_is_told():
+    shares = {"fgrpo/val/consistency/valid_share": 0.0, "fgrpo/val/semantic_grounding/valid_share": 0.96}
+    assert unmeasured(0, shares) == (
+        "warning: in the validation at step 0 judges measured consistency on 0% of its rollouts; see train.log"
+    )
+    assert unmeasured(0, shares | {"fgrpo/val/consistency/valid_share": 1.0}) == unmeasured(3, {"actor/lr": 1.0}) == ""
