@@ -10,10 +10,16 @@ import time
 from typing import Any
 
 import ray
+from ray.exceptions import ActorAlreadyExistsError
 
-CONTROLLER, NAMESPACE = "TransferQueueController", "transfer_queue"
+CONTROLLER, QUEUE = "TransferQueueController", "transfer_queue"
+"""Name and namespace of TransferQueue's controller, which any run of verl has."""
+
+RUN, RUNS = "run", "fgrpo-runs"
+"""Name and namespace of our task runner: Ray gives a name once, so of two runs that start at a moment one gets it."""
+
 PATIENCE_S = 15.0
-"""Seconds that the controller of a run that has just been killed may take to go."""
+"""Seconds that a run which has just been killed may take to go."""
 
 
 class SecondRunError(RuntimeError):
@@ -27,15 +33,16 @@ class Alone:
 
     Args:
         runner: the remote class.
-        patience_s: how long another run's controller may take to go.
+        patience_s: how long another run may take to go.
+        options: Ray's, for the runner.
     """
 
-    def __init__(self, runner: Any, patience_s: float = PATIENCE_S) -> None:
-        self._runner, self._patience_s = runner, patience_s
+    def __init__(self, runner: Any, patience_s: float = PATIENCE_S, **options: Any) -> None:
+        self._runner, self._patience_s, self._options = runner, patience_s, options
 
     def options(self, **options: Any) -> Alone:
         """The same with Ray's options."""
-        return Alone(self._runner.options(**options), self._patience_s)
+        return Alone(self._runner, self._patience_s, **self._options, **options)
 
     def remote(self) -> Any:
         """Make the runner.
@@ -44,20 +51,28 @@ class Alone:
             SecondRunError: when another run is there.
         """
         deadline = time.monotonic() + self._patience_s
-        while _taken():
+        while (runner := self._made()) is None:
             if time.monotonic() >= deadline:
                 raise SecondRunError(
-                    f"another run trains on this Ray cluster ({CONTROLLER} is alive), and the rollouts of both would "
-                    "mix: wait for its end or end it, or start this one on another cluster (RAY_ADDRESS, or none for "
-                    "one of its own)"
+                    "another run trains on this Ray cluster, and the rollouts of both would mix: wait for its end or "
+                    "end it, or start this one on another cluster (RAY_ADDRESS, or none for one of its own)"
                 )
             time.sleep(0.5)
-        return self._runner.remote()
+        return runner
+
+    def _made(self) -> Any | None:
+        """The runner; None while another run is there."""
+        if _exists(CONTROLLER, QUEUE):
+            return None
+        try:
+            return self._runner.options(name=RUN, namespace=RUNS, **self._options).remote()
+        except ActorAlreadyExistsError:
+            return None
 
 
-def _taken() -> bool:
+def _exists(name: str, namespace: str) -> bool:
     try:
-        ray.get_actor(CONTROLLER, namespace=NAMESPACE)
+        ray.get_actor(name, namespace=namespace)
     except ValueError:  # there is none
         return False
     return True
