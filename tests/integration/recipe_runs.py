@@ -15,6 +15,20 @@ RECIPE = "recipes/run_fgrpo_tiny_cpu.sh"
 TRAIN_ONLY = "tests/integration/train_only.sh"
 STEPS = 4
 SCENES = {"train": 64, "val": 16, "test": 32, "sft": 640}
+SHORT = (
+    "stages.warm_start_steps=10",
+    "data.train_batch_size=8",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+    "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40",
+    "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=40",
+    "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=40",
+    "actor_rollout_ref.rollout.max_num_seqs=40",
+    "actor_rollout_ref.rollout.agent.num_workers=1",
+    "fgrpo.dual.min_applicable=1",
+    f"trainer.total_training_steps={STEPS}",
+    "trainer.save_freq=2",
+    "evaluation.samples=32",
+)
 RUN_DEADLINE_S = 1500
 LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
 MACHINE = ("actor/perf/", "timing", "perf/", "fgrpo/judges/")
@@ -32,18 +46,7 @@ class Runs:
             f"fgrpo.run_dir={self.folder / name}",
             *(f"stages.scenes.{split}={size}" for split, size in SCENES.items()),
             "stages.backbone_steps=60",
-            "stages.warm_start_steps=10",
-            "data.train_batch_size=8",
-            "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=40",
-            "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=40",
-            "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=40",
-            "actor_rollout_ref.rollout.max_num_seqs=40",
-            "actor_rollout_ref.rollout.agent.num_workers=1",
-            "fgrpo.dual.min_applicable=1",
-            f"trainer.total_training_steps={STEPS}",
-            "trainer.save_freq=2",
-            "evaluation.samples=32",
+            *SHORT,
             *more,
         ]
 

@@ -22,6 +22,11 @@ OWN = (ROOT / "docs" / "your_own.md").read_text()
 EASYR1 = (ROOT / "docs" / "from_easyr1.md").read_text()
 
 
+def rl_groups(recipe):
+    (groups,) = re.findall(r'^run_recipe (.*) "\$@"$', (ROOT / recipe).read_text(), re.MULTILINE)
+    return groups.split()
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     (tmp_path / "pictures").mkdir()
@@ -92,10 +97,10 @@ def test_the_overrides_are_taken(overrides):
 
 def test_the_example_of_a_run_composes(desk):
     exec(blocks(OWN, "python")[0], {})
-    (line,) = [line for line in blocks(OWN, "bash")[0].splitlines() if line.startswith("bash recipes/")]
+    (line,) = [line for line in blocks(OWN, "bash")[1].splitlines() if "--plan" not in line]
     recipe, *overrides = line.split()[1:]
     assert (ROOT / recipe).is_file()
-    config = load_config(overrides)
+    config = load_config([*rl_groups(recipe), *overrides])
     assert (config.data.train_files, config.data.val_files) == ("train.parquet", "val.parquet")
 
 
