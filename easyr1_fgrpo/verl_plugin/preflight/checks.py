@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.config.judges import ModelJudgeConfig
+from easyr1_fgrpo.config.judges import EmbeddedServerConfig, LocalJudgeConfig, ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.judges.local import find_judge
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.rewards.custom_signal import load_signal
 from easyr1_fgrpo.rows import causes, check_rows
@@ -20,21 +22,31 @@ from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
 
+_CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
+"""Arms of ours that promise constraints."""
 
-def training_problems(config: Any, *, files: bool = True) -> list[str]:
+_LOGGER_PACKAGES = ("wandb", "mlflow", "swanlab", "tensorboard", "clearml", "trackio")
+"""Loggers that are a package of the same name."""
+
+
+def training_problems(config: Any, *, files: bool = True, judges: bool = True) -> list[str]:
     """Everything wrong with a composed config on this machine, one line each: key, value and the fix.
 
     Args:
         config: the whole composed config, its key `fgrpo` valid.
         files: whether checkpoint and data must be here.
+        judges: whether each question must have its judge.
     """
+    settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
     return [
         *registration_problems(),
         *_method_problems(config),
         *_batch_problems(config),
         *length_problems(config),
         *image_problems(config),
-        *_judge_problems(config),
+        *_logger_problems(config),
+        *_signal_problems(settings),
+        *(_judge_problems(config, settings) if judges else ()),
         *(_file_problems(config) if files else ()),
     ]
 
@@ -50,6 +62,11 @@ def _method_problems(config: Any) -> Iterator[str]:
         yield (
             f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; "
             "for plain GRPO use arm=grpo_t"
+        )
+    if config.arm in _CONSTRAINED and not config.fgrpo.constraint_keys:
+        yield (
+            f"fgrpo.constraint_keys=[]: no constraint acts, so arm={config.arm} would be plain GRPO by another name; "
+            "say arm=grpo_t (or additive, multiplicative), or name constraints"
         )
     if config.algorithm.use_kl_in_reward:
         yield (
@@ -116,13 +133,28 @@ def _batch_problems(config: Any) -> Iterator[str]:
             yield f"{key}={micro}: must divide the {batch * n} rollouts ({batch} prompts x {n}) over {ranks} workers"
 
 
-def _judge_problems(config: Any) -> Iterator[str]:
-    settings = FgrpoConfig.model_validate(OmegaConf.to_container(config.fgrpo, resolve=True))
+def _logger_problems(config: Any) -> Iterator[str]:
+    from verl.utils.tracking import Tracking
+
+    for name in [config.trainer.logger] if isinstance(config.trainer.logger, str) else list(config.trainer.logger):
+        if name not in Tracking.supported_backend:
+            yield f"trainer.logger={name}: verl has {', '.join(Tracking.supported_backend)}"
+        elif name in _LOGGER_PACKAGES and importlib.util.find_spec(name) is None:
+            yield f"trainer.logger={name}: it is not installed: pip install {name}"
+
+
+def _signal_problems(settings: FgrpoConfig) -> Iterator[str]:
     for name, target in settings.signals.items():
         try:
             load_signal(target)
         except ValueError as error:
             yield f"fgrpo.signals.{name}={error}"
+
+
+def _judge_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
+    for name, server in settings.reward_servers.items():
+        if isinstance(server, EmbeddedServerConfig):
+            yield from _target_problems(f"fgrpo.reward_servers.{name}", server)
     for question in Question:
         judge = settings.judges.get(question.value)
         if judge is None:
@@ -131,6 +163,8 @@ def _judge_problems(config: Any) -> Iterator[str]:
                     f"fgrpo.judges.{question.value} is not set, but {reason} needs it: choose a judge, for example "
                     "judge=openai_compatible"
                 )
+        elif isinstance(judge, LocalJudgeConfig):
+            yield from _target_problems(f"fgrpo.judges.{question.value}", judge)
         elif isinstance(judge, ModelJudgeConfig):
             problems = _model_judge_problems(question, judge, config.reward.num_workers)
             yield from (f"fgrpo.judges.{question.value}.{problem}" for problem in problems)
@@ -143,6 +177,13 @@ def _needs(settings: FgrpoConfig, question: Question) -> str:
         return f"{key} in fgrpo.constraint_keys"
     in_reward = question is Question.CONSISTENCY and settings.reward.task != "weighted"
     return f"fgrpo.reward.task={settings.reward.task}" if in_reward else ""
+
+
+def _target_problems(key: str, judge: LocalJudgeConfig | EmbeddedServerConfig) -> Iterator[str]:
+    try:
+        find_judge(judge.target, judge.options)
+    except ValueError as error:
+        yield f"{key}.target={judge.target}: {error}"
 
 
 def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: int) -> Iterator[str]:

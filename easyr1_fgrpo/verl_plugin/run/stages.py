@@ -19,9 +19,10 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import begin, write_json
-from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE, start_problems
+from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
+from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
 _THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
@@ -40,7 +41,8 @@ def main(overrides: list[str]) -> int:
     try:
         config = load_config(overrides)
         settings = read_settings(config)
-        problems = [*machine_problems(config, settings), *start_problems(config), *resume_problems(config)]
+        problems = run_problems(config, files=False, judges=NO_JUDGE not in overrides)
+        problems += [*machine_problems(config, settings), *resume_problems(config)]
     except ConfigError as error:
         problems = error.lines
     if problems:  # what training would refuse is refused before hours are spent on its stages

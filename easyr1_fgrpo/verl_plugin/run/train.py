@@ -5,7 +5,6 @@ Everything that can be known to be wrong is refused before anything is started: 
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -30,16 +29,15 @@ def main(overrides: list[str]) -> int:
     except ConfigError as error:
         return _refuse(error.lines)
     if config.trainer.device == "cpu":
-        # Before verl is imported: it resolves its platform once.
-        os.environ["VERL_PLATFORM"] = "cpu"
         config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
 
-    from easyr1_fgrpo.verl_plugin.preflight.checks import training_problems
     from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
     from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
+    from easyr1_fgrpo.verl_plugin.preflight.run_problems import run_problems
     from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, locked
 
-    if problems := [*training_problems(config), *machine_problems(config, settings), *resume_problems(config)]:
+    problems = run_problems(config, files=True)
+    if problems := [*problems, *machine_problems(config, settings), *resume_problems(config)]:
         return _refuse(problems)
     make_paths_absolute(config)
     try:

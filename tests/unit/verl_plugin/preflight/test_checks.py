@@ -33,7 +33,7 @@ def problems(composed, monkeypatch):
         config = copy.deepcopy(composed)
         for key, value in dict(changes).items():
             with open_dict(config):
-                OmegaConf.update(config, key, value, force_add=True)
+                OmegaConf.update(config, key, value, force_add=True, merge=False)
         return training_problems(config)
 
     return problems
@@ -74,6 +74,19 @@ def test_registration_comes_first(problems, monkeypatch):
             True,
             "algorithm.rollout_correction.bypass_mode=true: the trainer does not compute probabilities",
         ),
+        ("trainer.logger", ["console", "nonsense"], "trainer.logger=nonsense: verl has wandb, mlflow, "),
+        ("fgrpo.constraint_keys", [], "fgrpo.constraint_keys=[]: no constraint acts, so arm=fgrpo would be plain GRPO"),
+        ("fgrpo.signals.mine", "no/file.py:f", "fgrpo.signals.mine='no/file.py:f' cannot be loaded (FileNotFoundError"),
+        (
+            "fgrpo.reward_servers.oracle.target",
+            "no.such:Judge",
+            "fgrpo.reward_servers.oracle.target=no.such:Judge: judge target 'no.such:Judge' cannot be imported",
+        ),
+        (
+            "fgrpo.judges.consistency",
+            {"kind": "local", "target": "collections:Counter", "options": {}},
+            "fgrpo.judges.consistency.target=collections:Counter: judge target 'collections:Counter' has no `ask`",
+        ),
         ("reward.reward_model.enable", True, "reward.reward_model.enable=true: judges are set with fgrpo.judges"),
         ("data.train_files", "no/such/train.parquet", "data.train_files=no/such/train.parquet: no such file"),
         ("data.val_files", ["no/such/val.parquet"], "data.val_files=no/such/val.parquet: no such file"),
@@ -112,7 +125,7 @@ def test_a_missing_judge_is_named(problems, composed):
     )
     config.fgrpo.constraint_keys = ["consistency", "spatial_grounding"]
     assert training_problems(config) == []
-    config.fgrpo.judges = {}
+    config.fgrpo.judges, config.arm = {}, "grpo_t"
     config.fgrpo.constraint_keys = []
     assert training_problems(config) == []
     config.fgrpo.reward.task = "additive"

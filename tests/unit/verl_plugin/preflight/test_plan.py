@@ -13,7 +13,9 @@ ASSUMED = Assumptions(sentences=10.0, rollout_s=50.0, correct=0.5)
 
 
 @pytest.fixture
-def planned(capsys):
+def planned(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no run was begun
+
     def planned(*overrides, files=False):
         code = plan(overrides, files=files, assumed=ASSUMED)
         out = capsys.readouterr()
