@@ -54,6 +54,22 @@ def main(overrides: list[str]) -> int:
     return 0
 
 
+def questions(config: Any) -> Path:
+    """The file of questions of the last table: the config's, unless that is of a world in which the run never was.
+
+    A run on files of its own, with a config made for the miniature, is measured on its own validation file, the first
+    where it has several.
+    """
+    named = Path(config.evaluation.file)
+    files = config.data.val_files
+    validated = [Path(file) for file in ([files] if isinstance(files, str) else files)]
+    world = config.stages.get("world")
+    if world is None or Path(world) not in named.parents or any(Path(world) in file.parents for file in validated):
+        return named
+    print(f"the last table is of data.val_files={validated[0]}: the run was on no questions of {named}")
+    return validated[0]
+
+
 def _evaluate_and_print(
     config: Any, settings: FgrpoConfig, checkpoints: dict[str, Path], multipliers: dict[str, dict[str, float]]
 ) -> None:
@@ -72,7 +88,7 @@ def _evaluate_and_print(
     style = trained_on(settings.images)
     plan = Plan(
         models=[ModelSpec(name, style, None, folder) for name, folder in checkpoints.items()],
-        benchmarks=[Source(RowFile(HELD_OUT), Path(config.evaluation.file))],
+        benchmarks=[Source(RowFile(HELD_OUT), questions(config))],
         out=Path(settings.run_dir) / FOLDER,
         modes=tuple(Mode),
         samples=config.evaluation.samples,
