@@ -20,7 +20,9 @@ from .config.load import load_config as load_config
 from .config.load import read_settings as read_settings
 from .config.schema import FgrpoConfig as FgrpoConfig
 from .config.schema import RewardSettings as RewardSettings
+from .generation.processor import as_seen as as_seen
 from .judges.factory import build_judges as build_judges
+from .judges.factory import model_judge as model_judge
 from .judges.protocol import Failure as Failure
 from .judges.protocol import Judge as Judge
 from .judges.protocol import JudgeRequest as JudgeRequest
@@ -43,6 +45,10 @@ from .rewards import score_rollout as score_rollout
 from .rewards import spatial_score as spatial_score
 from .rewards import split_sentences as split_sentences
 from .rewards import task_reward as task_reward
+from .rewards.functions import answer_reward as answer_reward
+from .rewards.functions import consistency_reward as consistency_reward
+from .rewards.functions import grounding_reward as grounding_reward
+from .rewards.functions import spatial_reward as spatial_reward
 from .rows import Row as Row
 from .rows import read_rows as read_rows
 from .traces import TraceRecord as TraceRecord

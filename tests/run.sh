@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install, lint, types, all tests. Extra arguments go to pytest: bash tests/run.sh tests/unit -k advantage
 # With --gpu-path before them: what users of GPUs run, on vLLM's CPU build, and nothing else (tests/gpu_path).
+# With --trl before them: a training with TRL, in an environment of its own, and nothing else (tests/library).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
@@ -12,6 +13,10 @@ if [ "${1:-}" = --gpu-path ]; then
   # GiB for keys and values, half of the machine's memory otherwise; no word home, and no compiled kernels in it.
   export VLLM_CPU_KVCACHE_SPACE=1 VLLM_NO_USAGE_STATS=1 VLLM_CACHE_ROOT=$PWD/.venv-vllm/cache
   exec python -m pytest --durations=0 --gpu-path tests/gpu_path "${@:2}"
+fi
+if [ "${1:-}" = --trl ]; then
+  prepare_trl
+  exec python -m pytest tests/library "${@:2}"
 fi
 # The warm start's LLaMA-Factory recipe is checked against its argument classes; nothing of it is run here.
 [ -d .venv/llamafactory/llamafactory-0.9.5.dist-info ] ||

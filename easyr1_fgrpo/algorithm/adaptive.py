@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .constraints import Constraint, Measurement
+from .constraints import Constraints, Measurement
 from .controller import MultiplierController, MultiplierRecord
 from .saved_state import Memory, check_controller, per_constraint, saved_memory
 
@@ -32,7 +32,7 @@ class AdaptiveMultipliers(MultiplierController):
     rollouts, or held, keeps its multiplier and everything else that the rule remembers.
 
     Args:
-        constraints: what to hold, each name once.
+        constraints: what to hold, each name once; or thresholds by name, with initial multipliers of 1.
         lr: how fast multipliers move with the violation, above 0.
         max_multiplier: the cap, above 0 and not below any initial multiplier.
         min_applicable: the fewest applicable rollouts a multiplier is updated on, at least 1.
@@ -45,11 +45,11 @@ class AdaptiveMultipliers(MultiplierController):
 
     def __init__(
         self,
-        constraints: Iterable[Constraint],
+        constraints: Constraints,
         *,
-        lr: float,
-        max_multiplier: float,
-        min_applicable: int,
+        lr: float = 0.05,
+        max_multiplier: float = 5.0,
+        min_applicable: int = 8,
         saturation_patience: int = 20,
     ) -> None:
         for option, value in (("lr", lr), ("max_multiplier", max_multiplier)):

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .checks import applicable_values, check_mask
+from .checks import Values, applicable_values, as_tensor, check_mask
 from .groups import normalize_signals, zero_variance_fractions
 from .sentences import JudgedSentences, sentence_advantage
 
@@ -46,14 +46,14 @@ class ConstrainedAdvantage:
 
 
 def constrained_advantage(
-    task_B: Tensor,
-    signals: Mapping[str, Tensor],
-    masks: Mapping[str, Tensor],
+    task_B: Values,
+    signals: Mapping[str, Values],
+    masks: Mapping[str, Values],
     multipliers: Mapping[str, float],
-    groups_B: Tensor,
-    response_mask_BT: Tensor,
+    groups_B: Values,
+    response_mask_BT: Values | None = None,
     *,
-    valid_B: Tensor | None = None,
+    valid_B: Values | None = None,
     sentences: Mapping[str, JudgedSentences] = NO_SENTENCES,
     mask_mode: MaskMode = "exclude",
     whiten: Whiten = "token",
@@ -69,7 +69,7 @@ def constrained_advantage(
         masks: per constraint a (B,) boolean mask, True where the score applies.
         multipliers: per constraint its lambda, at least 0, from before this step's dual step.
         groups_B: (B,) integers, the same for the rollouts of one prompt.
-        response_mask_BT: (B, T), non-zero on response tokens.
+        response_mask_BT: (B, T), non-zero on response tokens; one token per rollout when None.
         valid_B: (B,) boolean, False for a row that is no rollout (failed, padding): it enters no statistic and its
             advantage is exactly 0. All rows are rollouts when None.
         sentences: the judged sentences of signals that are credited by sentence, see `sentence_advantage`; the scores
@@ -92,19 +92,24 @@ def constrained_advantage(
     """
     _check_options(mask_mode, whiten, sentences)
     _check_keys(signals, masks, multipliers, sentences)
+    task_B = as_tensor(task_B)
+    device = task_B.device
+    scores = {TASK: task_B, **{name: as_tensor(scores_B, device) for name, scores_B in signals.items()}}
+    applies = {name: as_tensor(mask_B, device) for name, mask_B in masks.items()}
+    groups_B = as_tensor(groups_B, device)
+    all_B = torch.ones(len(task_B), dtype=torch.bool, device=device)
+    valid_B = all_B if valid_B is None else as_tensor(valid_B, device)
+    response_mask_BT = all_B[:, None] if response_mask_BT is None else as_tensor(response_mask_BT, device)
     if response_mask_BT.ndim != 2 or len(response_mask_BT) != len(task_B):
         raise ValueError(
             f"response_mask_BT must have shape ({len(task_B)}, T), got shape {tuple(response_mask_BT.shape)}"
         )
-    if valid_B is None:
-        valid_B = torch.ones(len(task_B), dtype=torch.bool, device=task_B.device)
     check_mask("valid_B", valid_B, len(task_B))
 
-    for name, mask_B in masks.items():
+    for name, mask_B in applies.items():
         check_mask(f"the mask of {name}", mask_B, len(task_B))
 
-    scores = {TASK: task_B, **signals}
-    applicable = {TASK: valid_B, **{name: valid_B & masks[name] for name in signals}}
+    applicable = {TASK: valid_B, **{name: valid_B & applies[name] for name in signals}}
     weights = {TASK: 1.0, **multipliers}
     x_KB = torch.stack([applicable_values(name, scores[name], applicable[name]) for name in scores])
     applicable_KB = torch.stack([applicable[name] for name in scores])

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
+
+Values = Tensor | Sequence[Any]
+"""A tensor, or what a notebook has instead: a list or tuple of numbers, nested for a matrix, or an array."""
+
+
+def as_tensor(values: Values, device: torch.device | None = None) -> Tensor:
+    """A tensor as it is; a list or tuple as a tensor, its fractions in float64, None as NaN."""
+    if not isinstance(values, list | tuple):
+        return torch.as_tensor(values, device=device)
+    numbers = [math.nan if value is None else value for value in values]
+    tensor = torch.tensor(numbers, device=device)
+    return torch.tensor(numbers, dtype=torch.float64, device=device) if tensor.is_floating_point() else tensor
 
 
 def check_mask(name: str, mask_B: Tensor, size: int) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from .checks import applicable_values
+from .checks import Values, applicable_values, as_tensor
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,10 @@ class Constraint:
             )
 
 
+Constraints = Iterable[Constraint] | Mapping[str, float]
+"""Each name once; or thresholds by name, with initial multipliers of 1."""
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One constraint on one batch.
@@ -59,7 +61,7 @@ class Measurement:
         return None if self.score is None else self.threshold - self.score
 
 
-def batch_score(scores_B: Tensor, mask_B: Tensor) -> tuple[float | None, int]:
+def batch_score(scores_B: Values, mask_B: Values) -> tuple[float | None, int]:
     """The mean of the applicable scores over the whole batch (FGRPO Eq. 5).
 
     The sum is rounded once (`math.fsum`), so the score does not depend on the order in which rollouts came back.
@@ -74,11 +76,13 @@ def batch_score(scores_B: Tensor, mask_B: Tensor) -> tuple[float | None, int]:
     Raises:
         ValueError: for a wrong shape or dtype, or an applicable score that is NaN or infinite.
     """
+    scores_B = as_tensor(scores_B)
+    mask_B = as_tensor(mask_B, scores_B.device)
     total, count = math.fsum(applicable_values("scores_B", scores_B, mask_B).tolist()), int(mask_B.sum())
     return (total / count if count else None), count
 
 
-def measure(constraints: Sequence[Constraint], scores: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Measurement]:
+def measure(constraints: Sequence[Constraint], scores: Mapping[str, tuple[Values, Values]]) -> dict[str, Measurement]:
     """Measure every constraint on one batch.
 
     Args:
@@ -95,6 +99,13 @@ def measure(constraints: Sequence[Constraint], scores: Mapping[str, tuple[Tensor
     if set(scores) != set(names):
         raise ValueError(f"scores must be given for exactly the constraints {sorted(names)}, got {sorted(scores)}")
     return {c.name: Measurement(*batch_score(*scores[c.name]), threshold=c.threshold) for c in constraints}
+
+
+def as_constraints(constraints: Constraints) -> tuple[Constraint, ...]:
+    """Thresholds by name as constraints; constraints as they are."""
+    if isinstance(constraints, Mapping):
+        return tuple(Constraint(name, threshold) for name, threshold in constraints.items())
+    return tuple(constraints)
 
 
 def initial_multipliers(constraints: Collection[Constraint]) -> dict[str, float]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from torch import Tensor
-
-from .constraints import Constraint, Measurement, initial_multipliers, measure
+from .checks import Values
+from .constraints import Constraints, Measurement, as_constraints, initial_multipliers, measure
 from .saved_state import check_controller, saved_multipliers
 
 NOTHING_HELD: Mapping[str, str] = MappingProxyType({})
@@ -43,7 +42,7 @@ class MultiplierController(ABC):
     """Anything that weighs constraints. Advantages of a step use the multipliers from before its dual step.
 
     Args:
-        constraints: what to hold, each name once.
+        constraints: what to hold, each name once; or thresholds by name, with initial multipliers of 1.
 
     Raises:
         ValueError: when two constraints share a name.
@@ -52,8 +51,8 @@ class MultiplierController(ABC):
     name: ClassVar[str]
     """What the saved state calls this controller."""
 
-    def __init__(self, constraints: Iterable[Constraint]) -> None:
-        self._constraints = tuple(constraints)
+    def __init__(self, constraints: Constraints) -> None:
+        self._constraints = as_constraints(constraints)
         self._multipliers = initial_multipliers(self._constraints)
 
     @property
@@ -62,7 +61,7 @@ class MultiplierController(ABC):
         return dict(self._multipliers)
 
     def step(
-        self, scores: Mapping[str, tuple[Tensor, Tensor]], *, hold: Mapping[str, str] = NOTHING_HELD
+        self, scores: Mapping[str, tuple[Values, Values]], *, hold: Mapping[str, str] = NOTHING_HELD
     ) -> dict[str, MultiplierRecord]:
         """Take one dual step on a whole batch (all ranks, all groups), after its advantages were computed.
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import applicable_values
+from .checks import Values, applicable_values, as_tensor
 
 
 def group_normalize(
-    scores_B: Tensor,
-    groups_B: Tensor,
-    mask_B: Tensor | None = None,
+    scores_B: Values,
+    groups_B: Values,
+    mask_B: Values | None = None,
     *,
     min_group_valid: int = 2,
     min_std: float = 0.0,
@@ -38,15 +38,14 @@ def group_normalize(
     Raises:
         ValueError: for a wrong shape, dtype or option, or an applicable score that is NaN or infinite.
     """
-    mask_B = _all_rows(scores_B) if mask_B is None else mask_B
-    x_B = applicable_values("scores_B", scores_B, mask_B)
+    x_B, groups_B, mask_B = _as_tensors(scores_B, groups_B, mask_B)
     return normalize_signals(
         x_B[None], groups_B, mask_B[None], min_group_valid=min_group_valid, min_std=min_std, eps=eps
     )[0]
 
 
 def zero_variance_fraction(
-    scores_B: Tensor, groups_B: Tensor, mask_B: Tensor | None = None, *, min_group_valid: int = 2
+    scores_B: Values, groups_B: Values, mask_B: Values | None = None, *, min_group_valid: int = 2
 ) -> float | None:
     """The share of groups whose applicable scores are all equal: there the signal has no gradient.
 
@@ -62,8 +61,7 @@ def zero_variance_fraction(
     Raises:
         ValueError: as `group_normalize`.
     """
-    mask_B = _all_rows(scores_B) if mask_B is None else mask_B
-    x_B = applicable_values("scores_B", scores_B, mask_B)
+    x_B, groups_B, mask_B = _as_tensors(scores_B, groups_B, mask_B)
     return zero_variance_fractions(x_B[None], groups_B, mask_B[None], min_group_valid=min_group_valid)[0]
 
 
@@ -131,5 +129,8 @@ def _summarize(x_KB: Tensor, groups_B: Tensor, mask_KB: Tensor, min_group_valid:
     return _Groups(index, count, count >= min_group_valid, highest == lowest)
 
 
-def _all_rows(scores_B: Tensor) -> Tensor:
-    return torch.ones_like(scores_B, dtype=torch.bool)
+def _as_tensors(scores_B: Values, groups_B: Values, mask_B: Values | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Applicable scores, groups and mask; without a mask every row applies."""
+    scores_B = as_tensor(scores_B)
+    mask_B = torch.ones_like(scores_B, dtype=torch.bool) if mask_B is None else as_tensor(mask_B, scores_B.device)
+    return applicable_values("scores_B", scores_B, mask_B), as_tensor(groups_B, scores_B.device), mask_B

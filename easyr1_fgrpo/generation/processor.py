@@ -76,9 +76,15 @@ def encode(
     text = processor.apply_chat_template(structured, add_generation_prompt=True, tokenize=False)
     rgb = [image.convert("RGB") for image in images]
     encoded = processor(text=[text], images=rgb or None)
-    patch = processor.image_processor.patch_size
-    sizes = [(int(columns) * patch, int(rows) * patch) for _, rows, columns in encoded.get("image_grid_thw", ())]
-    return tuple(encoded["input_ids"][0]), tuple(_resized(*pair) for pair in zip(rgb, sizes, strict=True))
+    grids = encoded.get("image_grid_thw", ())
+    seen = tuple(_resized(image, grid, processor) for image, grid in zip(rgb, grids, strict=True))
+    return tuple(encoded["input_ids"][0]), seen
+
+
+def as_seen(processor: Any, image: Image.Image) -> Image.Image:
+    """An image at the size at which the model sees it, in whose pixels it writes boxes."""
+    rgb = image.convert("RGB")
+    return _resized(rgb, processor.image_processor(images=[rgb])["image_grid_thw"][0], processor)
 
 
 def _parts(content: str) -> list[dict[str, str]]:
@@ -86,5 +92,9 @@ def _parts(content: str) -> list[dict[str, str]]:
     return [{"type": "image"} if segment == IMAGE_MARK else {"type": "text", "text": segment} for segment in segments]
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resized(image: Image.Image, grid: Sequence[int], processor: Any) -> Image.Image:
+    """The image in the size of its grid (1, rows, columns) of patches."""
+    _, rows, columns = grid
+    patch = processor.image_processor.patch_size
+    size = int(columns) * patch, int(rows) * patch
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)

@@ -1,10 +1,17 @@
-"""From config to judges: who answers which question."""
+"""From config to judges, who answers which question; or one judge without a config."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from easyr1_fgrpo.config.judges import JudgeConfig, LocalJudgeConfig, ModelJudgeConfig, ServerJudgeConfig
+from easyr1_fgrpo.config.judges import (
+    JudgeCacheSettings,
+    JudgeConfig,
+    LocalJudgeConfig,
+    ModelJudgeConfig,
+    ServerJudgeConfig,
+)
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.local import load_judge
 from easyr1_fgrpo.judges.protocol import Judge, Question
@@ -37,6 +44,31 @@ async def close(judges: Iterable[Judge]) -> None:
     for judge in judges:
         if (closing := getattr(judge, "close", None)) is not None:
             await closing()
+
+
+def model_judge(model: str, base_urls: str | Sequence[str], *, cache: str = "", **options: Any) -> Judge:
+    """A language model as a judge of both questions, without a config file.
+
+    Args:
+        model: the name under which the servers know it.
+        base_urls: like http://host:8000/v1, one or several.
+        cache: a folder on a local disk in which verdicts are cached; empty asks every time.
+        options: further fields of `ModelJudgeConfig`: `api_key_env`, `concurrency`, `coordinates`, ...
+
+    Raises:
+        ValueError: for a field that `ModelJudgeConfig` does not have, or a value that it refuses.
+    """
+    from easyr1_fgrpo.judges.cache import VerdictCache
+    from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
+
+    given = [base_urls] if isinstance(base_urls, str) else list(base_urls)
+    config = ModelJudgeConfig(kind="openai_compatible", model=model, base_urls=given, **options)
+
+    async def urls() -> list[str]:
+        return config.base_urls
+
+    known = VerdictCache(cache, JudgeCacheSettings().max_gib) if cache else None
+    return OpenAICompatibleJudge(config, urls=urls, cache=known)
 
 
 def _build(

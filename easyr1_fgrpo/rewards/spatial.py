@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from easyr1_fgrpo.rewards.response import Box
-
 FloatArray = NDArray[np.float64]
+Boxes = FloatArray | Sequence[Sequence[float]]
+"""Boxes as rows of an array, or as a list of lists or tuples."""
 
 
-def ciou(boxes_N4: FloatArray, reference_M4: FloatArray) -> FloatArray:
+def ciou(boxes_N4: Boxes, reference_M4: Boxes) -> FloatArray:
     """Complete IoU of every pair (Zheng et al. 2020, "Distance-IoU Loss", Eq. 8-11).
 
     CIoU = IoU - d^2 / c^2 - alpha v, with d the distance of the centres, c the diagonal of the smallest enclosing box,
@@ -27,6 +27,9 @@ def ciou(boxes_N4: FloatArray, reference_M4: FloatArray) -> FloatArray:
     Returns:
         (N, M), at most 1; 1 for identical boxes that have an area.
     """
+    boxes_N4, reference_M4 = (
+        np.asarray(boxes, dtype=np.float64).reshape(len(boxes), 4) for boxes in (boxes_N4, reference_M4)
+    )
     # Leading axis xy, so that every step below is one operation on contiguous (2, N, 1) against (2, 1, M).
     low_a, high_a = boxes_N4.T[:2, :, None], boxes_N4.T[2:, :, None]
     low_b, high_b = reference_M4.T[:2, None, :], reference_M4.T[2:, None, :]
@@ -70,7 +73,9 @@ def match_score(pair_scores_NM: FloatArray, n_predicted: int | None = None) -> f
     return float(clamped[rows, columns].sum() / max(n, n_references, 1))
 
 
-def spatial_score(boxes: Sequence[Box], reference: Sequence[Box], n_predicted: int | None = None) -> float:
+def spatial_score(
+    boxes: Sequence[Sequence[float]], reference: Sequence[Sequence[float]], n_predicted: int | None = None
+) -> float:
     """R_G of one rollout (FGRPO Eq. 1).
 
     Linear in the number of predicted boxes for few references; `response.MAX_BOXES` bounds it.
@@ -90,8 +95,7 @@ def spatial_score(boxes: Sequence[Box], reference: Sequence[Box], n_predicted: i
         raise ValueError("a sample without ground-truth boxes has no spatial score")
     if not boxes:
         return 0.0
-    pair_scores = ciou(np.array(boxes, dtype=np.float64), np.array(reference, dtype=np.float64))
-    return match_score(pair_scores, n_predicted)
+    return match_score(ciou(boxes, reference), n_predicted)
 
 
 def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

@@ -84,6 +84,21 @@ prepare_gpu_path() {
   activate_environment .venv-vllm
 }
 
+# After prepare_environment, whose uv it uses: TRL beside this package, as its users have them, without verl and Ray.
+prepare_trl() {
+  local wanted constraints=recipes/setup/constraints-trl.txt stamp=.venv-trl/.installed
+  wanted=$(cat pyproject.toml "$constraints" | sha256sum)
+  if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+    echo "== installing what $constraints pins into .venv-trl (1 GB)"
+    [ -x .venv-trl/bin/python ] || .venv/bin/python -m venv .venv-trl
+    UV_PYTHON=.venv-trl/bin/python uv_install --requirement "$constraints" || return 1
+    UV_PYTHON=.venv-trl/bin/python uv_install --no-build-isolation --editable . || return 1
+    .venv/bin/uv pip check --quiet --python .venv-trl/bin/python || return 1
+    echo "$wanted" >"$stamp"
+  fi
+  activate_environment .venv-trl
+}
+
 # Exactly the named packages and nothing a resolver would choose; into .venv, or where UV_PYTHON is.
 uv_install() {
   local quiet=(--quiet)

@@ -35,7 +35,8 @@ ARROWS = {
     "easyr1_fgrpo.judges.asking": {"judges.protocol"},
     "easyr1_fgrpo.judges": {"model_client", "files", "config.schema", "config.judges"},
     "easyr1_fgrpo.rewards.signal": set(),
-    "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "config.schema"},
+    "easyr1_fgrpo.judges.boxes": set(),
+    "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "judges.boxes", "config.schema"},
     # what travels, and the small world
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
     "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "rows", "files", "checkpoints", "config.schema"},
@@ -99,6 +100,7 @@ ARROWS = {
     },
     # what users copy
     "recipes.examples": {"rewards"},
+    "recipes.examples.trl_fgrpo": {"MultiplierController"},
     # on top
     "easyr1_fgrpo.export": {"checkpoints", "files", "generation"},
     "easyr1_fgrpo.study": {
@@ -132,7 +134,9 @@ ARROWS = {
     },
     "easyr1_fgrpo.__main__": {"cli"},
     # What a REPL finds: names only, loaded when they are used, so no room that imports the package runs in a circle.
-    "easyr1_fgrpo": {"algorithm", "training", "rewards", "judges", "traces", "rows", "config", "extras"},
+    "easyr1_fgrpo": {
+        *("algorithm", "training", "rewards", "judges", "traces", "rows", "generation", "config", "extras"),
+    },
 }
 
 # Library -> rooms and modules that may import it.
@@ -156,6 +160,7 @@ HEAVY = {
         "easyr1_fgrpo.study.choices",
         "easyr1_fgrpo.training",
         "easyr1_fgrpo.verl_plugin",
+        "recipes.examples.trl_fgrpo",
     },
 }
 

@@ -27,7 +27,14 @@ def processor_seconds(code):
 
 def test_every_name_is_there_and_listed():
     found = {name: getattr(easyr1_fgrpo, name) for name in easyr1_fgrpo.__all__}
-    assert {"constrained_advantage", "DualAscent", "score_rollout", "ciou", "Signal", "TraceRecord"} <= found.keys()
+    assert {
+        "constrained_advantage",
+        "DualAscent",
+        "consistency_reward",
+        "ciou",
+        "Signal",
+        "TraceRecord",
+    } <= found.keys()
     assert set(dir(easyr1_fgrpo)) == {*found, "__version__"}
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from easyr1_fgrpo.algorithm.adaptive import AdaptiveMultipliers, Move, check_positive
-from easyr1_fgrpo.algorithm.constraints import Constraint
+from easyr1_fgrpo.algorithm.constraints import Constraints
 from easyr1_fgrpo.algorithm.saved_state import Memory
 
 
@@ -31,7 +30,7 @@ class Multiplicative(AdaptiveMultipliers):
 
     name = "multiplicative"
 
-    def __init__(self, constraints: Iterable[Constraint], *, floor: float, **options: Any) -> None:
+    def __init__(self, constraints: Constraints, *, floor: float, **options: Any) -> None:
         check_positive("floor", floor)
         super().__init__(constraints, **options)
         if floor >= self._max_multiplier:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from easyr1_fgrpo.algorithm.adaptive import AdaptiveMultipliers, Move
-from easyr1_fgrpo.algorithm.constraints import Constraint
+from easyr1_fgrpo.algorithm.constraints import Constraints
 from easyr1_fgrpo.algorithm.saved_state import Memory
 
 from .smoothing import check_at_least_0, check_smoothing, smoothed
@@ -38,9 +37,7 @@ class PID(AdaptiveMultipliers):
 
     name = "pid"
 
-    def __init__(
-        self, constraints: Iterable[Constraint], *, kp: float, kd: float, smoothing: float, **options: Any
-    ) -> None:
+    def __init__(self, constraints: Constraints, *, kp: float, kd: float, smoothing: float, **options: Any) -> None:
         check_at_least_0("kp", kp)
         check_at_least_0("kd", kd)
         check_smoothing(smoothing)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from easyr1_fgrpo.generation.processor import encode, load_processor
+from easyr1_fgrpo.generation.processor import as_seen, encode, load_processor
 
 
 def user(content):
@@ -30,6 +30,14 @@ def test_images_come_out_at_the_size_the_model_sees(generator):
     assert image.width * image.height <= 16 * 84 * 84  # the miniature processor's max_pixels
     assert ids.count(generator.image_id) == (image.width // 28) * (image.height // 28)
     assert encode(generator.processor, user("<image>Is red left?"), [image])[1][0].size == image.size
+
+
+def test_an_image_alone_is_seen_as_in_a_prompt(generator):
+    for size in ((400, 300), (84, 84), (30, 500)):
+        image = Image.effect_noise(size, 50)
+        seen = as_seen(generator.processor, image)
+        _, (expected,) = encode(generator.processor, user("<image>Is red left?"), [image])
+        assert (seen.size, seen.tobytes()) == (expected.size, expected.tobytes())
 
 
 def test_images_stand_where_their_marks_stand(generator):
