@@ -20,6 +20,7 @@ from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
+from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
 from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
@@ -53,6 +54,8 @@ def main(overrides: list[str]) -> int:
     model = config.actor_rollout_ref.model.path
     try:
         prepare_data(stages)
+        if problems := first_question_problems(config, settings):
+            raise ValueError("; ".join(problems))  # hours of warm start come next
         if model == stages["warm_start"]:
             prepare_model(stages, settings.images)
         else:

@@ -31,6 +31,7 @@ def main(overrides: list[str]) -> int:
     if config.trainer.device == "cpu":
         config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
 
+    from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
     from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
     from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
     from easyr1_fgrpo.verl_plugin.preflight.run_problems import run_problems
@@ -38,6 +39,8 @@ def main(overrides: list[str]) -> int:
 
     problems = run_problems(config, files=True)
     if problems := [*problems, *machine_problems(config, settings), *resume_problems(config)]:
+        return _refuse(problems)
+    if problems := first_question_problems(config, settings):
         return _refuse(problems)
     make_paths_absolute(config)
     try:

@@ -1,0 +1,49 @@
+# Each judge with an address of its own answers one question before anything starts.
+import pytest
+from judge_endpoint import Script, judge_endpoint
+
+from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.miniature.build import build
+from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch, capsys):
+    """Problems and what the terminal shows, with the judge at an address."""
+    build(tmp_path / "world", seed=0, train=3, val=2, test=1, sft=1, sft_val=1)
+
+    def asked(url, *more):
+        judge = ("judge=openai_compatible", "judge_endpoint.model=a-judge", f"judge_endpoint.base_urls=[{url}]")
+        config = load_config([f"stages.world={tmp_path}/world", "fgrpo.reward.deadline_s=2", *judge, *more])
+        return first_question_problems(config, read_settings(config)), capsys.readouterr().out
+
+    return asked
+
+
+def test_a_judge_that_answers_is_shown_with_its_answer(asked):
+    with judge_endpoint(Script()) as endpoint:
+        problems, out = asked(endpoint.url)
+        assert (problems, endpoint.calls) == ([], 2)
+    assert f"judge of consistency, a-judge at {endpoint.url}: YES, " in out
+    assert f"judge of grounding, a-judge at {endpoint.url}: CORRECT, " in out
+    with judge_endpoint(Script(answer=lambda case: {"consistency": "NO"}.get(case.kind, "SKIP"))) as endpoint:
+        problems, out = asked(endpoint.url)
+    assert problems == []
+    assert ": NO of a trace that says the right answer; see `fgrpo judge validate`, " in out
+    assert ": SKIP, " in out
+
+
+def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked):
+    with judge_endpoint(Script(answer=lambda case: "I would rather not say")) as endpoint:
+        problems, _ = asked(endpoint.url)
+        assert [line.partition(":")[0] for line in problems] == ["fgrpo.judges.consistency", "fgrpo.judges.grounding"]
+        assert all("gave no verdict on a first question (invalid: " in line for line in problems)
+        url = endpoint.url
+    problems, _ = asked(url)  # nobody is there any more
+    assert len(problems) == 2
+    assert all(url in line and "start it, or correct model, base_urls or api_key_env" in line for line in problems)
+
+
+def test_judges_on_the_cluster_are_left_to_their_launch():
+    config = load_config(["judge=oracle"])
+    assert first_question_problems(config, read_settings(config)) == []
