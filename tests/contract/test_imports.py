@@ -61,7 +61,7 @@ ARROWS = {
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "files", "checkpoints"),
-        *("config", "extras", "ray_token", "report.traces.html", "report.traces.view"),
+        *("config", "extras", "ray_token", "terminal", "report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.evaluation": {
         *(
