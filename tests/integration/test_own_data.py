@@ -31,7 +31,7 @@ def commands(folder: Path) -> list[str]:
     places = {
         "data/easy_vqa": f"{folder}/data",
         "runs/fgrpo_easy_vqa-s0": f"{folder}/run",
-        "-o easy_vqa": f"-o {folder}/page",
+        "runs/easy_vqa.html": f"{folder}/page.html",
     }
     for written, here in places.items():
         lines = [line.replace(written, here) for line in lines]
@@ -67,8 +67,12 @@ def test_the_pages_commands_end_in_a_table_and_a_page_of_ones_own_data(tmp_path:
     results = json.loads((tmp_path / "run/evaluation/results.json").read_text())
     assert results["settings"]["judges"] == {"consistency": "conclusion", "grounding": "none"}
     assert {result["totals"]["rows"] for result in results["results"]} == {20}, "the rows of the validation file"
+    for result in results["results"]:
+        assert result["metrics"]["faithful_accuracy"]["value"] is None, "nobody judges grounding"
+        assert result["metrics"]["inconsistency"]["n"] > 0
     assert "inconsistency" in trained
-    assert "easy_vqa" in (tmp_path / "page.html").read_text() or "data" in (tmp_path / "page.html").read_text()
+    assert f"{tmp_path}/data/val.parquet" in str(results["settings"]["benchmarks"])
+    assert (tmp_path / "page.html").stat().st_size > 100_000
 
     again = run(lines[3], tmp_path)  # on a finished run the same command prints the table
     assert again.returncode == 0

@@ -42,12 +42,16 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
         "unjudged": share(item.parsable and item.consistency is None for item in items),
         "semantic_grounding": mean((item.semantic_grounding for item in items), seed),
         "no_claim": share(item.semantic_reason == Reason.NO_CLAIM.name for item in items),
-        "grounding_unjudged": share(item.semantic_reason.startswith("JUDGE_") for item in items),
+        "grounding_unjudged": share(_unjudged(item.semantic_reason) for item in items),
         "spatial_grounding": mean((item.spatial_grounding for item in items), seed),
         "format": share(item.well_formed for item in items),
         "truncated": share(item.truncated for item in items),
         "response_tokens": mean((item.tokens for item in items), seed),
     }
+
+
+def _unjudged(reason: str) -> bool:
+    return reason.startswith("JUDGE_") or reason == Reason.NO_JUDGE.name
 
 
 def faithfulness(items: Sequence[Outcome]) -> list[bool | None]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
-from easyr1_fgrpo.evaluation.scoring.score import Scoring
+from easyr1_fgrpo.evaluation.scoring.score import NOBODY, Scoring
 from easyr1_fgrpo.judges.factory import build_judges
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Question, Verdict
 
@@ -15,7 +15,7 @@ from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Question, Verdic
 class NoJudge:
     """Stands in where no judge was given: every question stays unjudged."""
 
-    name = "none"
+    name = NOBODY
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """No label, and why."""

@@ -17,6 +17,9 @@ from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Box, ParsedResponse, Sample, score_rollout
 from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord
 
+NOBODY = "none"
+"""The name of the judge of a question that nobody judges."""
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -33,6 +36,11 @@ class Scoring:
     judged_by: Mapping[str, Any]
     rewards: RewardSettings
     scorer: AnswerScorer | None = None
+
+    @property
+    def asked(self) -> dict[Question, Judge]:
+        """The judges without those that stand for nobody: what nobody judges is not asked."""
+        return {question: judge for question, judge in self.judges.items() if judge.name != NOBODY}
 
     def key(self, answer_key: str) -> str:
         """Hash of everything a record depends on besides the answer."""
@@ -65,7 +73,7 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
         raise Rejected(str(error)) from error
     parsed = read(answer.text, style, pictures)
     rollout = await score_rollout(
-        sample, answer.text, scoring.judges, scoring.rewards, truncated=answer.truncated, parsed=parsed
+        sample, answer.text, scoring.asked, scoring.rewards, truncated=answer.truncated, parsed=parsed
     )
     scorer = None
     if scoring.scorer is not None:

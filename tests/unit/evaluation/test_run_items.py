@@ -1,12 +1,15 @@
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from easyr1_fgrpo.evaluation.answers.asking import Answer, Rejected, check
 from easyr1_fgrpo.evaluation.benchmarks import Reject
+from easyr1_fgrpo.evaluation.results.metrics import measure
 from easyr1_fgrpo.evaluation.run_items import finished_outcomes
-from easyr1_fgrpo.judges.protocol import Failure, Label, Verdict
+from easyr1_fgrpo.evaluation.scoring.judges import NoJudge
+from easyr1_fgrpo.judges.protocol import Failure, Label, Question, Verdict
 from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.traces import read_traces
 
@@ -174,6 +177,15 @@ async def test_without_a_judge_nothing_is_judged(tmp_path):
     tally = await run(tmp_path, [item(0)], Told(), UNJUDGED)
     assert tally.outcomes[0].consistency is None
     assert tally.outcomes[0].semantic_grounding is None
+
+
+async def test_grounding_that_nobody_judges_leaves_faithful_answers_unknown(tmp_path):
+    judges = {Question.CONSISTENCY: TextJudge(), Question.GROUNDING: NoJudge()}
+    tally = await run(tmp_path, [item(0)], Told(), replace(UNJUDGED, judges=judges))
+    (outcome,) = tally.outcomes
+    assert outcome.consistency is not None
+    assert (outcome.semantic_reason, outcome.faithful) == ("NO_JUDGE", None)
+    assert measure(tally.outcomes)["grounding_unjudged"].value == 1.0
 
 
 async def test_a_judge_that_was_away_is_asked_again_and_its_word_replaces_the_failure(tmp_path):

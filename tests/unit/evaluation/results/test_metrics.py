@@ -60,9 +60,10 @@ def test_faithful_accuracy_asks_for_all_three():
         outcome(consistency=None, semantic_reason="JUDGE_UNREACHABLE"),
         outcome(**false, consistency=None),  # known to be false, but left out as a true one would be
         outcome(**true, consistency=None, accurate=False),
+        outcome(semantic_reason="NO_JUDGE"),
     ]
     assert [each.faithful for each in items] == [True] + [False] * 6
-    assert [each.faithful for each in unknown] == [None] * 5
+    assert [each.faithful for each in unknown] == [None] * 6
     found = measure(items + unknown)["faithful_accuracy"]
     assert (found.value, found.n) == (1 / 7, 7)
 
