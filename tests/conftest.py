@@ -25,6 +25,9 @@ os.environ.setdefault("VERL_PLATFORM", "cpu")
 ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recipes.py")
 """Files whose tests share stages and one whole run of the recipe."""
 
+ONE_IMPORT = ("test_untied_embeddings.py", "test_packed_sequences.py", "test_lora.py")
+"""Files whose ranks are forked from one process that has imported verl."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run the tests that train for up to an hour, too")
@@ -41,12 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
-    """With several test processes: a file's tests stay together, and so do the files that share one warm start."""
+    """With several test processes: a file's tests stay together, and so do files that share what takes long."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "recipes" if file.endswith(ONE_WARM_START) else file
+            groups = {"recipes": ONE_WARM_START, "ranks": ONE_IMPORT}
+            return next((name for name, files in groups.items() if file.endswith(files)), file)
 
     return ByFile(config, log)
