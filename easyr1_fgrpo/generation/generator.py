@@ -52,10 +52,21 @@ class Generator:
     def __init__(
         self, model_path: str, *, rows: int, prompt_length: int | None, trust_remote_code: bool = False
     ) -> None:
+        """Load a checkpoint.
+
+        Raises:
+            ValueError: when it lacks weights of its model, which transformers would draw at random.
+        """
         self.processor = load_processor(model_path, trust_remote_code=trust_remote_code)
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(
-            model_path, dtype=torch.float32, trust_remote_code=trust_remote_code
-        ).eval()
+        model, loaded = AutoModelForImageTextToText.from_pretrained(
+            model_path, dtype=torch.float32, trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+        if missing := sorted(loaded["missing_keys"]):
+            raise ValueError(
+                f"{model_path} lacks {len(missing)} weights of its model ({', '.join(missing[:3])}), which would be "
+                "random; a run with an adapter is exported by recipes/export_hf.sh"
+            )
+        self.model: Any = model.eval()
         tokenizer, config = self.processor.tokenizer, self.model.config
         eos = self.model.generation_config.eos_token_id
         self.eos_ids = {tokenizer.eos_token_id, *(eos if isinstance(eos, list) else [eos])} - {None}

@@ -107,23 +107,6 @@ def test_fsdp_shards_are_merged(run, model, tmp_path):
     assert plain_answer(tmp_path / "out") == expected
 
 
-@pytest.mark.integration
-def test_a_lora_adapter_is_merged_into_its_base(run, tmp_path):
-    from peft import LoraConfig, get_peft_model
-
-    adapted = get_peft_model(
-        tiny.model().bfloat16(),
-        LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False),
-    )
-    base = rollout_answer(run / "checkpoints" / "global_step_2" / "actor" / "huggingface")
-    actor = as_shards(run, adapted.state_dict())
-    (actor / "lora_train_meta.json").write_text('{"r": 4, "lora_alpha": 16, "task_type": "CAUSAL_LM"}')
-    export(run, tmp_path / "out")
-    save_checkpoint(adapted.merge_and_unload(), build_tokenizer(), tmp_path / "merged")
-    assert base != plain_answer(tmp_path / "out") == rollout_answer(tmp_path / "merged")
-    assert sorted(path.name for path in (tmp_path / "out").glob("*lora*")) == []
-
-
 def test_the_card_tells_what_was_trained_and_hides_where(run, tmp_path):
     config = OmegaConf.load(run / "config.yaml")
     config.actor_rollout_ref.model.path = "/home/somebody/runs/warm_start"

@@ -42,6 +42,7 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *registration_problems(),
         *_method_problems(config),
         *_batch_problems(config),
+        *_adapter_problems(config),
         *length_problems(config),
         *image_problems(config),
         *_logger_problems(config),
@@ -131,6 +132,16 @@ def _batch_problems(config: Any) -> Iterator[str]:
     for key, (batch, micro) in sizes.items():
         if not actor.use_dynamic_bsz and micro and (batch * n) % (micro * ranks):
             yield f"{key}={micro}: must divide the {batch * n} rollouts ({batch} prompts x {n}) over {ranks} workers"
+
+
+def _adapter_problems(config: Any) -> Iterator[str]:
+    key = "actor_rollout_ref.actor.checkpoint.save_contents"
+    rank, contents = config.actor_rollout_ref.model.lora_rank, OmegaConf.select(config, key)
+    if rank > 0 and "hf_model" in contents:
+        yield (
+            f"{key}={list(contents)}: with an adapter (actor_rollout_ref.model.lora_rank={rank}) verl names the "
+            "weights of hf_model as no model does: they load as random ones; leave it out, export_hf.sh merges shards"
+        )
 
 
 def _logger_problems(config: Any) -> Iterator[str]:

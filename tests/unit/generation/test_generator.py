@@ -1,7 +1,9 @@
 import math
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from easyr1_fgrpo.generation.generator import Generator, Prompt
 from easyr1_fgrpo.generation.sampling import Sampling
@@ -151,6 +153,15 @@ def test_loaded_weights_are_used(generator, prompt_of, weights):
 def test_a_tied_head_need_not_be_sent(generator, weights):
     del weights["lm_head.weight"]
     generator.load_weights(weights.items())
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(checkpoint, tmp_path):
+    """transformers would draw them at random and only warn."""
+    folder = shutil.copytree(checkpoint, tmp_path / "adapter")
+    weights = load_file(folder / "model.safetensors")
+    save_file({f"base_model.model.{name}": weight for name, weight in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"adapter lacks \d+ weights of its model \([\w.]+, .*, which would be random"):
+        Generator(str(folder), rows=1, prompt_length=None)
 
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "of another shape"])

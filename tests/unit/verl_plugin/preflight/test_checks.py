@@ -87,6 +87,11 @@ def test_registration_comes_first(problems, monkeypatch):
             {"kind": "local", "target": "collections:Counter", "options": {}},
             "fgrpo.judges.consistency.target=collections:Counter: judge target 'collections:Counter' has no `ask`",
         ),
+        (
+            "actor_rollout_ref.model.lora_rank",
+            8,
+            "actor_rollout_ref.actor.checkpoint.save_contents=['model', 'optimizer', 'extra', 'hf_model']: with an",
+        ),
         ("reward.reward_model.enable", True, "reward.reward_model.enable=true: judges are set with fgrpo.judges"),
         ("data.train_files", "no/such/train.parquet", "data.train_files=no/such/train.parquet: no such file"),
         ("data.val_files", ["no/such/val.parquet"], "data.val_files=no/such/val.parquet: no such file"),
