@@ -124,6 +124,8 @@ class FgrpoConfig(Settings):
         max_failed_share: share of a step's rollouts that may fail before the run stops.
         max_unmeasured_steps: steps in a row on which a constraint's judge may measure too few rollouts
             (`dual.min_valid_share`) before the run saves a checkpoint and stops.
+        stop_if_hopeless: whether the run stops when its first three steps had nothing to learn from; see
+            `easyr1_fgrpo.training.first_steps`.
         max_probs_difference: how far the rollout engine's token probabilities may be from the trainer's, in the mean
             over a step, before the run stops; None for no comparison. See `easyr1_fgrpo.training.canary`.
     """
@@ -142,6 +144,7 @@ class FgrpoConfig(Settings):
     resume: ResumeSettings = ResumeSettings()
     max_failed_share: UnitInterval = 0.2
     max_unmeasured_steps: Annotated[int, Field(ge=1)] = 3
+    stop_if_hopeless: bool = True
     max_probs_difference: UnitInterval | None = 0.05
 
     @property

@@ -22,6 +22,7 @@ from easyr1_fgrpo.algorithm import ConstrainedAdvantage, constrained_advantage
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.training.controllers import build_controller
+from easyr1_fgrpo.training.first_steps import FirstSteps
 from easyr1_fgrpo.training.judge_metrics import valid_share
 from easyr1_fgrpo.training.step_signals import RolloutId, StepSignals, metrics_of, read_step
 from easyr1_fgrpo.training.unmeasured import UnmeasuredSteps
@@ -46,6 +47,7 @@ class Fgrpo:
         self.signal_names = (*SIGNALS, *settings.signals)
         self.controller = build_controller(settings)
         self.unmeasured = UnmeasuredSteps(settings.dual.min_valid_share, settings.max_unmeasured_steps)
+        self.first_steps = FirstSteps(stop=settings.stop_if_hopeless)
         self._lost_hint = lost_hint
 
     def begin_step(

@@ -94,6 +94,7 @@ class FaithfulTrainer(PPOTrainerSync):
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         self.metrics_file.write(self.global_steps, metrics)
         self.fgrpo.unmeasured.check()
+        self.fgrpo.first_steps.see(self.global_steps, metrics)
 
     def _validate(self) -> dict[str, float]:
         if self.fgrpo.unmeasured.due:  # the run ends after this step, and nobody judges

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from easyr1_fgrpo.training.first_steps import WATCHED, signs
 from easyr1_fgrpo.training.judge_metrics import CAUSES
 from easyr1_fgrpo.training.metrics_file import MetricsFollower
 from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
@@ -32,6 +33,10 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
                 for step, metrics in follower.new():
                     if warning := unmeasured(step, metrics):
                         bar.write(warning, file=terminal)
+                    if 0 < step <= WATCHED:
+                        for sign in signs(metrics):
+                            told = f"warning: step {step}: {sign}"
+                            bar.write(RED.format(told) if terminal.isatty() else told, file=terminal)
                     bar.set_postfix_str(summary(metrics, coloured=terminal.isatty()), refresh=False)
                     bar.update(step - bar.n)
                 if ended:
