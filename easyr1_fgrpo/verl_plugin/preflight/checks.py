@@ -48,6 +48,7 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *_logger_problems(config),
         *_signal_problems(settings),
         *(_judge_problems(config, settings) if judges else ()),
+        *_box_problems(config),
         *(_file_problems(config) if files else ()),
     ]
 
@@ -229,7 +230,6 @@ def _file_problems(config: Any) -> Iterator[str]:
                 yield from problems
             else:
                 yield from prompt_problems(path, config)
-    yield from _box_problems(config)
 
 
 def _box_problems(config: Any) -> Iterator[str]:
