@@ -39,7 +39,7 @@ def world(tmp_path_factory):
     return World(tmp_path_factory.mktemp("tiny") / "world", 16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(world):
     """A tiny Qwen2.5-VL that half knows by heart some faithful and some unfaithful responses."""
     folder = world.folder / "model"
@@ -148,6 +148,24 @@ def test_on_pictures_and_resumed(world, model, tmp_path, monkeypatch):
     logged, _ = run_the_page(monkeypatch, judge, model, dataset, resume, max_steps=3, save_steps=2)
     assert {name: logged[3][f"multiplier/{name}"] for name in THRESHOLDS} == pytest.approx(last)
     check_step(logged[3], completions(3), THRESHOLDS)
+
+
+def test_trls_own_sum_counts_none_as_0(world, model, tmp_path, monkeypatch):
+    """Why the page asks for another aggregation than TRL's default."""
+    monkeypatch.chdir(tmp_path)
+    judge, dataset = OracleJudge(world.folder / "scenes.jsonl"), Dataset.from_list(list(rows(world, pictures=True)))
+    dual = re.search(r"    dual=.*\n", USE)[0]
+    changes = {
+        "from trl_fgrpo import FgrpoTrainer": "from trl import GRPOTrainer as FgrpoTrainer",
+        'multi_objective_aggregation="normalize_then_sum"': 'multi_objective_aggregation="sum_then_normalize"',
+        dual: "",
+    }
+    run_the_page(monkeypatch, judge, model, dataset, changes, max_steps=1)
+    table = completions(1)
+    names = ["answer_reward", *THRESHOLDS]
+    assert table[names].isna().to_numpy().any()
+    sums = f.group_normalize(table[names].fillna(0.0).sum(axis=1).tolist(), [row // 5 for row in range(20)])
+    assert sums.tolist() == pytest.approx(table["advantage"].tolist(), abs=2e-3)
 
 
 class Mortal(TrainerCallback):
