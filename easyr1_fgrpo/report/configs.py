@@ -28,5 +28,13 @@ def config_rows(runs: Sequence[Run]) -> list[ConfigRow]:
     return [ConfigRow(key, tuple(_value(run, key) for run in runs)) for key in keys]
 
 
+def config_groups(rows: Sequence[ConfigRow]) -> dict[str, list[ConfigRow]]:
+    """By the first part of their keys, FGRPO's own first."""
+    groups: dict[str, list[ConfigRow]] = {"fgrpo": []}
+    for row in rows:
+        groups.setdefault(row.key.partition(".")[0], []).append(row)
+    return {name: mine for name, mine in groups.items() if mine}
+
+
 def _value(run: Run, key: str) -> str | None:
     return json.dumps(run.config[key], ensure_ascii=False, default=str) if key in run.config else None

@@ -1,25 +1,33 @@
-"""The table of constraints, every number as it stands in the files."""
+"""The table of constraints: what was asked and what came, every number as it stands in the files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from easyr1_fgrpo.report.numbers import Number, plain
-from easyr1_fgrpo.report.run_files import Run
+from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import constraint_names, constraint_series
 from easyr1_fgrpo.report.subjects import run_names, subjects
+
+LATELY = 10
+"""Steps whose mean says whether a constraint is met: the score of a single one is noisy."""
 
 
 @dataclass(frozen=True)
 class ConstraintRow:
-    """A constraint of a run at the last step that measured it; `met` is None where it does not act."""
+    """A constraint of a run: the last step that measured it, and the mean of the last `LATELY` such steps.
+
+    `met` compares the mean with the threshold and is None where the constraint does not act.
+    """
 
     run: str
     number: int
     name: str
-    step: int | None
+    step: int
     score: Number
+    lately: Number
     threshold: Number
     multiplier: Number
     cap: Number
@@ -35,12 +43,24 @@ def constraint_rows(runs: Sequence[Run]) -> list[ConstraintRow]:
             parts = constraint_series(run, name)
             if "score" not in parts:
                 continue
-            score, threshold, multiplier, cap = (
-                parts[part].values[-1] if part in parts else None
-                for part in ("score", "threshold", "multiplier", "cap")
+            threshold, multiplier, cap = (_last(parts.get(part)) for part in ("threshold", "multiplier", "cap"))
+            lately = fmean(parts["score"].values[-LATELY:])
+            rows.append(
+                ConstraintRow(
+                    run=run_name,
+                    number=numbers[run_name],
+                    name=name,
+                    step=parts["score"].steps[-1],
+                    score=plain(parts["score"].values[-1]),
+                    lately=plain(lately),
+                    threshold=plain(threshold),
+                    multiplier=plain(multiplier),
+                    cap=plain(cap),
+                    met=None if threshold is None else lately >= threshold,
+                )
             )
-            met = None if score is None or threshold is None else score >= threshold
-            step = parts["score"].steps[-1]
-            shown = (plain(score), plain(threshold), plain(multiplier), plain(cap))
-            rows.append(ConstraintRow(run_name, numbers[run_name], name, step, *shown, met))
     return rows
+
+
+def _last(series: Series | None) -> float | None:
+    return series.values[-1] if series else None

@@ -12,6 +12,7 @@ from easyr1_fgrpo.report.measured_on import Place, Places
 from easyr1_fgrpo.report.numbers import Number, difference, estimated
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.subjects import run_names, subject, subjects
+from easyr1_fgrpo.statistics import Estimate
 
 METRICS = {
     "accuracy": "accuracy %",
@@ -71,9 +72,10 @@ def evaluation_groups(runs: Sequence[Run]) -> list[EvaluationGroup]:
                 estimated(evaluation.metrics.get(column), 1.0 if column == "response_tokens" else 100.0)
                 for column in columns
             )))  # fmt: skip
-            if changed := _change(run, evaluation, columns):
+            if changed := changes(run, evaluation):
                 what = f"difference, {evaluation.mode}"
-                rows.append(EvaluationRow(who, numbers[who], what, "", changed, is_difference=True))
+                cells = tuple(difference(changed.get(column)) for column in columns)
+                rows.append(EvaluationRow(who, numbers[who], what, "", cells, is_difference=True))
     return list(groups.values())
 
 
@@ -83,6 +85,23 @@ def before_of(run: Run, after: Evaluation) -> Evaluation | None:
         return None
     found = (each for each in run.evaluations if (each.label, each.mode, each.path) == (BEFORE, after.mode, after.path))
     return next(found, None)
+
+
+def sampled_first(run: Run) -> list[Evaluation]:
+    """The evaluations after RL that have one before, those of sampled responses first: it is these that RL trains."""
+    pairs = [each for each in run.evaluations if before_of(run, each)]
+    return sorted(pairs, key=lambda each: each.mode != "sampled")
+
+
+def changes(run: Run, after: Evaluation) -> dict[str, Estimate]:
+    """After minus before RL over the same questions, by metric; none where there is no pair of them."""
+    before = before_of(run, after)
+    if before is None or before.result is None or after.result is None:
+        return {}
+    try:
+        return {each.measure: each.estimate for each in differences([before.result], [after.result])}
+    except ValueError:  # of other questions, or none in common
+        return {}
 
 
 def _ordered(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
@@ -99,15 +118,3 @@ def _what(evaluation: Evaluation) -> str:
     if evaluation.benchmark == HELD_OUT:
         return f"{WHEN.get(evaluation.label, evaluation.label)}, {evaluation.mode}"
     return evaluation.mode
-
-
-def _change(run: Run, after: Evaluation, columns: Sequence[str]) -> tuple[Number, ...] | None:
-    """After minus before RL over the same questions; None where there is no pair of them."""
-    before = before_of(run, after)
-    if before is None or before.result is None or after.result is None:
-        return None
-    try:
-        found = {each.measure: each.estimate for each in differences([before.result], [after.result])}
-    except ValueError:  # of other questions, or none in common
-        return None
-    return tuple(difference(found.get(column)) for column in columns)

@@ -21,17 +21,24 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from easyr1_fgrpo.report import charts
-from easyr1_fgrpo.report.configs import config_rows
-from easyr1_fgrpo.report.constraints import constraint_rows
+from easyr1_fgrpo.report.charts.faithfulness import benchmark_sections, front_sections
+from easyr1_fgrpo.report.charts.overview import overview_section
+from easyr1_fgrpo.report.charts.parts import N_COLOURS
+from easyr1_fgrpo.report.charts.training import smoothing, training_sections
+from easyr1_fgrpo.report.configs import config_groups, config_rows
+from easyr1_fgrpo.report.constraints import LATELY, constraint_rows
 from easyr1_fgrpo.report.evaluations import METRICS, evaluation_columns, evaluation_groups
 from easyr1_fgrpo.report.run_files import Run, read_run
 from easyr1_fgrpo.report.subjects import run_names, subjects
 from easyr1_fgrpo.report.traces.data import TraceData, read_trace_data
 from easyr1_fgrpo.report.traces.thumbnails import find_images, linked, thumbnails
 from easyr1_fgrpo.report.traces.view import visible
+from easyr1_fgrpo.report.verdicts import verdicts
 
-SCRIPTS = ("dom", "data", "tabs", "charts", "filters", "list", "picture", "trace", "main")
+SCRIPTS = (
+    *("dom", "data", "theme", "tabs", "anchors", "smoothing", "charts", "configs"),
+    *("filters", "opening", "list", "picture", "trace", "browser", "main"),
+)
 """Parts of the page's script, in order."""
 
 MOST_TRACES = 20_000
@@ -88,10 +95,12 @@ def render(
 ) -> str:
     """The page's HTML."""
     sections = {
-        "training": charts.training_sections(runs),
-        "faithfulness": [*charts.front_sections(runs), *charts.benchmark_sections(runs)],
+        "overview": [overview_section(runs)],
+        "training": training_sections(runs),
+        "faithfulness": [*front_sections(runs), *benchmark_sections(runs)],
     }
     figures = [chart.figure for tab in sections.values() for section in tab for chart in section.charts]
+    config = config_rows(runs)
     script, plotly = _own_script(), _plotly() if figures else ""
     return _template().render(
         css=Markup(_page_file("page.css")),
@@ -100,11 +109,15 @@ def render(
         link_images=link_images,
         runs=list(zip(run_names(runs), runs, strict=True)),
         numbers=subjects(runs),
-        n_colours=charts.N_COLOURS,
+        n_colours=N_COLOURS,
         constraints=constraint_rows(runs),
         columns=[METRICS[name] for name in evaluation_columns(runs)],
         evaluations=evaluation_groups(runs),
-        config=config_rows(runs),
+        config=config,
+        config_groups=config_groups(config),
+        verdicts=verdicts(runs),
+        smoothing=smoothing(runs),
+        lately=LATELY,
         sections=sections,
         traces=traces,
         problems=problems,

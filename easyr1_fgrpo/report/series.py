@@ -71,7 +71,7 @@ RL_CURVES = (
     Curve("KL to the reference policy", "actor/kl_loss"),
     Curve("entropy, nats a token", "actor/entropy"),
     Curve("response length, tokens", "response_length/mean"),
-    Curve("responses cut at the length limit, share", "response_length/clip_ratio"),
+    Curve("responses cut at the length limit, share", "fgrpo/rollouts/truncated/mean"),
     Curve("clipped tokens, share", "actor/pg_clipfrac"),
     Curve("gradient norm", "actor/grad_norm"),
     Curve("failed rollouts, share", "fgrpo/rollouts/failed_share"),

@@ -55,9 +55,12 @@ def seen(browser, path):
 
 
 def show(page, tab):
+    """The tab; of the traces all."""
     page.click(f"#tab-{tab}")
     if tab == "traces":
         page.wait_for_selector("#details article")
+        page.click("text=Show all")
+        page.wait_for_function("(([n, , m]) => n === m)(document.querySelector('#count').textContent.split(' '))")
 
 
 def count(page):
@@ -69,24 +72,32 @@ def count(page):
 
 def test_the_overview_shows_the_files_numbers(seen, folder):
     head = seen.locator("#evaluations thead th").all_inner_texts()
-    for row in seen.locator("#evaluations tbody tr").all():
-        occasion, run, *cells = row.locator("th, td").all_inner_texts()
-        _, label, mode = occasion.split(", ")
+    rows = seen.locator("#evaluations tbody tr:not(.place):not(.difference)").all()
+    for row in rows:
+        what, run, _, *cells = row.locator("th, td").all_inner_texts()
+        when, _, mode = what.partition(", ")
         results = json.loads((folder / run.strip() / "evaluation" / "results.json").read_text())["results"]
+        label = when.replace(" ", "_")
         metrics = next(r["metrics"] for r in results if (r["model"], r["mode"]) == (label, mode))
-        for title, cell in zip(head[2:], cells, strict=True):
+        for title, cell in zip(head[3:], cells, strict=True):
             if title == "accuracy %" or title.endswith("grounding %"):
                 measured = metrics[title.removesuffix(" %").replace(" ", "_")]
                 assert cell.split()[0] == f"{100 * measured['value']:.1f}"
                 assert f"({measured['n']})" in cell
-    assert seen.locator("#evaluations tbody tr").count() == 8
+    assert len(rows) == 8
+    assert seen.locator("#verdicts > li").count() == 2
+    seen.locator("#overview .chart .main-svg").first.wait_for()
+    assert [text.split(",")[0] for text in seen.locator("#overview figcaption").all_inner_texts()] == [
+        "Accuracy and faithful accuracy", "Constraints", "Multipliers"
+    ]  # fmt: skip
 
 
 def test_charts_are_drawn_when_their_tab_is_shown_and_hold_the_files_numbers(seen, folder):
-    assert seen.evaluate("typeof window.Plotly") == "undefined"
+    assert seen.locator("#training .main-svg").count() == 0
     show(seen, "training")
-    seen.wait_for_selector(".chart[data-figure='0'] .main-svg")
-    drawn = seen.evaluate("[...document.querySelector('.chart').data].map(({name, x, y}) => [name, [...x], [...y]])")
+    seen.locator("#training .chart .main-svg").first.wait_for()
+    curves = "[...document.querySelector('#training .chart').data].map(({name, x, y}) => [name, [...x], [...y]])"
+    drawn = seen.evaluate(curves)
     lines = [json.loads(line) for line in (folder / "fgrpo-s0" / "metrics.jsonl").read_text().splitlines()][1:]
     name, steps, scores = drawn[0]
     assert (name, steps) == ("fgrpo-s0", list(range(1, 21)))
@@ -97,6 +108,23 @@ def test_charts_are_drawn_when_their_tab_is_shown_and_hold_the_files_numbers(see
     assert last.locator(".main-svg").count() == 0
     last.scroll_into_view_if_needed()
     last.locator(".main-svg").first.wait_for()
+    # smoothed: the curve itself stays, pale, below its running mean
+    seen.select_option("#smoothing", "5")
+    seen.wait_for_function("n => document.querySelector('#training .chart').data.length > n", arg=len(drawn))
+    raw, mean = seen.evaluate(curves)[:2]
+    assert raw == [name, steps, scores]
+    assert mean[2][10] == pytest.approx(sum(scores[8:13]) / 5)
+    assert mean[2][0] == pytest.approx(sum(scores[:3]) / 3)
+
+
+def test_sections_fold_and_have_addresses(seen):
+    show(seen, "training")
+    assert not seen.locator("#judges > .charts").is_visible()
+    seen.click("nav.anchors a[href='#judges']")
+    seen.locator("#judges .chart .main-svg").first.wait_for()
+    show(seen, "overview")
+    seen.goto(f"{seen.url.partition('#')[0]}#groups-without-variance")
+    seen.locator("#groups-without-variance .chart .main-svg").first.wait_for()
 
 
 def test_the_front_and_the_benchmarks_are_drawn(seen):
@@ -107,13 +135,48 @@ def test_the_front_and_the_benchmarks_are_drawn(seen):
     assert any("before and after RL" in title for title in titles)
 
 
-def test_config_differences_are_shown(seen):
+def test_config_differences_are_shown_and_keys_are_found(seen):
     show(seen, "config")
     assert seen.locator("#differences tbody th").all_inner_texts()[0] == "arm"
     assert seen.locator("#differences tbody tr").first.locator("td").all_inner_texts() == ['"fgrpo"', '"grpo_t"']
+    rows = seen.locator("#config details tbody tr")
+    total = rows.count()
+    assert seen.inner_text("#config-count") == f"{total} of {total} keys"
+    assert not rows.first.is_visible()
+    seen.fill("#config-search", "MAX")
+    found = [row for row in rows.all() if row.is_visible()]
+    assert [row.locator("th").inner_text() for row in found] == ["fgrpo.dual.lambda_max"]
+    assert seen.inner_text("#config-count") == f"1 of {total} keys"
 
 
 # ---------------------------------------------------------------------- traces
+
+
+def test_the_traces_open_on_right_answers_after_rl_that_their_trace_does_not_entail(seen):
+    seen.click("#tab-traces")
+    seen.wait_for_selector("#details article")
+    chosen = seen.evaluate("[...document.querySelectorAll('#filters select')].map((s) => s.selectedOptions[0].text)")
+    assert chosen == ["any", "held-out, after_RL, sampled", "any", "right", "inconsistent", "any", "any"]
+    assert 0 < count(seen) < 33
+    assert "✓ right answer" in seen.inner_text("#details .badges")
+    assert "✗ inconsistent" in seen.inner_text("#details .badges")
+
+
+def test_nothing_is_cut_or_wider_than_the_screen(browser, path):
+    for width in (1360, 390):
+        with opened(browser, path) as watched:
+            page = watched.page
+            page.set_viewport_size({"width": width, "height": 900})
+            for tab in ("overview", "training", "faithfulness", "config", "traces"):
+                show(page, tab)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)
+            cut = page.evaluate("""() => {
+                const edge = document.querySelector("#list").getBoundingClientRect().right;
+                const beyond = (badge) => badge.getBoundingClientRect().right > edge;
+                return [...document.querySelectorAll("#list .badge")].filter(beyond).map((badge) => badge.textContent);
+            }""")
+            assert cut == []
+            assert page.locator("#list .badge").count() > 10
 
 
 def test_filters_count_what_the_records_say(seen, records):
@@ -241,11 +304,11 @@ def test_light_and_dark(browser, path):
         with opened(browser, path, color_scheme=scheme) as watched:
             page = watched.page
             show(page, "training")
-            page.wait_for_selector(".chart[data-figure='0'] .main-svg")
+            page.locator("#training .chart .main-svg").first.wait_for()
             before = background(page), ink(page)
             page.click("#theme")
             page.wait_for_function(
-                "before => document.querySelector('.chart').layout.font.color !== before", arg=before[1]
+                "before => document.querySelector('#training .chart').layout.font.color !== before", arg=before[1]
             )
             after = background(page), ink(page)
             light, dark = (before, after) if scheme == "light" else (after, before)
@@ -260,7 +323,7 @@ def background(page):
 
 
 def ink(page):
-    return page.evaluate("document.querySelector('.chart').layout.font.color")
+    return page.evaluate("document.querySelector('#training .chart').layout.font.color")
 
 
 # ---------------------------------------------------------------------- other pages
@@ -314,7 +377,7 @@ def test_linked_images_are_loaded_from_the_run(browser, folder):
         show(watched.page, "traces")
         image = watched.page.locator("#details article img").first
         watched.page.wait_for_function("document.querySelector('#details article img').naturalWidth === 84")
-        assert image.get_attribute("src").startswith("fgrpo-s0/images/")
+        assert image.get_attribute("src").startswith("fgrpo-s0/evaluation/images/")  # it opens on held-out questions
     assert watched.errors == []
     assert all(url.startswith(folder.resolve().as_uri()) for url in watched.requests)
 

@@ -9,14 +9,14 @@ const colour = (name) => {
   return found;
 };
 
-const themed = (figure) => {
+const themed = (figure, steps) => {
   const text = colour("text"), line = colour("line");
   const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true };
   const paint = (trace) => {
     const ink = colour(trace.ink);
     const whiskers = trace.error_y ? { error_y: { ...trace.error_y, color: ink } } : {};
     const sideways = trace.error_x ? { error_x: { ...trace.error_x, color: ink } } : {};
-    return { ...trace, line: { ...trace.line, color: ink }, marker: { ...trace.marker, color: ink }, ...whiskers, ...sideways };
+    return { showlegend: false, ...trace, line: { ...trace.line, color: ink }, marker: { ...trace.marker, color: ink }, ...whiskers, ...sideways };
   };
   const layout = {
     ...figure.layout,
@@ -24,18 +24,21 @@ const themed = (figure) => {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 52, r: 12, t: 12, b: 40 },
-    showlegend: false, // the page's head names the colours
+    showlegend: figure.layout.showlegend ?? false, // the page's head names the colours
+    legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", itemclick: false, itemdoubleclick: false },
+    shapes: (figure.layout.shapes ?? []).map((shape) => ({ ...shape, fillcolor: colour(shape.ink) })),
     hoverlabel: { bgcolor: colour("raised"), font: { color: text } },
     xaxis: { ...axis, ...figure.layout.xaxis },
     yaxis: { ...axis, ...figure.layout.yaxis },
   };
-  return [figure.data.map(paint), layout];
+  return [figure.data.flatMap((curve) => withMean(curve, steps)).map(paint), layout];
 };
 
 const draw = async (chart) => {
   const figures = await packedJson("figures");
   await packedScript("plotly");
-  await Plotly.react(chart, ...themed(figures[chart.dataset.figure]), { displayModeBar: false, responsive: true });
+  const steps = Number(byId("smoothing")?.value ?? 1);
+  await Plotly.react(chart, ...themed(figures[chart.dataset.figure], steps), { displayModeBar: false, responsive: true });
   chart.dataset.drawn = "";
 };
 
@@ -52,5 +55,7 @@ const startCharts = () => {
   );
   const charts = [...document.querySelectorAll(".chart")];
   for (const chart of charts) inView.observe(chart);
-  document.addEventListener("themechange", () => charts.filter((chart) => "drawn" in chart.dataset).forEach(draw));
+  const redraw = () => charts.filter((chart) => "drawn" in chart.dataset).forEach(draw);
+  document.addEventListener("themechange", redraw);
+  byId("smoothing")?.addEventListener("change", redraw);
 };

@@ -29,6 +29,14 @@ const badges = (trace) => {
   ];
 };
 
+/** In a list's narrow row: what is wrong or missing, in a word each. */
+const shortBadges = (trace) => [
+  trace.correct === null ? badge("unjudged", "answer") : badge(trace.correct ? "right" : "wrong", trace.correct ? "right" : "wrong"),
+  trace.conclusion.state === "unjudged" ? badge("unjudged", "consistency") : badge(trace.conclusion.state),
+  trace.ungrounded ? badge("ungrounded", `${trace.ungrounded} ungrounded`) : trace.grounded ? badge("grounded") : badge("unjudged", "sentences"),
+  trace.truncated ? badge("plain", "cut") : null,
+];
+
 const verdictText = ({ word, note, judge }) =>
   [word, note.trim() === word ? "" : note, judge && `(judge: ${judge})`].filter(Boolean).join(" – ");
 

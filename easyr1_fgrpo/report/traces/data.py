@@ -13,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from easyr1_fgrpo.report.evaluation_files import Evaluation
+from easyr1_fgrpo.report.evaluations import sampled_first
 from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.subjects import run_names, subject, subjects
@@ -29,6 +30,7 @@ class TraceData:
         sources: names of runs and models; each trace's `source` is an index of it.
         sets: training splits and evaluations; each trace's `set` is an index of it.
         traces: see `trace_view`.
+        opening: numbers of the sets that the page may open on, the first with something to see.
         total: how many there are in the files.
         image_folders: where their images may lie.
         problems: one line for each file that could not be read in full.
@@ -37,6 +39,7 @@ class TraceData:
     sources: list[str]
     sets: list[str] = field(default_factory=list)
     traces: list[dict[str, Any]] = field(default_factory=list)
+    opening: list[int] = field(default_factory=list)
     total: int = 0
     image_folders: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -48,7 +51,12 @@ class TraceData:
 
     def payload(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"sources": [*map(visible, self.sources)], "sets": [*map(visible, self.sets)], "traces": self.traces}
+        return {
+            "sources": [*map(visible, self.sources)],
+            "sets": [*map(visible, self.sets)],
+            "opening": self.opening,
+            "traces": self.traces,
+        }
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,10 @@ def _read(runs: Sequence[Run], most: int) -> TraceData:
     shelves = list(_shelves(runs, data))
     data.total = sum(len(shelf.records) for shelf in shelves)
     data.sets = list(dict.fromkeys(shelf.name for shelf in shelves))
+    places = Places(runs)
+    data.opening = list(
+        dict.fromkeys(data.sets.index(places.occasion(after)) for run in runs for after in sampled_first(run))
+    )
     steps = _kept_steps(shelves, most)
     with tqdm(total=data.total, desc="Traces", unit="trace", delay=1.0, leave=False) as bar:
         for shelf in shelves:

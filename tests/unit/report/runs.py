@@ -96,7 +96,7 @@ def step_metrics(progress, arm, seed=0):
         "actor/pg_loss": 0.01, "actor/kl_loss": 0.002 * progress, "actor/entropy": 0.5 - 0.3 * progress,
         "actor/pg_clipfrac": 0.01, "actor/grad_norm": 0.4 + wave, "actor/lr": 1e-6,
         "critic/score/mean": task, "critic/rewards/mean": task,
-        "response_length/mean": 36.0 + wave, "response_length/clip_ratio": 0.0, "timing_s/step": 5.0,
+        "response_length/mean": 36.0 + wave, "fgrpo/rollouts/truncated/mean": 0.0, "timing_s/step": 5.0,
     }  # fmt: skip
     for number, (name, score) in enumerate(scores_at(progress, arm).items()):
         metrics[f"fgrpo/signals/{name}/applicable"] = 60 - 20 * number

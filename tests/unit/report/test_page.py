@@ -108,38 +108,48 @@ def test_runs_of_other_questions_or_another_judge_are_apart_and_named(tmp_path):
     assert [bar["x"][0] for bar in bars] == [f"held-out [{n}]<br>before_RL<br>greedy" for n in (1, 2, 3)]
 
 
-def test_every_number_of_a_constraint_is_the_last_steps(page, two):
+def test_every_number_of_a_constraint_is_the_files(page, two):
     _, *rows = page.tables["constraints"]
     assert len(rows) == 6
-    for (name, _), (who, _), (step, _), score, threshold, (met, _), multiplier, cap in rows:
+    for (name, _), (who, _), (step, _), score, lately, threshold, (met, _), multiplier, cap in rows:
         folder = next(run for run in two if run.name == who.strip())
-        last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-        assert int(step) == last["step"] == 10
-        metrics = last["metrics"]
-        if folder.name.startswith("grpo_t"):
-            assert float(score[1]) == metrics[f"fgrpo/signals/{name}/mean"]
+        steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()][1:]
+        assert int(step) == steps[-1]["step"] == len(steps) == 10
+        metrics = steps[-1]["metrics"]
+        acts = folder.name.startswith("fgrpo")
+        key = f"fgrpo/{name}/score" if acts else f"fgrpo/signals/{name}/mean"
+        assert float(score[1]) == metrics[key]
+        mean = sum(step["metrics"][key] for step in steps) / 10
+        assert float(lately[1]) == pytest.approx(mean)
+        if not acts:
             assert [cell[0] for cell in (threshold, multiplier, cap)] == ["–"] * 3
             assert met == "– does not act"
         else:
-            files = [metrics[f"fgrpo/{name}/{part}"] for part in ("score", "threshold", "multiplier")]
-            assert [float(cell[1]) for cell in (score, threshold, multiplier)] == files
+            files = [metrics[f"fgrpo/{name}/{part}"] for part in ("threshold", "multiplier")]
+            assert [float(cell[1]) for cell in (threshold, multiplier)] == files
             assert float(cap[1]) == metrics["fgrpo/dual/lambda_max"]
-            assert met == ("✓ met" if files[0] >= files[1] else "✗ not met")
+            assert met == ("✓ met" if mean >= files[0] else "✗ not met")
 
 
 def test_a_missed_threshold_is_said(tmp_path):
     run = runs.write_run(tmp_path / "run", steps=1, traces=2, evaluations=False)
-    metrics = {"fgrpo/consistency/score": 0.9499, "fgrpo/consistency/threshold": 0.95}
-    with (run / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps({"step": 2, "metrics": metrics}) + "\n")
+    (run / "metrics.jsonl").unlink()
+    for step in range(1, 13):
+        # the last ten steps have .9499 as their mean, the last one more
+        score = 0.0 if step < 3 else 0.9409 if step < 12 else 1.0309
+        metrics = {"fgrpo/consistency/score": score, "fgrpo/consistency/threshold": 0.95}
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "metrics": metrics}) + "\n")
     write_page([run], tmp_path / "report.html")
-    rows = Page((tmp_path / "report.html").read_text()).tables["constraints"]
-    assert rows[1][5][0] == "✗ not met"
-    assert float(rows[1][3][1]) == 0.9499
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.tables["constraints"][1][6][0] == "✗ not met"
+    assert float(page.tables["constraints"][1][4][1]) == pytest.approx(0.9499)
+    assert "0 of 1 constraints met (consistency 0.950 where 0.950 is asked)" in page.text
 
 
 def test_charts_hold_the_files_numbers(page, two):
-    figures = page.packed("figures")
+    titles = [a["aria-label"] for _, a in page.elements if "data-figure" in a]
+    figures = page.packed("figures")[titles.index("Consistency") :]
     lines = (two[0] / "metrics.jsonl").read_text().splitlines()
     steps = [json.loads(line) for line in lines][1:]
     scores = next(curve for curve in figures[0]["data"] if curve["name"] == "fgrpo-s0")
@@ -178,7 +188,13 @@ def test_config_differences(page):
     assert rows["arm"] == ['"fgrpo"', '"grpo_t"']
     assert rows["trainer.total_training_steps"] == ["10", "40"]
     assert "data.train_batch_size" not in rows
-    whole = {row[0][0]: [cell[0] for cell in row[1:]] for row in page.tables["whole-config"][1:]}
+    whole = {
+        row[0][0]: [cell[0] for cell in row[1:]]
+        for name, table in page.tables.items()
+        if name.startswith("config-")
+        for row in table[1:]
+    }
+    assert {name.partition(".")[0] for name in whole} >= {"fgrpo", "data", "trainer", "arm"}
     assert whole["data.train_batch_size"] == ["16", "16"]
 
 

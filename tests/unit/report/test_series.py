@@ -69,6 +69,7 @@ def test_the_names_are_those_that_training_writes():
         signals = {name: signal.value for name, signal in record.signals.items()}
         row = {name: value if value is not None else float("nan") for name, value in signals.items()}
         row |= {f"{name}_valid": float(value is not None) for name, value in signals.items()}
+        row["truncated"] = float(record.truncated)
         numbers.append(row | {f"{name}_reason": float(value is None) * 3 for name, value in signals.items()})
     step = read_step(1, [RolloutId("1-0", n) for n in range(4)], numbers, list(SIGNALS), expected=4)
     asked = {f"judge_{question}_verdicts": 1.0 for question in ("consistency", "grounding")}
