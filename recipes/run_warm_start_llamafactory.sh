@@ -40,6 +40,27 @@ fi
 
 export PATH="$PWD/.venv-llamafactory/bin:$PATH"
 datasets=$(python -c 'import json, sys; print(",".join(json.load(open(sys.argv[1]))))' "$data/dataset_info.json")
+# The checkpoint says how it writes boxes and for which images, as one of `fgrpo stages` does: RL refuses to differ.
+{ read -r output && read -r marker; } < <(
+  python - "$config" "$data" "$@" <<'PYTHON'
+import json, sys
+from pathlib import Path
+
+import yaml
+
+config, data, *given = sys.argv[1:]
+values = yaml.safe_load(Path(config).read_text()) | dict(pair.split("=", 1) for pair in given)
+images = {key: int(values[f"image_{key}"]) for key in ("min_pixels", "max_pixels")}
+summary = Path(data, "summary.json")
+policy = json.loads(summary.read_text()).get("policy", {}) if summary.exists() else {}
+coordinates = policy.get("coordinates", "pixels")
+for key, pixels in images.items():
+    if coordinates == "pixels" and policy.get(key, pixels) != pixels:
+        sys.exit(f"error: image_{key}={pixels}: boxes of {data} are in pixels of images with {key}={policy[key]}: take that")
+print(values["output_dir"], json.dumps({**images, "coordinates": coordinates}), sep="\n")
+PYTHON
+) || exit 1
 export FORCE_TORCHRUN=1 NPROC_PER_NODE=$gpus
-exec llamafactory-cli train "$config" dataset_dir="$data" dataset="$datasets" \
+llamafactory-cli train "$config" dataset_dir="$data" dataset="$datasets" \
   gradient_accumulation_steps=$((8 / gpus)) "$@"
+echo "$marker" >"$output/image_budget.json"

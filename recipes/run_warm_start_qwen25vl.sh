@@ -6,5 +6,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
 use_environment
-# No judge: its GPUs would be counted.
-fgrpo stages backbone=qwen2_5_vl_7b dataset=fgrpo scale=gpus_4 '~judge' "$@"
+fgrpo stages --alone backbone=qwen2_5_vl_7b dataset=fgrpo scale=gpus_4 '~judge' "$@"

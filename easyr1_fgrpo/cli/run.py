@@ -38,11 +38,14 @@ def plan(
     raise typer.Exit(code)
 
 
-def stages(overrides: Overrides = None) -> None:
+def stages(
+    overrides: Overrides = None,
+    alone: Annotated[bool, typer.Option("--alone", help="training need not be possible on this machine")] = False,
+) -> None:
     """Make what the run starts from where it is missing: world and backbone (miniature), warm start."""
     from easyr1_fgrpo.verl_plugin.run.stages import main
 
-    raise typer.Exit(main(overrides or []))
+    raise typer.Exit(main(overrides or [], alone=alone))
 
 
 def train(overrides: Overrides = None) -> None:

@@ -21,20 +21,23 @@ from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
-from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
+from easyr1_fgrpo.verl_plugin.preflight.machine import ON_CPU, machine_problems, warm_start_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
 _THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 """For the tiny backbone: another number gives other rounding; threads that spin in waiting crawl on a busy machine."""
+_CPU = {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+"""For a warm start on the CPU, wherever its run trains."""
 
 
-def main(overrides: list[str]) -> int:
+def main(overrides: list[str], *, alone: bool = False) -> int:
     """Run the stages that are missing.
 
     Args:
         overrides: the Hydra overrides of the run.
+        alone: whether training need not be possible here: vLLM, and the GPUs of policy and judges.
 
     Returns:
         The exit code.
@@ -43,7 +46,8 @@ def main(overrides: list[str]) -> int:
         config = load_config(overrides)
         settings = read_settings(config)
         problems = run_problems(config, files=False, judges=NO_JUDGE not in overrides)
-        problems += [*machine_problems(config, settings), *resume_problems(config)]
+        problems += [] if alone else [*machine_problems(config, settings), *resume_problems(config)]
+        problems += warm_start_problems(config)
     except ConfigError as error:
         problems = error.lines
     if problems:  # what training would refuse is refused before hours are spent on its stages
@@ -134,7 +138,8 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
             *(f"trainer.default_local_dir={training}", *settings),
-        ]
+        ],
+        _CPU if ON_CPU in settings else None,
     )
     exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
     if not exports:

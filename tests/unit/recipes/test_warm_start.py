@@ -4,7 +4,9 @@ import ast
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,14 @@ from transformers import Seq2SeqTrainingArguments
 from data_prep.mcts.coordinates import PixelBudget
 from data_prep.mcts.export import DATASET_INFO
 from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE, start_problems
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "recipes" / "warm_start"
 SCRIPT = ROOT / "recipes" / "run_warm_start_llamafactory.sh"
 LLAMAFACTORY = ROOT / ".venv" / "llamafactory"
 VERSION = "0.9.5"
+SEVEN_B = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_4"]
 
 # FGRPO section A.2 and Table 5; the 4 GPUs are NPROC_PER_NODE of the script.
 PAPER = {
@@ -177,3 +181,62 @@ def test_the_script_refuses_bad_input_before_it_installs_anything(tmp_path, argu
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def factory(tmp_path):
+    """A checkout whose LLaMA-Factory writes a checkpoint at once; runs the script on traces that are made as noted."""
+    for name in ("recipes/run_warm_start_llamafactory.sh", "recipes/warm_start"):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    commands = tmp_path / ".venv-llamafactory/bin"
+    commands.mkdir(parents=True)
+    shutil.copy(FOLDER / "requirements.txt", commands.parent / ".installed")
+    stubs = {
+        "python": f'exec {sys.executable} "$@"',
+        "llamafactory-cli": 'for a in "$@"; do case $a in output_dir=*) out=${a#*=} ;; esac; done; mkdir -p "$out"',
+    }
+    for name, line in stubs.items():
+        (commands / name).write_text(f"#!/bin/bash\n{line}\n")
+        (commands / name).chmod(0o755)
+
+    def run(noted, *arguments):
+        data = tmp_path / "traces"
+        data.mkdir(exist_ok=True)
+        (data / "dataset_info.json").write_text(json.dumps(DATASET_INFO))
+        (data / "summary.json").write_text(json.dumps({"policy": noted}))
+        return subprocess.run(
+            ["bash", str(tmp_path / "recipes/run_warm_start_llamafactory.sh"), "7b", str(data), *arguments],
+            capture_output=True, text=True, timeout=400, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_checkpoint_says_how_it_writes_boxes_and_rl_refuses_to_differ(factory, tmp_path):
+    done = factory({"coordinates": "thousand"}, f"output_dir={tmp_path}/warm")
+    assert (done.returncode, done.stderr) == (0, "")
+    marker = json.loads((tmp_path / "warm" / BUDGET_FILE).read_text())
+    assert marker == {"min_pixels": 3136, "max_pixels": 4194304, "coordinates": "thousand"}
+    config = load_config([*SEVEN_B, f"actor_rollout_ref.model.path={tmp_path}/warm"])
+    (problem,) = start_problems(config)
+    assert problem.startswith(
+        f"fgrpo.images.coordinates=pixels: the warm start {tmp_path}/warm writes boxes in thousand"
+    )
+    assert factory({}, f"output_dir={tmp_path}/pixels").returncode == 0
+    assert list(start_problems(load_config([*SEVEN_B, f"actor_rollout_ref.model.path={tmp_path}/pixels"]))) == []
+
+
+def test_traces_for_images_of_another_size_are_refused_before_hours_are_spent(factory, tmp_path):
+    done = factory({"coordinates": "pixels", "max_pixels": 1003520}, f"output_dir={tmp_path}/warm")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: image_max_pixels=4194304: boxes of ")
+    assert "max_pixels=1003520: take that" in done.stderr
+    assert not (tmp_path / "warm").exists()
+    assert (
+        factory(
+            {"coordinates": "pixels", "max_pixels": 1003520}, f"output_dir={tmp_path}/warm", "image_max_pixels=1003520"
+        ).returncode
+        == 0
+    )

@@ -13,7 +13,8 @@ from rich.console import Console
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.verl_plugin.preflight import doctor
 from easyr1_fgrpo.verl_plugin.preflight import machine as checks
-from easyr1_fgrpo.verl_plugin.preflight.machine import PACKAGES, WHEELS, machine_problems
+from easyr1_fgrpo.verl_plugin.preflight.machine import PACKAGES, WHEELS, machine_problems, warm_start_problems
+from easyr1_fgrpo.verl_plugin.run import stages
 
 ROOT = Path(__file__).parents[4]
 GROUPS = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_4"]
@@ -50,6 +51,41 @@ def test_packages_that_the_config_wants_are_named_with_the_command(machine, monk
 def test_a_torch_for_the_cpu_is_named_where_there_are_gpus(machine):
     machine(8)
     assert "finds no CUDA, though nvidia-smi lists GPUs" in problems()[0]
+
+
+def test_a_warm_start_takes_gpus_of_this_machine_until_it_is_made(machine, monkeypatch, tmp_path):
+    def lacking(*overrides):
+        return warm_start_problems(load_config([*GROUPS, *overrides]))
+
+    monkeypatch.setattr(checks, "cpu_build", lambda: None)
+    monkeypatch.setattr(checks, "missing_packages", lambda *names: [])
+    machine(2)
+    (few,) = lacking()
+    assert few == (
+        "stages.warm_start_gpus=4: runs/warm_start-qwen2_5_vl_7b is still to be made, on this machine, which has 2 "
+        "GPUs; 2 will do, the batch stays the same"
+    )
+    assert lacking("stages.warm_start_gpus=2") == []
+    assert lacking(f"stages.warm_start={tmp_path}") == []  # made already
+    assert lacking("actor_rollout_ref.model.path=Qwen/Qwen2.5-VL-7B-Instruct") == []
+    assert lacking("backbone=tiny", "dataset=miniature") == []  # on the CPU
+    machine(0)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")  # whose GPUs are not this machine's
+    assert "which has 0 GPUs; make it where there are some" in lacking()[0]
+
+
+def test_the_stages_alone_ask_for_what_the_warm_start_takes(machine, monkeypatch, without_packages, tmp_path, capsys):
+    """recipes/run_warm_start_qwen25vl.sh: neither vLLM nor the GPUs of policy and judge."""
+    machine(4)
+    monkeypatch.setattr(checks, "cpu_build", lambda: None)
+    assert stages.main([*GROUPS, "scale=gpus_8"], alone=True) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: the warm start: flash_attn is not installed: pip install ")
+    assert stages.main([*GROUPS, "scale=gpus_8"]) == 1
+    said = capsys.readouterr().err
+    assert "vllm is not installed" in said
+    assert "trainer.n_gpus_per_node=8: the policy takes 8 GPUs, the judges 2" in said
+    assert "fgrpo stages --alone " in (ROOT / "recipes/run_warm_start_qwen25vl.sh").read_text()
 
 
 def test_the_doctor_looks_where_there_is_a_gpu(machine, monkeypatch, without_packages, capsys):

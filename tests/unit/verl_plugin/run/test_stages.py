@@ -74,17 +74,30 @@ def test_another_model_needs_the_world_alone(called, tmp_path, capsys):
     assert "warm start: none needed, the run starts from /elsewhere" in capsys.readouterr().out
 
 
-def test_a_warm_start_without_traces_is_refused(called, tmp_path, capsys):
+@pytest.fixture
+def machine_fits(monkeypatch):
+    """A machine with what the run and its warm start ask for."""
+    monkeypatch.setattr(stages, "machine_problems", lambda config, settings: [])
+    monkeypatch.setattr(stages, "warm_start_problems", lambda config: [])
+
+
+def test_a_warm_start_without_traces_is_refused(called, machine_fits, tmp_path, capsys):
     groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=cpu"]
     assert stages.main([*groups, f"stages.sft_file={tmp_path}/none.parquet"]) == 1
     assert called == []
     assert f"error: stages.sft_file={tmp_path}/none.parquet: no such file" in capsys.readouterr().err
 
 
-@pytest.fixture
-def machine_fits(monkeypatch):
-    """A machine with what the run asks for."""
+def test_a_warm_start_on_the_cpu_says_so_whatever_the_run_trains_on(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(stages.subprocess, "run", lambda command, **more: given.append((command, more["env"])))
     monkeypatch.setattr(stages, "machine_problems", lambda config, settings: [])
+    (tmp_path / "s/backbone").mkdir(parents=True)
+    (tmp_path / "sft.parquet").touch()
+    assert stages.main([*TINY, "scale=gpus_1", f"stages.dir={tmp_path}/s", f"stages.sft_file={tmp_path}/sft.parquet"])
+    command, environment = given[-1]
+    assert "easyr1_fgrpo.verl_plugin.run.warm_start" in command
+    assert environment["VERL_PLATFORM"] == "cpu"
 
 
 QWEN3 = ["backbone=qwen3_vl_8b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
