@@ -43,13 +43,11 @@ def train(config: Any, done: int) -> int:
         key = f"ray_kwargs.ray_init.runtime_env.env_vars.{TENSORBOARD_DIR}"
         OmegaConf.update(config, key, folder, force_add=True)
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
-    with (
-        logged_to(run_dir / "train.log") as terminal,
-        progress(run_dir, done, config.trainer.total_training_steps, terminal),
-    ):
+    with logged_to(run_dir / "train.log") as terminal:
         try:
-            _run(config)
-        except Exception as error:
+            with progress(run_dir, done, config.trainer.total_training_steps, terminal):
+                _run(config)
+        except Exception as error:  # told below the bar, on a line of its own
             sys.stdout.flush()
             print(f"error: {cause_of(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)
             return JUDGE_GONE if isinstance(innermost(error), ConstraintUnmeasuredError) else 1

@@ -52,7 +52,7 @@ def test_a_run_whose_judge_is_gone_exits_with_four(tmp_path, monkeypatch, capfd)
 
     monkeypatch.setattr(launch, "_run", run)
     assert train(config_of(tmp_path), done=0) == 4
-    assert "error: step 9: consistency was not measured (see " in capfd.readouterr().err
+    assert "\nerror: step 9: consistency was not measured (see " in capfd.readouterr().err
 
 
 def test_a_failing_run_says_why_and_exits_with_one(tmp_path, monkeypatch, capfd):
