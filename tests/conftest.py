@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before any test module imports verl, which resolves its platform once in a process.
 os.environ.setdefault("VERL_PLATFORM", "cpu")
 
-ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recipes.py")
+ONE_WARM_START = ("test_tiny_cpu_recipe.py", "test_model_judges.py", "test_recipes.py", "test_gpu_smoke.py")
 """Files whose tests share stages and one whole run of the recipe."""
 
 ONE_IMPORT = ("test_untied_embeddings.py", "test_packed_sequences.py", "test_lora.py")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from easyr1_fgrpo.cli import data, evaluate, export, judge, miniature, report, run, serve, study
+from easyr1_fgrpo.cli import data, evaluate, export, judge, miniature, report, run, serve, smoke, study
 from easyr1_fgrpo.cli.shared import fail
 from easyr1_fgrpo.extras import missing
 from easyr1_fgrpo.ray_token import send_token
@@ -33,8 +33,9 @@ for command in (
     *(report.report, report.figures, export.export, serve.serve),
 ):
     app.command()(command)
-for name, group in {"judge": judge.app, "data": data.app, "study": study.app, "miniature": miniature.app}.items():
-    app.add_typer(group, name=name)
+groups = {"judge": judge, "data": data, "study": study, "miniature": miniature, "smoke": smoke}
+for name, group in groups.items():
+    app.add_typer(group.app, name=name)
 
 
 def _version(wanted: bool) -> None:

@@ -197,6 +197,7 @@ def _fix_offload_policy(module: Any) -> None:
     why="transformers builds a video processor for every Qwen-VL processor, which needs torchvision",
     until="torchvision has a CPU wheel for this torch",
     needed=lambda module: torchvision_missing(),
+    everywhere=True,
 )
 def _fix_video_processor(module: Any) -> None:
     drop_video_processor(module.ProcessorMixin)
@@ -240,7 +241,7 @@ def _fix_agent_loop_building(module: Any) -> None:
 
 def apply_patches() -> None:
     """Arrange for every wanted patch to be applied when verl imports the module it fixes."""
-    if on_cpu() and torchvision_missing() and "qwen_vl_utils" not in sys.modules:
+    if torchvision_missing() and "qwen_vl_utils" not in sys.modules:
         # Not a patch of verl: a stand-in for a package that cannot be imported here at all.
         from easyr1_fgrpo.verl_plugin.cpu.vision import stand_in
 

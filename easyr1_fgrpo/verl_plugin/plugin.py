@@ -30,13 +30,15 @@ _registered = False
 
 
 def register() -> None:
-    """Register trainer, estimator, agent loop and engine; on the CPU platform also platform and rollout."""
+    """Register trainer, estimator, agent loop, engine and our rollout; with VERL_PLATFORM=cpu also that platform."""
     global _registered
     if _registered:
         return
     if compat.on_cpu():
-        _register_cpu()
+        _register_platform()
     compat.apply_patches()
+    wrapt.register_post_import_hook(_register_rollout_worker, "verl.workers.rollout.base")
+    wrapt.register_post_import_hook(_register_rollout_server, "verl.workers.rollout.replica")
     for owner, ours in _REGISTRATIONS.items():
         wrapt.register_post_import_hook(partial(_import_ours, ours), owner)
     _registered = True
@@ -56,21 +58,19 @@ def _import_ours(name: str, owner: ModuleType) -> None:
         raise
 
 
-def _register_cpu() -> None:
+def _register_platform() -> None:
     from verl.plugin.platform import PlatformRegistry
 
     from easyr1_fgrpo.verl_plugin.cpu.platform import PlatformCPU
 
     PlatformRegistry.register("cpu")(PlatformCPU)
-    wrapt.register_post_import_hook(_register_cpu_adapter, "verl.workers.rollout.base")
-    wrapt.register_post_import_hook(_register_cpu_replica, "verl.workers.rollout.replica")
 
 
-def _register_cpu_adapter(module: ModuleType) -> None:
+def _register_rollout_worker(module: ModuleType) -> None:
     module._ROLLOUT_REGISTRY[(CPU_ROLLOUT, "async")] = "easyr1_fgrpo.verl_plugin.cpu.rollout.CpuServerAdapter"
 
 
-def _register_cpu_replica(module: ModuleType) -> None:
+def _register_rollout_server(module: ModuleType) -> None:
     module.RolloutReplicaRegistry.register(
         CPU_ROLLOUT, lambda: importlib.import_module("easyr1_fgrpo.verl_plugin.cpu.rollout").CpuReplica
     )

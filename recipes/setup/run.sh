@@ -23,6 +23,8 @@ run_recipe() {
     export VERL_PLATFORM=cpu HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
     # Logical resources: the trainer's one slot is a "GPU", and two cores carry 8 workers.
     resources=(--num-cpus=8 --num-gpus=1)
+  elif [ "$scale" = gpus_1 ]; then
+    resources=(--num-cpus=16) # logical, too: a machine with one GPU may have few cores
   fi
   export TOKENIZERS_PARALLELISM=false VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
   fgrpo stages "${arguments[@]}"

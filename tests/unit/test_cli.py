@@ -6,7 +6,7 @@ from easyr1_fgrpo.cli import app
 
 COMMANDS = {
     *("doctor", "plan", "stages", "train", "summary", "evaluate", "audit", "compare", "serve", "export"),
-    *("report", "figures", "judge", "data", "study", "miniature"),
+    *("report", "figures", "judge", "data", "study", "miniature", "smoke"),
 }
 
 

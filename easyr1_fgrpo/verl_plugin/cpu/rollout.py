@@ -1,4 +1,7 @@
-"""verl's rollout interface on the CPU: a server actor that gathers a step's requests, and the trainer's hand on it."""
+"""verl's rollout interface on the CPU: a server actor that gathers a step's requests, and the trainer's hand on it.
+
+The trainer may be on a GPU: what recipes/gpu_smoke.sh does where vLLM is not installed.
+"""
 
 from __future__ import annotations
 
@@ -147,11 +150,13 @@ class CpuServerAdapter(BaseRollout):
         wire_format: str = "named_tensors",
         **unused: Any,
     ) -> None:
-        """Send all weights through Ray's object store."""
+        """Send all weights through Ray's object store; from a GPU, too, where the server has none."""
         if wire_format != "named_tensors":
             raise ValueError(f"the CPU rollout takes wire_format=named_tensors, got {wire_format!r}")
         self.server = self.server or ray.get_actor(_server_name(self.rank))
-        await self.server.update_weights.remote({name: tensor.clone() for name, tensor in weights}, global_steps)
+        await self.server.update_weights.remote(
+            {name: tensor.to("cpu", copy=True) for name, tensor in weights}, global_steps
+        )
 
 
 class CpuReplica(RolloutReplica):

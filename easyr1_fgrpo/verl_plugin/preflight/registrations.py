@@ -58,11 +58,6 @@ REGISTRATIONS = (
             for engine in by_device.values()
         ),
     ),
-)
-CPU_REGISTRATIONS = (
-    Registration(
-        "platform", "cpu", "verl.plugin.platform", lambda platforms: bool(platforms.PlatformRegistry.get("cpu"))
-    ),
     Registration(
         "rollout worker",
         CPU_ROLLOUT,
@@ -76,13 +71,16 @@ CPU_REGISTRATIONS = (
         lambda replica: bool(replica.RolloutReplicaRegistry.get(CPU_ROLLOUT)),
     ),
 )
+CPU_PLATFORM = Registration(
+    "platform", "cpu", "verl.plugin.platform", lambda platforms: bool(platforms.PlatformRegistry.get("cpu"))
+)
 
 
 def registrations() -> tuple[Registration, ...]:
     """What is registered on this platform."""
     from easyr1_fgrpo.verl_plugin.compat import on_cpu
 
-    return (*REGISTRATIONS, *(CPU_REGISTRATIONS if on_cpu() else ()))
+    return (*REGISTRATIONS, *((CPU_PLATFORM,) if on_cpu() else ()))
 
 
 def named(error: BaseException) -> str:

@@ -1,6 +1,21 @@
 import os
+import re
+import shlex
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="session")
+def recipes():
+    """RL recipe -> its group choices."""
+    found = {}
+    for path in sorted((ROOT / "recipes").glob("run_fgrpo_*.sh")):
+        (call,) = re.findall(r'^run_recipe (.*) "\$@"$', path.read_text(), re.MULTILINE)
+        found[path.name] = shlex.split(call)
+    return found
 
 
 @pytest.fixture(autouse=True)

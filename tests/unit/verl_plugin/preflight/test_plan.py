@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from easyr1_fgrpo.miniature.build import build
 from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
+ROOT = Path(__file__).parents[4]
 GROUPS = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_8"]
+TINY = "run_fgrpo_tiny_cpu.sh"
+TOGETHER = {
+    "gpus_1": ("1 + 2 = 3, on 1 machine of 8", "1, on 1 machine of 8"),
+    "gpus_4": ("4 + 2 = 6, on 1 machine of 8", "4, on 1 machine of 8"),
+    "gpus_8": ("8 + 2 = 10, on 2 machines of 8", "8, on 1 machine of 8"),
+    "nodes_2": ("8 + 8 + 2 = 18, on 3 machines of 8", "8 + 8 = 16, on 2 machines of 8"),
+}
+"""Scale -> GPUs of the policy with those of the judge, which vLLM splits over 2, and with an oracle."""
+# 4 bytes a parameter and again in the export, 8 of moments for what is trained, in 2^30 bytes.
+CHECKPOINT_GIB = {
+    "run_fgrpo_qwen25vl_3b.sh": 51.0,  # 8 x 3,754,622,976 + 8 x 3,085,938,688
+    "run_fgrpo_qwen25vl_7b.sh": 118.5,  # 8 x 8,292,166,656 + 8 x 7,615,616,512
+    "run_fgrpo_qwen25vl_7b_lora.sh": 64.2,  # 8 x 8,453,647,360 + 8 x 161,480,704 of the adapter
+    "run_fgrpo_qwen3vl_8b.sh": 126.3,  # 8 x 8,767,123,696 + 8 x 8,190,735,360
+}
 ASSUMED = Assumptions(sentences=10.0, rollout_s=50.0, correct=0.5)
 
 
@@ -24,15 +42,56 @@ def planned(capsys, tmp_path, monkeypatch):
     return planned
 
 
-def test_counts_of_the_paper_run(planned):
+def test_the_papers_run_counted_by_hand(planned):
+    """7B on 8 GPUs of 80 GiB, a judge on 2 more; half of the rollouts right, 10 sentences, 50 s a step (ASSUMED)."""
     code, out, err = planned(*GROUPS)
     assert (code, err) == (0, "")
-    assert "rollouts a step 640 (128 prompts x 5)" in out
-    assert "consistency calls a step 320" in out  # half of 640
-    assert "grounding calls a step 3,200" in out
-    assert "70.4 calls/s" in out  # 3,520 in 50 s
-    assert "GPUs of the judges 2" in out
-    assert "weights 3.9 + gradients 3.5 + optimizer 7.1 = 14.5 of 80 GiB" in out
+    for line in (
+        "GPUs of the policy 1 x 8",
+        "GPUs of the judges 2",
+        "GPUs together 8 + 2 = 10, on 2 machines of 8",
+        "rollouts a step 640 (128 prompts x 5)",
+        "consistency calls a step 320",  # 640 x 0.5
+        "grounding calls a step 3,200",  # 320 x 10
+        "70.4 calls/s",  # 3,520 in 50 s
+        # 8,292,166,656 parameters, of which the tower's 676,550,144 are frozen; 4 bytes each, over 8 GPUs, in 2^30
+        # bytes: weights 33,168,666,624 / 8, gradients 7,615,616,512 x 4 / 8, two moments of those
+        "parameters 8,292,166,656, 7,615,616,512 of them trained",
+        "weights 3.9 + gradients 3.5 + optimizer 7.1 = 14.5 of 80 GiB",
+        # 0.6 x 80; a copy of 2 bytes, 16,584,333,312; the rest, 34,955,274,240 bytes, in tokens of 28 layers x 4 heads
+        # x 128 x keys and values x 2 bytes = 57,344; beside it 3.9 + 7.1 without gradients
+        "vLLM 48.0 (weights 15.4, KV cache 32.6 GiB for 609,571 tokens) beside 11.0",
+        # weights 33.2 GB + moments 60.9 + float32 export 33.2 = 127.3 GB = 118.5 GiB; 3 kept, a fourth being written
+        "118.5 GiB x 4 (3 kept, one being written) = 474.1",
+    ):
+        assert line in out, line
+
+
+def test_every_recipe_at_every_scale_on_a_laptop(planned, recipes):
+    """Allowed or refused, GPUs, rollouts, disk of a checkpoint: composed by Hydra, checked by verl where it can."""
+    scales = {path.stem for path in (ROOT / "easyr1_fgrpo/config/scale").glob("*.yaml")} - {"gpu"}
+    assert set(TOGETHER) == {scale for scale in scales if not scale.startswith("cpu")}
+    assert set(recipes) == {*CHECKPOINT_GIB, TINY}
+    for recipe, groups in recipes.items():
+        for scale in sorted(scales):
+            code, out, err = planned(*groups, f"scale={scale}")
+            with_judge, policy = TOGETHER.get(scale, (None, None))
+            together = policy if recipe == TINY else with_judge
+            case = (recipe, scale, out, err)
+            if together is None:
+                assert "GPUs of the policy none" in out, case
+            else:
+                assert f"GPUs together {together} (assumed: none to count here)" in out, case
+                assert "not checked here, as this machine has no GPU: CUDA, vllm and flash_attn" in out, case
+            assert f"rollouts a step {80 if scale.startswith('cpu') or scale == 'gpus_1' else 640} (" in out, case
+            if recipe in CHECKPOINT_GIB:
+                assert f"checkpoints {CHECKPOINT_GIB[recipe]} GiB x " in out, case
+            if scale == "gpus_1" and recipe != TINY:
+                assert code == 1, case
+                assert "max_model_len=512" in err, case
+                assert "while updating, a GPU holds" in err, case
+            else:
+                assert (code, err) == (0, ""), case
 
 
 def test_steps_follow_from_the_data(planned, tmp_path, checkpoint):
