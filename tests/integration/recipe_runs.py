@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from easyr1_fgrpo.training.metrics_file import read_metrics
@@ -35,10 +36,12 @@ MACHINE = ("actor/perf/", "timing", "perf/", "fgrpo/judges/")
 
 
 class Runs:
-    """Starts the recipe in a scratch folder; every run shares one set of stages."""
+    """Starts a recipe in a scratch folder; every run shares one set of stages."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recipe: str = RECIPE, always: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.recipe = recipe
+        self.always = always
 
     def overrides(self, name: str, *more: str) -> list[str]:
         return [
@@ -47,12 +50,13 @@ class Runs:
             *(f"stages.scenes.{split}={size}" for split, size in SCENES.items()),
             "stages.backbone_steps=60",
             *SHORT,
+            *self.always,
             *more,
         ]
 
-    def start(self, name: str, *more: str, script: str = RECIPE) -> subprocess.Popen[str]:
+    def start(self, name: str, *more: str, script: str = "") -> subprocess.Popen[str]:
         return subprocess.Popen(
-            ["bash", script, *self.overrides(name, *more)],
+            ["bash", script or self.recipe, *self.overrides(name, *more)],
             cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
@@ -65,7 +69,7 @@ class Runs:
             raise AssertionError(f"not done in {RUN_DEADLINE_S} s, so far:\n{output[-2000:]}") from None
         return output
 
-    def run(self, name: str, *more: str, script: str = RECIPE) -> str:
+    def run(self, name: str, *more: str, script: str = "") -> str:
         process = self.start(name, *more, script=script)
         output = self.finish(process)
         log = self.folder / name / "train.log"
