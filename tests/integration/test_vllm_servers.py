@@ -1,5 +1,4 @@
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -270,34 +269,3 @@ async def test_urls_of_a_server_that_is_still_loading_are_refused(run, tmp_path)
     with pytest.raises(LookupError, match="its model is not loaded yet"):
         await server_urls("vlm", run.namespace)
     del actor
-
-
-@pytest.mark.vllm
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed: pip install vllm")
-def test_a_real_vllm_serves_a_tiny_model(run, tmp_path):
-    import tiny
-    import torch
-
-    tiny.save(tmp_path / "tiny")
-
-    served = VllmServerConfig(
-        kind="vllm",
-        model=str(tmp_path / "tiny"),
-        command=[sys.executable, "-m", "vllm.entrypoints.cli.main", "serve"],
-        num_gpus=float(torch.cuda.is_available()),
-        num_cpus=2.0,
-        gpu_memory_utilization=0.3,
-        arguments={"max-model-len": 512, "enforce-eager": True, "dtype": "float32", "uvicorn-log-level": "warning"},
-        env={"VLLM_CPU_KVCACHE_SPACE": "1"},
-        start_deadline_s=300.0,
-    )
-    asked = run.model_copy(update={"reward_servers": {"vlm": served}})
-    assert launch(asked) == []
-    body = {
-        "model": served.model,
-        "messages": [{"role": "user", "content": "Is the red circle left of the blue square?"}],
-        "max_tokens": 8,
-        "temperature": 0.0,
-    }
-    answer = json.loads(fetched(f"{url_of(asked)}/chat/completions", body))
-    assert 1 <= answer["usage"]["completion_tokens"] <= 8
