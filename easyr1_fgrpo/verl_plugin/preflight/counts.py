@@ -114,7 +114,7 @@ def _memory(config: Any) -> Iterator[tuple[str, str]]:
         yield "memory", "unknown: the checkpoint is not here and the config has no model_shape"
         return
     yield "parameters", f"{shape.parameters:,}, {shape.parameters - shape.frozen:,} of them trained"
-    if config.actor_rollout_ref.rollout.name == "vllm":
+    if config.actor_rollout_ref.rollout.name == "vllm" and config.trainer.device == "cuda":
         memory = memory_of(shape, config)
         yield (
             "a GPU, updating",

@@ -62,7 +62,7 @@ def _verl_problems(config: Any, known: Sequence[str]) -> Iterator[str]:
 
 def _room_problems(config: Any) -> Iterator[str]:
     shape, rollout = shape_of(config), config.actor_rollout_ref.rollout
-    if shape is None or rollout.name != "vllm":
+    if shape is None or rollout.name != "vllm" or config.trainer.device != "cuda":
         return
     memory, total = memory_of(shape, config), config.gpu_memory_gib * GIB
     sequence = config.data.max_prompt_length + config.data.max_response_length

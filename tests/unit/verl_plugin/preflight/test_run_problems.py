@@ -48,3 +48,9 @@ def test_plan_stages_and_train_refuse_the_same(run, wrong, capsys):
         assert sum(line.startswith(f"{key}: ") and why in line for line in planned) == 1, (key, planned)
     assert sorted(refused(capsys, train.main, overrides)) == sorted(planned)
     assert sorted(refused(capsys, stages.main, overrides)) == sorted(planned)
+
+
+def test_a_vllm_rollout_on_a_cpu_has_no_memory_of_a_gpu_to_count(run, capsys):
+    overrides = [*run, "actor_rollout_ref.rollout.name=vllm"]
+    assert plan(overrides, files=True, assumed=Assumptions(8.0, 60.0, 0.65)) == 0
+    assert "a GPU" not in capsys.readouterr().out
