@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 START_DEADLINE_S = 400
+RESOURCES = ("--num-cpus=8", "--num-gpus=1")
+"""Of each node; a GPU is a slot for one rank of the policy, and its worker asks for three CPUs."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def ray_cluster(folder: Path) -> Iterator[Cluster]:
         f"--dashboard-agent-grpc-port={ports['agent_grpc']}",
         f"--metrics-export-port={ports['metrics']}",
         f"--ray-client-server-port={ports['client']}",
-        "--num-cpus=4",
+        *RESOURCES,
     ]
-    worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", "--num-cpus=4", "--num-gpus=1"]
+    worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", *RESOURCES]
     with ExitStack() as stack:
         # A job finds its own cluster by this folder: in Ray's usual one it would join whichever was started last here.
         # Short, because a socket's path has room for 107 characters.

@@ -8,6 +8,9 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from easyr1_fgrpo.training.metrics_file import read_metrics
 
@@ -30,6 +33,11 @@ SHORT = (
     "trainer.save_freq=2",
     "evaluation.samples=32",
 )
+TWO_RANKS = tuple(
+    f"actor_rollout_ref.{part}_micro_batch_size_per_gpu=20"  # of 40 rollouts a step
+    for part in ("actor.ppo", "rollout.log_prob", "ref.log_prob")
+)
+"""On top of how many ranks there are: half of a step's rollouts for each of two."""
 RUN_DEADLINE_S = 1500
 LEARNING = ("fgrpo/", "actor/", "training/rollout", "critic/", "response_length/", "rollout_corr/")
 MACHINE = ("actor/perf/", "timing", "perf/", "fgrpo/judges/")
@@ -93,3 +101,8 @@ class Runs:
 def learning(metrics: dict[str, float]) -> dict[str, float]:
     """What the run learned in a step: everything but the machine's timings and memory."""
     return {k: v for k, v in metrics.items() if k.startswith(LEARNING) and not k.startswith(MACHINE)}
+
+
+def equal_to_five_digits(metrics: dict[str, float]) -> Any:
+    """What several ranks learned, compared with this of one: sums of another order are rounded elsewhere."""
+    return pytest.approx(metrics, rel=1e-5, abs=1e-6)

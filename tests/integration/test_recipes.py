@@ -1,7 +1,7 @@
 """Every RL recipe of the folder: planned as it is, and run for two steps with what a user would change.
 
 With the miniature's groups all recipes are one, and arms differ in configuration only: what each arm does to a step is
-tests/unit/training's. Here run FGRPO (the whole run), a custom constraint, and as a job an arm without any.
+tests/unit/training's. Here run FGRPO (the whole run, and as a job on two nodes) and a custom constraint.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
 from .ray_cluster import Cluster, ray_cluster
-from .recipe_runs import RUN_DEADLINE_S, STEPS, Runs
+from .recipe_runs import RUN_DEADLINE_S, STEPS, TWO_RANKS, Runs, equal_to_five_digits, learning
 from .recipes import ARMS, HERE, ROOT, digest, rl_recipes
 
 pytestmark = pytest.mark.integration
@@ -169,13 +169,13 @@ def _two_steps(runs: Runs, cluster: Cluster, name: str, *more: str, **environmen
     assert ENDED in process.stdout
 
 
-def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluster) -> None:
-    """Sent to a head and one worker; its log and its exit code come back, and the miniature reaches its last step.
+def test_the_7b_recipe_as_a_ray_job_on_two_nodes_learns_as_on_one(runs: Runs, whole: str, cluster: Cluster) -> None:
+    """Sent to a head and one worker, a rank on each; its log and its exit code come back, and what one rank learns.
 
     The checkout lies where both nodes see it. A working directory that travels cannot be tested with two nodes on one
     machine: they share Ray's session folder, and one removes what the other still uses.
     """
-    overrides = runs.overrides("job", "arm=multiplicative", "trainer.total_training_steps=2")
+    overrides = runs.overrides("job", "trainer.nnodes=2", *TWO_RANKS, "trainer.total_training_steps=2")
     done = subprocess.run(
         ["ray", "job", "submit", "--address", cluster.jobs, "--", "bash", str(ROOT / SEVEN_B), *HERE, *overrides],
         cwd=ROOT, env=cluster.environment, text=True, capture_output=True, timeout=RUN_DEADLINE_S, check=False,
@@ -184,6 +184,9 @@ def test_the_7b_recipe_runs_as_a_ray_job(runs: Runs, whole: str, cluster: Cluste
     assert "inconsistency" in done.stdout
     assert ENDED in done.stdout
     assert sorted(runs.metrics("job")) == [1, 2]
+    assert (runs.folder / "job/checkpoints/global_step_2/actor/model_world_size_2_rank_1.pt").exists()
+    for step, metrics in runs.metrics("job").items():
+        assert learning(metrics) == equal_to_five_digits(learning(runs.metrics("whole")[step])), step
 
 
 def test_a_job_that_fails_says_so(cluster: Cluster, runs: Runs) -> None:
