@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.config.judges import EmbeddedServerConfig, LocalJudgeConfig, ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.judges.local import find_judge
-from easyr1_fgrpo.judges.protocol import Question
-from easyr1_fgrpo.rewards.custom_signal import load_signal
 from easyr1_fgrpo.rows import causes, check_rows
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
+from easyr1_fgrpo.verl_plugin.preflight.judges import judge_problems, signal_problems
 
 _CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
 """Arms of ours that promise constraints."""
@@ -46,8 +42,8 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *length_problems(config),
         *image_problems(config),
         *_logger_problems(config),
-        *_signal_problems(settings),
-        *(_judge_problems(config, settings) if judges else ()),
+        *signal_problems(settings),
+        *(judge_problems(config, settings) if judges else ()),
         *_box_problems(config),
         *(_file_problems(config) if files else ()),
     ]
@@ -153,65 +149,6 @@ def _logger_problems(config: Any) -> Iterator[str]:
             yield f"trainer.logger={name}: verl has {', '.join(Tracking.supported_backend)}"
         elif name in _LOGGER_PACKAGES and importlib.util.find_spec(name) is None:
             yield f"trainer.logger={name}: it is not installed: pip install {name}"
-
-
-def _signal_problems(settings: FgrpoConfig) -> Iterator[str]:
-    for name, target in settings.signals.items():
-        try:
-            load_signal(target)
-        except ValueError as error:
-            yield f"fgrpo.signals.{name}={error}"
-
-
-def _judge_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
-    for name, server in settings.reward_servers.items():
-        if isinstance(server, EmbeddedServerConfig):
-            yield from _target_problems(f"fgrpo.reward_servers.{name}", server)
-    for question in Question:
-        judge = settings.judges.get(question.value)
-        if judge is None:
-            if reason := _needs(settings, question):
-                yield (
-                    f"fgrpo.judges.{question.value} is not set, but {reason} needs it: choose a judge, for example "
-                    "judge=openai_compatible"
-                )
-        elif isinstance(judge, LocalJudgeConfig):
-            yield from _target_problems(f"fgrpo.judges.{question.value}", judge)
-        elif isinstance(judge, ModelJudgeConfig):
-            problems = _model_judge_problems(question, judge, config.reward.num_workers)
-            yield from (f"fgrpo.judges.{question.value}.{problem}" for problem in problems)
-
-
-def _needs(settings: FgrpoConfig, question: Question) -> str:
-    """The setting that a run cannot have without an answer to the question; "" where there is none."""
-    key = {Question.CONSISTENCY: "consistency", Question.GROUNDING: "semantic_grounding"}[question]
-    if key in settings.constraint_keys:
-        return f"{key} in fgrpo.constraint_keys"
-    in_reward = question is Question.CONSISTENCY and settings.reward.task != "weighted"
-    return f"fgrpo.reward.task={settings.reward.task}" if in_reward else ""
-
-
-def _target_problems(key: str, judge: LocalJudgeConfig | EmbeddedServerConfig) -> Iterator[str]:
-    try:
-        find_judge(judge.target, judge.options)
-    except ValueError as error:
-        yield f"{key}.target={judge.target}: {error}"
-
-
-def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: int) -> Iterator[str]:
-    from easyr1_fgrpo.judges.prompt import Prompt
-
-    if judge.api_key_env and not os.environ.get(judge.api_key_env):
-        yield f"api_key_env={judge.api_key_env}: no such environment variable here; export it"
-    if judge.concurrency < workers:
-        yield (
-            f"concurrency={judge.concurrency}: the {workers} workers of reward.num_workers share it, one call each at "
-            "least; raise it, or lower reward.num_workers"
-        )
-    try:
-        Prompt.load(question, template=judge.prompt, per_rollout=judge.per_rollout and question is Question.GROUNDING)
-    except ValueError as error:
-        yield f"prompt: {error}"
 
 
 def _file_problems(config: Any) -> Iterator[str]:
