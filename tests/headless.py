@@ -53,7 +53,7 @@ def chromium():
 @contextmanager
 def opened(browser, path, **options):
     """A file in a window of its own, ready to be used; `options` as for playwright's `new_context`."""
-    context = browser.new_context(viewport={"width": 1360, "height": 900}, **options)
+    context = browser.new_context(**({"viewport": {"width": 1360, "height": 900}} | options))
     context.set_default_timeout(60_000)
     watched = Watched(context.new_page())
     try:

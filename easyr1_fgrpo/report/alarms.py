@@ -11,6 +11,9 @@ from easyr1_fgrpo.report.series import constraint_names, constraint_series, judg
 LEAST = 0.5
 """Share of the verdicts below which a judge counts as down, where the config names none."""
 
+IN_A_ROW = 3
+"""Steps without any variance that are an alarm: a single one of a small batch comes by chance."""
+
 SHOWN = 5
 """Stretches of steps that are named, at most."""
 
@@ -81,20 +84,17 @@ def _held(run: Run) -> Iterator[Alarm]:
 
 
 def _no_variance(run: Run) -> Iterator[Alarm]:
-    """Steps at which every signal was constant in every group: no gradient."""
+    """Steps in a row at which every signal was constant in every group: no gradient."""
     shares: dict[int, list[float]] = {}
     for key, series in run.metrics.items():
         if key.startswith("fgrpo/") and key.endswith("/zero_variance_groups"):
             for step, value in zip(series.steps, series.values, strict=True):
                 shares.setdefault(step, []).append(value)
-    steps = sorted(shares)
-    yield from _alarm(
-        "nothing had variance in any group, so nothing was learnt",
-        "",
-        steps,
-        [min(shares[step]) for step in steps],
-        lambda least: least == 1.0,
-    )
+    constant = [step for step in sorted(shares) if min(shares[step]) == 1.0]
+    rows = [(first, last) for first, last in stretches(constant) if last - first + 1 >= IN_A_ROW]
+    if rows:
+        at = tuple(step for first, last in rows for step in range(first, last + 1))
+        yield Alarm("nothing had variance in any group, so nothing was learnt", "", at, len(shares))
 
 
 def _alarm(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from easyr1_fgrpo.evaluation.results.results import BEFORE, judge_name
 from easyr1_fgrpo.report.run_files import Run
@@ -33,13 +34,19 @@ def _line(run: Run) -> str:
         parts.append(f"validated on {_files(run, 'data.val_files')}")
     parts.append(f"judge: {_judge(run) or 'none'}")
     start = run.config.get("actor_rollout_ref.model.path")
-    parts += [f"started from {start}{_checkpoint(run)}"] if start else []
+    parts += [f"started from {_short(run, start)}{_checkpoint(run)}"] if start else []
     return "; ".join(parts)
 
 
 def _files(run: Run, key: str) -> str:
     files = run.config.get(key)
-    return ", ".join(map(str, files)) if isinstance(files, list) else str(files)
+    return ", ".join(_short(run, file) for file in (files if isinstance(files, list) else [files]))
+
+
+def _short(run: Run, path: object) -> str:
+    """Without the folder that the run was started in; its files lie in `runs/` there, as a rule."""
+    started_in = Path(str(run.config.get("fgrpo.run_dir", ""))).parent.parent
+    return str(path).removeprefix(f"{started_in}/")
 
 
 def _judge(run: Run) -> str:

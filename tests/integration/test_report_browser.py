@@ -60,7 +60,7 @@ def show(page, tab):
     if tab == "traces":
         page.wait_for_selector("#details article")
         page.click("text=Show all")
-        page.wait_for_function("(([n, , m]) => n === m)(document.querySelector('#count').textContent.split(' '))")
+        page.wait_for_function("() => (([n, , m]) => n === m)(document.querySelector('#count').textContent.split(' '))")
 
 
 def count(page):
@@ -164,9 +164,8 @@ def test_the_traces_open_on_right_answers_after_rl_that_their_trace_does_not_ent
 
 def test_nothing_is_cut_or_wider_than_the_screen(browser, path):
     for width in (1360, 390):
-        with opened(browser, path) as watched:
+        with opened(browser, path, viewport={"width": width, "height": 900}) as watched:
             page = watched.page
-            page.set_viewport_size({"width": width, "height": 900})
             for tab in ("overview", "training", "faithfulness", "config", "traces"):
                 show(page, tab)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)

@@ -78,6 +78,7 @@ def _bars(runs: Sequence[Run], metric: str) -> Iterator[Figure]:
                 "ink": ink(number),
                 "x": [escaped(places.occasion(evaluation)).replace(", ", "<br>") for evaluation in found[who]],
                 "y": [percent(estimate.value) for estimate in estimates],
-                "hovertemplate": "%{y:.1f} %",
+                "customdata": [escaped(evaluation.checkpoint or "unknown") for evaluation in found[who]],
+                "hovertemplate": "%{y:.1f} %, checkpoint %{customdata}",
                 **whiskers("error_y", estimates),
             }

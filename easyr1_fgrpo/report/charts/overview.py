@@ -50,13 +50,15 @@ def _before_after(runs: Sequence[Run]) -> list[Chart]:
         mine = data.setdefault(places.where(after), [])
         for metric, (dash, symbol) in LINES.items():
             both = [each.metrics[metric] for each in (before, after) if metric in each.metrics]
+            checkpoints = [escaped(each.checkpoint or "unknown") for each in (before, after)]
             if len(both) == 2:
                 mine.append({
                     "type": "scatter", "mode": "lines+markers", "ink": ink(numbers[name]),
                     "name": escaped(f"{name}: {_words(metric)}"),
                     "x": [WHEN[BEFORE], WHEN[AFTER]], "y": [percent(one.value) for one in both],
                     "line": {"dash": dash, "width": 2}, "marker": {"symbol": symbol, "size": 8},
-                    "hovertemplate": "%{y:.1f} %", **whiskers("error_y", both),
+                    "customdata": checkpoints, "hovertemplate": "%{y:.1f} %, checkpoint %{customdata}",
+                    **whiskers("error_y", both),
                 })  # fmt: skip
     keys = [
         key(_words(metric), mode="lines+markers", line={"dash": dash}, marker={"symbol": symbol})

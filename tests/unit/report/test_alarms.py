@@ -70,13 +70,13 @@ def test_held_multipliers_are_said_unless_they_are_fixed(tmp_path):
 def test_nothing_had_variance_only_where_every_signal_was_constant(tmp_path):
     def constant(step, metrics):
         shares = [key for key in metrics if key.endswith("zero_variance_groups")]
-        if step in (1, 2):
+        if step in (1, 2, 3, 10, 11):  # two in a row come by chance
             metrics |= dict.fromkeys(shares, 1.0)
-        elif step == 3:
+        elif step in (4, 5, 6):
             metrics |= dict.fromkeys(shares[1:], 1.0)
 
     run = changed(tmp_path / "a", constant)
-    assert said(run) == ["nothing had variance in any group, so nothing was learnt at 2 of 40 steps (1–2)"]
+    assert said(run) == ["nothing had variance in any group, so nothing was learnt at 3 of 40 steps (1–3)"]
     assert {len(chart.figure["layout"]["shapes"]) for chart in training_sections([run])[0].charts} == {1}
 
 

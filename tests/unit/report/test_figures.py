@@ -188,9 +188,13 @@ def test_training_figures_name_data_set_judge_and_start(runs):
     for run in runs:
         run.config.update(
             {"data.train_files": ["train.parquet"], "data.val_files": ["val.parquet"]}
-            | {"fgrpo.judges.consistency.server": "oracle", "actor_rollout_ref.model.path": "warm"}
+            | {"fgrpo.judges.consistency.server": "oracle", "actor_rollout_ref.model.path": "/there/runs/warm"}
+            | {"fgrpo.run_dir": f"/there/runs/{run.name}"}
         )
-    line = "trained on train.parquet; validated on val.parquet; judge: oracle; started from warm (weights of before_RL)"
+    line = (
+        "trained on train.parquet; validated on val.parquet; judge: oracle; "
+        "started from runs/warm (weights of before_RL)"
+    )
     for draw in (front_figure, dynamics_figure):
         head = " ".join(draw(runs)[0].get_suptitle().split())
         assert head.startswith(line)
