@@ -26,7 +26,9 @@ def commands(folder: Path) -> list[str]:
     )
     lines = block[block.index("fgrpo data import") :].strip().splitlines()
     (recipe,) = [number for number, line in enumerate(lines) if line.startswith("bash recipes/run_fgrpo_tiny_cpu.sh")]
-    own = [f"stages.dir={folder}/stages", f"fgrpo.run_dir={folder}/run"]
+    # Enough for some responses to have the format, too little to promise that a step has something to learn from.
+    own = ["stages.warm_start_steps=40", "fgrpo.stop_if_hopeless=false"]
+    own += [f"stages.dir={folder}/stages", f"fgrpo.run_dir={folder}/run"]
     lines[recipe] = " ".join([lines[recipe], *SHORT, *own])
     places = {
         "data/easy_vqa": f"{folder}/data",

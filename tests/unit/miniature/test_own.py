@@ -62,17 +62,17 @@ def test_what_is_made_from_rows_is_whole_and_made_from_these_rows_only(data, tmp
 
     from easyr1_fgrpo.generation.processor import load_processor
 
-    build(data / "train.parquet", tmp_path / "a", **BUDGET)
+    build(data / "train.parquet", tmp_path / "a", traces=100, **BUDGET)
     problems, totals = validate([tmp_path / "a" / TRACE_FILE])
-    assert (problems, totals["traces"]) == ([], 72)
+    assert (problems, totals["traces"]) == ([], 100)  # of 72 rows
     load_processor(str(tmp_path / "a"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
     (val, *_) = read_rows(data / "val.parquet")
     text = tokenizer.apply_chat_template([message.model_dump() for message in val.prompt], tokenize=False)
     assert len(tokenizer(text)["input_ids"]) < 40
     made = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
-    build(data / "train.parquet", tmp_path / "a", **BUDGET)
-    build(data / "train.parquet", tmp_path / "b", **BUDGET)
+    build(data / "train.parquet", tmp_path / "a", traces=100, **BUDGET)
+    build(data / "train.parquet", tmp_path / "b", traces=100, **BUDGET)
     for folder in ("a", "b"):
         assert {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} == made
     write_rows(tmp_path / "other.parquet", [row.model_dump(by_alias=True) for row in read_rows(data / "val.parquet")])
