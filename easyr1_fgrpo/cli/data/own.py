@@ -69,12 +69,13 @@ def import_(
 def _show(found: Found) -> None:
     """Which column is what, with the first record as the example."""
     columns, item = found.columns, found.example
+    boxes = "; ".join(", ".join(f"{corner:g}" for corner in box) for box in item.boxes)
     shown = {
         "question": (columns.question, item.question),
         "answer": (columns.answer, item.answer),
         "image": (columns.image, f"{len(item.images)} in the first record"),
         "choices": (",".join(columns.choices), ", ".join(item.choices) or "none"),
-        "boxes": (columns.boxes, f"{found.reader.box_form} {[list(box) for box in item.boxes]}".lstrip()),
+        "boxes": (columns.boxes, f"{found.reader.box_form}: {boxes}" if boxes else "none"),
         "split": (columns.split, ""),
     }
     for part, (column, example) in shown.items():
