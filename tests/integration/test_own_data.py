@@ -81,4 +81,4 @@ def test_the_pages_commands_end_in_a_table_and_a_page_of_ones_own_data(tmp_path:
     assert "steps are done" in again.stdout
     other = run(lines[3].replace("train.parquet", "val.parquet"), tmp_path)  # other rows are another run
     assert other.returncode != 0
-    assert "begun with other settings (rows=" in other.stdout + other.stderr
+    assert "error: data.train_files=" in other.stderr
