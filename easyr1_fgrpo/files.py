@@ -142,7 +142,12 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     check_settings(folder, json.loads(path.read_text(encoding="utf-8")), settings)
 
 
-def check_settings(path: Path, before: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+def check_settings(
+    path: Path,
+    before: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    way_out: str = "remove it or choose another --out",
+) -> None:
     """Compare what a file or folder was begun with and what it would go on with.
 
     Raises:
@@ -150,7 +155,7 @@ def check_settings(path: Path, before: Mapping[str, Any], settings: Mapping[str,
     """
     if changed := sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key)):
         differences = ", ".join(f"{key}={before.get(key)!r}, now {settings.get(key)!r}" for key in changed)
-        raise ValueError(f"{path} was begun with other settings ({differences}): remove it or choose another --out")
+        raise ValueError(f"{path} was begun with other settings ({differences}): {way_out}")
 
 
 def taken(out: Path) -> bool:

@@ -17,15 +17,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.checkpoints import CheckpointError
+from easyr1_fgrpo.checkpoints import CheckpointError, quick_sha256
 from easyr1_fgrpo.files import LineFile, write_json, write_whole
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
 
 CONFIG_FILE, INPUTS_FILE, RESUMES_FILE = "config.yaml", "inputs.json", "resumes.jsonl"
-
-END = 1 << 20
-"""Bytes hashed at a file's start and at its end, where parquet and safetensors have their directories."""
 
 _SAME = re.compile(
     r"""
@@ -107,7 +104,7 @@ def inputs(config: Any) -> dict[str, str]:
         if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
             locations = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values]
             if all(path.is_absolute() and path.exists() for path in locations):
-                hashes[key] = hashlib.sha256("".join(map(_hash, locations)).encode()).hexdigest()
+                hashes[key] = hashlib.sha256("".join(map(quick_sha256, locations)).encode()).hexdigest()
     return hashes
 
 
@@ -134,21 +131,6 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(below, f"{key}.{name}" if key else str(name))
     else:
         yield key, value
-
-
-def _hash(path: Path) -> str:
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return hashlib.sha256(
-            "".join(f"{file.relative_to(path)} {_hash(file)}\n" for file in files).encode()
-        ).hexdigest()
-    size = path.stat().st_size
-    content = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        content.update(file.read(END))
-        file.seek(max(0, size - END))
-        content.update(file.read(END))
-    return content.hexdigest()
 
 
 def _shown(value: Any) -> str:

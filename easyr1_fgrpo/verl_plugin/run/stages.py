@@ -1,13 +1,16 @@
 """`fgrpo stages [overrides]`: what an RL run starts from: world and backbone (of the tiny model), warm start.
 
 Takes the overrides of the run it prepares. A stage whose folder is there is finished: the folder gets its name in one
-step, so it is whole; a warm start that was stopped goes on after its last checkpoint. A run that starts from another
+step, so it is whole, and a file beside it says from what it was made; a warm start that was stopped goes on after its
+last checkpoint. A run that starts from another
 model than the warm start needs the data alone.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +19,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.checkpoints import quick_sha256
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
-from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.files import begin, check_settings, write_json
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
 from easyr1_fgrpo.verl_plugin.preflight.machine import ON_CPU, machine_problems, warm_start_problems
@@ -28,6 +32,7 @@ from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_proble
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
 _THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 """For the tiny backbone: another number gives other rounding; threads that spin in waiting crawl on a busy machine."""
+_SPEED = re.compile("micro_batch|max_token_len|offload|logger|save_freq|n_gpus|nnodes")
 _CPU = {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 """For a warm start on the CPU, wherever its run trains."""
 
@@ -111,8 +116,19 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         budget = ["--min-pixels", str(images.min_pixels), "--max-pixels", str(images.max_pixels)]
         seed = ["--seed", str(stages["seed"])]
         _call(_miniature("own", stages["rows"], "--out", stages["backbone"], *seed, *budget))
-    if _missing("warm start", stages["warm_start"]):
+    if _missing("warm start", stages["warm_start"], _warm_start_is_made_from(stages, images)):
         _warm_start(stages, images)
+
+
+def _warm_start_is_made_from(stages: Any, images: ImageSettings) -> dict[str, str]:
+    """What decides its weights: its files by their content where they are here, and its settings but for speed."""
+    files = {"model": stages["backbone"], "traces": stages["sft_file"]}
+    settings = dict(override.split("=", 1) for override in stages["warm_start_overrides"])
+    return {
+        **{name: quick_sha256(Path(path)) if Path(path).exists() else path for name, path in files.items()},
+        **{key: str(value) for key, value in images.model_dump().items()},
+        **{key: value for key, value in settings.items() if not _SPEED.search(key)},
+    }
 
 
 def _warm_start(stages: Any, images: ImageSettings) -> None:
@@ -150,7 +166,7 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
 
 
 def _stage(name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None) -> None:
-    if _missing(name, folder):
+    if _missing(name, folder, dict(zip(options[::2], options[1::2], strict=True))):
         _call(_miniature(module, "--out", folder, *options), env)
 
 
@@ -158,8 +174,19 @@ def _miniature(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "easyr1_fgrpo", "miniature", *arguments]
 
 
-def _missing(name: str, folder: str) -> bool:
-    missing = not Path(folder).exists()
+def _missing(name: str, folder: str, made_from: dict[str, str]) -> bool:
+    """Whether the stage is to be made; from what is noted beside it.
+
+    Raises:
+        ValueError: when it was made from something else than is asked for; the message names what.
+    """
+    missing, note = not Path(folder).exists(), Path(f"{folder}.made_from.json")
+    if missing:
+        write_json(note, made_from)
+    elif note.exists():
+        before = {key: value for key, value in json.loads(note.read_text()).items() if key in made_from}
+        way_out = f"remove it, or have another made beside it: stages.{name.replace(' ', '_')}=ANOTHER"
+        check_settings(Path(folder), before, made_from, way_out)
     print(f"{name}: {'making' if missing else 'finished'} {folder}", flush=True)
     return missing
 

@@ -165,6 +165,25 @@ def test_a_stopped_warm_start_goes_on_with_its_own_settings_alone(called, tmp_pa
     assert stages.main(overrides) == 0
 
 
+def test_a_stage_made_from_something_else_is_not_taken_for_the_one_asked_for(called, tmp_path, capsys):
+    folder = tmp_path / "s"
+    overrides = [*TINY, f"stages.dir={folder}"]
+    assert stages.main(overrides) == 0
+    for other, said in (
+        ("seed=1", f"{folder}/world was begun with other settings (--seed='0', now '1'): remove it, or have another "),
+        ("stages.scenes.train=9", "--train='3072', now '9'"),
+        ("stages.backbone_steps={see: 1, read: 2}", "stages.backbone=ANOTHER"),
+        ("stages.warm_start_steps=7", "trainer.total_training_steps='200', now '7'): remove it, or have another made "),
+    ):
+        assert stages.main([*overrides, other, "fgrpo.run_dir=runs/x"]) == 1, other
+        assert said in capsys.readouterr().err, other
+    (folder / "world/sft_train.parquet").write_text("other traces")
+    assert stages.main(overrides) == 1
+    assert f"{folder}/warm_start was begun with other settings (traces=" in capsys.readouterr().err
+    (folder / "warm_start.made_from.json").unlink()
+    assert stages.main([*overrides, "stages.warm_start_gpus=1"]) == 0, "one of the user's own says nothing"
+
+
 def test_a_wrong_override_is_refused_first(called, tmp_path, capsys):
     assert stages.main([*TINY, "fgrpo.dual.lr=-1"]) == 1
     assert called == []
