@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,12 @@ class Runs:
             *more,
         ]
 
-    def start(self, name: str, *more: str, script: str = "") -> subprocess.Popen[str]:
+    def start(
+        self, name: str, *more: str, script: str = "", environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """On a Ray cluster of its own, or on the one that the environment names."""
         return subprocess.Popen(
-            ["bash", script or self.recipe, *self.overrides(name, *more)],
+            ["bash", script or self.recipe, *self.overrides(name, *more)], env=environment,
             cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
@@ -88,10 +91,14 @@ class Runs:
     def wait_for_step(self, name: str, step: int, process: subprocess.Popen[str]) -> None:
         """Return as soon as a run has logged a step."""
         path = self.folder / name / "metrics.jsonl"
+        self.wait_for(lambda: path.exists() and step in read_metrics(path), f"step {step} of {name}", process)
+
+    def wait_for(self, reached: Callable[[], bool], what: str, process: subprocess.Popen[str]) -> None:
+        """Return as soon as a run that goes on has reached something."""
         deadline = time.monotonic() + RUN_DEADLINE_S
-        while not (path.exists() and step in read_metrics(path)):
-            assert process.poll() is None, f"{name} ended before step {step}: {self.finish(process)[-2000:]}"
-            assert time.monotonic() < deadline
+        while not reached():
+            assert process.poll() is None, f"it ended before {what}: {self.finish(process)[-2000:]}"
+            assert time.monotonic() < deadline, what
             time.sleep(0.02)
 
     def metrics(self, name: str) -> dict[int, dict[str, float]]:

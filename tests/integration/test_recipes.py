@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +19,7 @@ from easyr1_fgrpo.traces import read_traces
 from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
-from .ray_cluster import Cluster, ray_cluster
+from .ray_cluster import Cluster
 from .recipe_runs import RUN_DEADLINE_S, STEPS, TWO_RANKS, Runs, equal_to_five_digits, learning
 from .recipes import ARMS, HERE, ROOT, digest, rl_recipes
 
@@ -39,12 +38,6 @@ def distinct() -> dict[str, list[tuple[str, str]]]:
         for arm in ARMS:
             found.setdefault(digest([*groups, *HERE, f"arm={arm}"]), []).append((recipe, arm))
     return found
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with ray_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
 
 
 def test_the_folder_holds_the_recipes() -> None:
