@@ -42,13 +42,19 @@ const draw = async (chart) => {
   chart.dataset.drawn = "";
 };
 
+// Milliseconds. Reading plotly holds everything up, so the tables and tabs answer before it starts.
+const FIRST_TABLES = 150;
+
 const startCharts = () => {
   const inView = new IntersectionObserver(
     (changes) => {
       for (const { target, isIntersecting } of changes) {
         if (!isIntersecting) continue;
-        inView.unobserve(target);
-        draw(target);
+        parsed.then(() => setTimeout(() => {
+          if (!target.checkVisibility()) return; // another tab is looked at; it is observed until it is drawn
+          inView.unobserve(target);
+          draw(target);
+        }, FIRST_TABLES));
       }
     },
     { rootMargin: "300px" },
