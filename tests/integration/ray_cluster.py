@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(folder: Path) -> Iterator[Cluster]:
+def ray_cluster(folder: Path, resources: Sequence[str] = RESOURCES) -> Iterator[Cluster]:
     """Start head and worker with a token of their own; end exactly these processes."""
     ports = {name: free_port() for name in ("gcs", "dashboard", "agent", "agent_grpc", "metrics", "client")}
     environment = {
@@ -48,9 +48,9 @@ def ray_cluster(folder: Path) -> Iterator[Cluster]:
         f"--dashboard-agent-grpc-port={ports['agent_grpc']}",
         f"--metrics-export-port={ports['metrics']}",
         f"--ray-client-server-port={ports['client']}",
-        *RESOURCES,
+        *resources,
     ]
-    worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", *RESOURCES]
+    worker = [f"--address=127.0.0.1:{ports['gcs']}", "--node-ip-address=127.0.0.1", *resources]
     with ExitStack() as stack:
         # A job finds its own cluster by this folder: in Ray's usual one it would join whichever was started last here.
         # Short, because a socket's path has room for 107 characters.

@@ -19,7 +19,7 @@ from easyr1_fgrpo.traces import read_traces
 from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
-from .ray_cluster import Cluster
+from .ray_cluster import Cluster, ray_cluster
 from .recipe_runs import RUN_DEADLINE_S, STEPS, TWO_RANKS, Runs, equal_to_five_digits, learning
 from .recipes import ARMS, HERE, ROOT, digest, rl_recipes
 
@@ -179,6 +179,14 @@ def test_the_7b_recipe_as_a_ray_job_on_two_nodes_learns_as_on_one(runs: Runs, wh
     assert sorted(runs.metrics("job")) == [1, 2]
     assert (runs.folder / "job/checkpoints/global_step_2/actor/model_world_size_2_rank_1.pt").exists()
     for step, metrics in runs.metrics("job").items():
+        assert learning(metrics) == equal_to_five_digits(learning(runs.metrics("whole")[step])), step
+
+
+def test_two_ranks_on_one_node_learn_what_one_does(runs: Runs, whole: str, tmp_path: Path) -> None:
+    with ray_cluster(tmp_path, ("--num-cpus=12", "--num-gpus=2")) as cluster:
+        _two_steps(runs, cluster, "ranks", "trainer.n_gpus_per_node=2", *TWO_RANKS)
+    assert (runs.folder / "ranks/checkpoints/global_step_2/actor/model_world_size_2_rank_1.pt").exists()
+    for step, metrics in runs.metrics("ranks").items():
         assert learning(metrics) == equal_to_five_digits(learning(runs.metrics("whole")[step])), step
 
 
