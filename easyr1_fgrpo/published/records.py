@@ -157,7 +157,7 @@ def _array(path: Path) -> Iterator[Record]:
 
 def _table(path: Path) -> Iterator[Record]:
     """Rows of a file with a header, separated by commas, semicolons or tabs: by what the header has most of."""
-    csv.field_size_limit(sys.maxsize)  # a cell may hold a picture
+    usual = csv.field_size_limit(sys.maxsize)  # a cell may hold a picture; the limit is the process's
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -166,6 +166,8 @@ def _table(path: Path) -> Iterator[Record]:
                 yield Malformed("more cells than the header") if "" in row else row
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as CSV ({_first_line(error)})") from None
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _skip(text: str, at: int) -> int:

@@ -24,7 +24,7 @@ TOGETHER = {
 CHECKPOINT_GIB = {
     "run_fgrpo_qwen25vl_3b.sh": 51.0,  # 8 x 3,754,622,976 + 8 x 3,085,938,688
     "run_fgrpo_qwen25vl_7b.sh": 118.5,  # 8 x 8,292,166,656 + 8 x 7,615,616,512
-    "run_fgrpo_qwen25vl_7b_lora.sh": 64.2,  # 8 x 8,453,647,360 + 8 x 161,480,704 of the adapter
+    "run_fgrpo_qwen25vl_7b_lora.sh": 32.7,  # no export: 4 x 8,453,647,360 + 8 x 161,480,704 of the adapter
     "run_fgrpo_qwen3vl_8b.sh": 126.3,  # 8 x 8,767,123,696 + 8 x 8,190,735,360
 }
 ASSUMED = Assumptions(sentences=10.0, rollout_s=50.0, correct=0.5)
