@@ -127,7 +127,8 @@ def test_custom_data_constraint_and_thresholds_train(runs: Runs, whole: str, clu
             [sys.executable, "-m", "easyr1_fgrpo", "data", *map(str, stage)], cwd=ROOT, check=True, timeout=400
         )
     _two_steps(
-        runs, cluster, "custom", "arm=length_budget", *OVERRIDDEN, KEYS, f"data.train_files={tmp_path}/rl/train.parquet",
+        runs, cluster, "custom", "arm=length_budget", *OVERRIDDEN, KEYS,
+        f"data.train_files={tmp_path}/rl/train.parquet",
         f"data.val_files={tmp_path}/rl/val.parquet", "data.max_prompt_length=256", FGRPO_CONFIG_DIR="recipes/examples",
     )  # fmt: skip
     first, last = runs.metrics("custom")[1], runs.metrics("custom")[2]
