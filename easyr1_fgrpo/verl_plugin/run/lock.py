@@ -1,4 +1,4 @@
-"""One process trains in a run directory: a second one would double its steps, traces and checkpoints.
+"""One process trains in a folder, a run's or a warm start's: a second one would double steps, traces and checkpoints.
 
 The lock is the operating system's, so that it ends with its process, however that ends.
 """
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from easyr1_fgrpo.files import write_json
 
@@ -21,25 +21,26 @@ LOCK_FILE, HOLDER_FILE = ".lock", ".lock.json"
 
 
 class RunLockedError(RuntimeError):
-    """Another process trains in the run directory."""
+    """Another process trains in the folder."""
+
+
+ANOTHER_NAME = "give this run another trainer.experiment_name"
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[str | None]:
-    """Hold the run directory; gives who held it and ended without giving it back (killed), None where nobody did.
+def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
+    """Hold the folder; gives who held it and ended without giving it back (killed), None where nobody did.
+
+    Args:
+        folder: of a run or of a warm start; made when it is not there.
+        way_out: what else can be done than to wait for the other's end or to end it.
 
     Raises:
         RunLockedError: when another process holds it, naming host and process.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    holder = run_dir / HOLDER_FILE
-    try:
-        lock = FileLock(run_dir / LOCK_FILE, timeout=0).acquire()
-    except Timeout as error:
-        raise RunLockedError(
-            f"{run_dir}: {_read(holder) or 'another process'} trains there; wait for its end, end it, or give this run "
-            "another trainer.experiment_name"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / HOLDER_FILE
+    lock = _acquired(folder, way_out)
     with lock:
         before = _read(holder)
         since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -48,6 +49,25 @@ def locked(run_dir: Path) -> Iterator[str | None]:
             yield before
         finally:
             holder.unlink(missing_ok=True)
+
+
+def lock_problems(folder: Path) -> list[str]:
+    """Who trains there now, as one line; nothing where nobody does. Leaves no trace, so it can be asked beforehand."""
+    if not (folder / LOCK_FILE).exists():
+        return []
+    try:
+        _acquired(folder, ANOTHER_NAME).lock.release()
+    except RunLockedError as error:
+        return [str(error)]
+    return []
+
+
+def _acquired(folder: Path, way_out: str) -> AcquireReturnProxy[Any]:
+    try:
+        return FileLock(folder / LOCK_FILE, timeout=0).acquire()
+    except Timeout as error:
+        holder = _read(folder / HOLDER_FILE) or "another process"
+        raise RunLockedError(f"{folder}: {holder} trains there; wait for its end, end it, or {way_out}") from error
 
 
 def _read(holder: Path) -> str | None:

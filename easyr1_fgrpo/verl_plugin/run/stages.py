@@ -28,6 +28,7 @@ from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_pro
 from easyr1_fgrpo.verl_plugin.preflight.machine import ON_CPU, machine_problems, warm_start_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
+from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, lock_problems, locked
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
 _THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
@@ -53,6 +54,8 @@ def main(overrides: list[str], *, alone: bool = False) -> int:
         problems = run_problems(config, files=False, judges=NO_JUDGE not in overrides)
         problems += [] if alone else [*machine_problems(config, settings), *resume_problems(config)]
         problems += warm_start_problems(config)
+        # Before the recipe replaces the run's judges by its own, and ends them when training refuses it.
+        problems += [] if alone else lock_problems(Path(settings.run_dir))
     except ConfigError as error:
         problems = error.lines
     if problems:  # what training would refuse is refused before hours are spent on its stages
@@ -72,7 +75,7 @@ def main(overrides: list[str], *, alone: bool = False) -> int:
     except subprocess.CalledProcessError as error:
         print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
         return 1
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, RunLockedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -106,6 +109,7 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         subprocess.CalledProcessError: when a stage fails.
         FileNotFoundError: when the traces of the warm start are missing.
         ValueError: when a stopped warm start had other settings.
+        RunLockedError: when another process makes the same warm start.
     """
     if "backbone_steps" in stages and "world" in stages:
         options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
@@ -147,21 +151,22 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
         f"trainer.n_gpus_per_node={stages['warm_start_gpus']}",
         *stages["warm_start_overrides"],
     ]
-    # A stopped one goes on with the settings it was begun with.
-    begin(training, {key: value for key, _, value in (setting.partition("=") for setting in settings)})
-    _call(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
-            *(f"trainer.default_local_dir={training}", *settings),
-        ],
-        _CPU if ON_CPU in settings else None,
-    )
-    exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
-    if not exports:
-        raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
-    write_json(exports[-1] / BUDGET_FILE, images.model_dump())
-    exports[-1].rename(out)
+    with locked(training, way_out="have another made beside it: stages.warm_start=ANOTHER"):
+        # A stopped one goes on with the settings it was begun with.
+        begin(training, {key: value for key, _, value in (setting.partition("=") for setting in settings)})
+        _call(
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
+                *(f"trainer.default_local_dir={training}", *settings),
+            ],
+            _CPU if ON_CPU in settings else None,
+        )
+        exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
+        if not exports:
+            raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
+        write_json(exports[-1] / BUDGET_FILE, images.model_dump())
+        exports[-1].rename(out)
     shutil.rmtree(training)
 
 

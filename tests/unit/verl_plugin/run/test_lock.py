@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from easyr1_fgrpo.verl_plugin.run.lock import HOLDER_FILE, RunLockedError, locked
+from easyr1_fgrpo.verl_plugin.run.lock import HOLDER_FILE, RunLockedError, lock_problems, locked
 
 HOLD = """
 import sys, time
@@ -25,8 +25,11 @@ def test_a_second_process_is_refused_and_a_killed_ones_lock_is_taken_over(tmp_pa
             assert other.stdout.readline() == b"held\n"
             with pytest.raises(RunLockedError, match=rf"process {other.pid} on .* trains there; wait for its end"):
                 locked(tmp_path).__enter__()
+            (problem,) = lock_problems(tmp_path)
+            assert f"process {other.pid} on " in problem
         finally:
             other.send_signal(signal.SIGKILL)
+    assert lock_problems(tmp_path) == []
     with locked(tmp_path) as before:
         assert before.startswith(f"process {other.pid} on ")
         assert json.loads((tmp_path / HOLDER_FILE).read_text())["pid"] == os.getpid()

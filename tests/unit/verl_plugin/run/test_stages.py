@@ -10,6 +10,7 @@ import pytest
 
 from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.verl_plugin.run import stages
+from easyr1_fgrpo.verl_plugin.run.lock import locked
 
 TINY = ["backbone=tiny", "dataset=miniature", "trainer.resume_mode=disable"]
 
@@ -46,6 +47,20 @@ def test_a_fresh_clone_makes_everything_once(called, tmp_path):
     assert not (tmp_path / "s/warm_start.training").exists()
     assert stages.main(overrides) == 0
     assert len(called) == 3
+
+
+def test_a_run_and_a_warm_start_that_another_process_has_are_refused(called, tmp_path, capsys):
+    # The lock is a file's: another open file of this very process is refused like another process.
+    overrides = [*TINY, f"stages.dir={tmp_path}/s", f"fgrpo.run_dir={tmp_path}/run"]
+    with locked(tmp_path / "run"):
+        assert stages.main(overrides) == 1
+    assert called == [], "the recipe goes no further, so the other's judges stay"
+    assert f"error: {tmp_path}/run: process" in capsys.readouterr().err
+    with locked(tmp_path / "s/warm_start.training"):
+        assert stages.main(overrides) == 1
+    assert names(called) == ["build", "backbone"]
+    assert "trains there; wait for its end, end it, or have another made beside it" in capsys.readouterr().err
+    assert stages.main(overrides) == 0
 
 
 def test_on_own_rows_the_tiny_backbone_is_made_from_them(called, tmp_path, capsys):
