@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, read_state, step_folder, step_of
+from easyr1_fgrpo.checkpoints import MARKER, CheckpointError, finished_step, read_state, step_folder, step_of
 
 _SHARDS = {"model": "model", "optimizer": "optim", "extra": "extra_state"}
 """What verl saves per rank -> how it names the files, `NAME_world_size_N_rank_R.pt`."""
@@ -30,10 +30,22 @@ def saved_step(config: Any) -> int | None:
     elif trainer.resume_mode == "auto" and (step := finished_step(checkpoints)) is not None:
         folder = step_folder(checkpoints, step)
     else:
+        if trainer.resume_mode == "auto":
+            _refuse_without_marker(checkpoints)
         return None
     if problems := list(checkpoint_problems(folder, config)):
         raise CheckpointError(f"{'; '.join(problems)}{_way_out(checkpoints, folder, config)}")
     return step_of(folder)
+
+
+def _refuse_without_marker(checkpoints: Path) -> None:
+    """A first checkpoint that was cut off has no marker, and the run starts anew; a second one shows that it is gone."""
+    steps = sorted(step for folder in checkpoints.glob("global_step_*") if (step := step_of(folder)) is not None)
+    if len(steps) > 1:
+        raise CheckpointError(
+            f"{checkpoints / MARKER} is missing beside checkpoints of steps {', '.join(map(str, steps))}: write the "
+            f"last whole one into it (echo {steps[-1]} > {checkpoints / MARKER}), or move {checkpoints} away to start anew"
+        )
 
 
 def checkpoint_problems(folder: Path, config: Any) -> Iterator[str]:

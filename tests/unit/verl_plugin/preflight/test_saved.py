@@ -68,6 +68,16 @@ def test_a_marker_that_names_no_checkpoint_is_refused(newest):
     assert "move run/checkpoints away to start anew" in problem()
 
 
+def test_a_marker_that_is_gone_is_told_from_a_first_checkpoint_that_was_cut_off(newest):
+    (newest.parent / MARKER).unlink()
+    assert problem().startswith(
+        "run/checkpoints/latest_checkpointed_iteration.txt is missing beside checkpoints of steps 4, 6: "
+    )
+    assert saved_step(config_of("trainer.resume_mode=disable")) is None
+    shutil.rmtree(newest)
+    assert saved_step(config_of()) is None
+
+
 def test_ranks_must_be_those_that_wrote(newest):
     assert "written by another number of ranks than this run's 2" in problem("trainer.n_gpus_per_node=2")
     shutil.rmtree(newest.parent)
