@@ -39,12 +39,13 @@ def saved_step(config: Any) -> int | None:
 
 
 def _refuse_without_marker(checkpoints: Path) -> None:
-    """A first checkpoint that was cut off has no marker, and the run starts anew; a second one shows that it is gone."""
+    """A first checkpoint that was cut off has no marker and starts anew; a second one shows that it is gone."""
     steps = sorted(step for folder in checkpoints.glob("global_step_*") if (step := step_of(folder)) is not None)
     if len(steps) > 1:
+        marker = checkpoints / MARKER
         raise CheckpointError(
-            f"{checkpoints / MARKER} is missing beside checkpoints of steps {', '.join(map(str, steps))}: write the "
-            f"last whole one into it (echo {steps[-1]} > {checkpoints / MARKER}), or move {checkpoints} away to start anew"
+            f"{marker} is missing beside checkpoints of steps {', '.join(map(str, steps))}: write the last whole one "
+            f"into it (echo {steps[-1]} > {marker}), or move {checkpoints} away to start anew"
         )
 
 

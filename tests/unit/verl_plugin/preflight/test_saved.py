@@ -71,7 +71,7 @@ def test_a_marker_that_names_no_checkpoint_is_refused(newest):
 def test_a_marker_that_is_gone_is_told_from_a_first_checkpoint_that_was_cut_off(newest):
     (newest.parent / MARKER).unlink()
     assert problem().startswith(
-        "run/checkpoints/latest_checkpointed_iteration.txt is missing beside checkpoints of steps 4, 6: "
+        f"run/checkpoints/{MARKER} is missing beside checkpoints of steps 4, 6: write the last "
     )
     assert saved_step(config_of("trainer.resume_mode=disable")) is None
     shutil.rmtree(newest)
