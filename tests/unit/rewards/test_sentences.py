@@ -1,3 +1,4 @@
+from case_tables import read_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processor_time import assert_quick
@@ -21,8 +22,10 @@ def test_box_tags_and_decimals_stay_whole():
     ]
 
 
-def test_abbreviations_do_not_end_a_sentence():
-    assert texts("Dr. Smith holds e.g. a cup. He sits.") == ["Dr. Smith holds e.g. a cup.", "He sits."]
+def test_reported_cases(subtests):
+    for case in read_cases("sentences"):
+        with subtests.test(trace=case["input"]):
+            assert texts(case["input"]) == case["expected"]
 
 
 def test_sentences_of_a_detokenised_trace():
