@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from data_prep.mcts.coordinates import Frame
 from easyr1_fgrpo.judges.boxes import Box, Size
-from easyr1_fgrpo.rewards.accuracy import normalize_answer
+from easyr1_fgrpo.normal_form import normalize_answer
 
 MAX_REPLY = 2000
 """Characters of a reply; a longer one is no step."""

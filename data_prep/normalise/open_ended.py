@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from data_prep.normalise.decontaminate import words
 from data_prep.sources.item import Item, Reject
-from easyr1_fgrpo.rewards.accuracy import normalize_answer
+from easyr1_fgrpo.normal_form import normalize_answer
 
 EXACT_WORDS = 5
 """A free answer of more words can hardly be matched exactly; the row is refused unless it gets choices."""

@@ -179,7 +179,7 @@ def _form(reader: Reader, records: Sequence[Any], said: Form | None) -> tuple[Fo
         if choices:
             answered.append((answer, choices))
     if not answered:
-        return Form.TEXT, "free answers, compared as text (case, spaces and punctuation do not count)"
+        return Form.TEXT, "free answers, compared as text (case, spaces and full stops do not count)"
     form, fits = (said, len(answered)) if said else guess_form(answered)
     words = {
         Form.TEXT: "the option's text or letter",

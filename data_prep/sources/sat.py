@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from data_prep.sources.item import Item
 from data_prep.sources.source import Source
-from data_prep.sources.text import clean_choice, clean_question, distinct, right_choice
+from data_prep.sources.text import clean_choice, clean_question, right_choice
 from easyr1_fgrpo.published.records import Record
 
 _LEFT_OVER = re.compile(r"\s*\bin the first frame\b", re.IGNORECASE)
@@ -39,7 +39,7 @@ def _read(record: Record) -> Item:
         pydantic.ValidationError: when it is no row of SAT.
     """
     row = _Record.model_validate(record)
-    choices = distinct([_clean(choice) for choice in row.answers])
+    choices = tuple(choice for answer in row.answers if (choice := _clean(answer)))
     return Item(
         question=clean_question(row.question),
         answer=right_choice(_clean(row.correct_answer), choices),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from string import ascii_uppercase
 
 from data_prep.sources.item import Reject
+from easyr1_fgrpo.normal_form import normalize_answer, same_options
 from easyr1_fgrpo.published.options import texts_after
-from easyr1_fgrpo.rewards.accuracy import answer_matches, normalize_answer
+from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK
 
 _IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
@@ -25,8 +25,6 @@ _OPTIONS_HEAD = re.compile(
 _LINE_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
 _INLINE_OPTION = re.compile(r"(?:(?<=\s)|^)(?:\(([A-Z])\)|([A-Z])[.):])\s+")
 _TAG = re.compile(r"</?[a-z_]+>", re.IGNORECASE)
-
-_normal = lru_cache(4096)(normalize_answer)  # few different options occur very often
 
 
 def without_marks(text: str, images: int) -> str:
@@ -72,7 +70,7 @@ def clean_answer(text: str) -> str:
     text = " ".join(_TAG.sub(" ", no_special(text)).split())
     if text.endswith(".") and not text.endswith(".."):
         text = text[:-1].rstrip()
-    if not normalize_answer(text):
+    if normalize_answer(text) in ("", "-"):  # a dash alone stands for a missing value
         raise Reject("no answer")
     return text
 
@@ -118,25 +116,18 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     return _OPTIONS_HEAD.sub("", question).strip() or question, choices
 
 
-def distinct(choices: Sequence[str]) -> tuple[str, ...]:
-    """The choices without blanks and without those an answer could not tell from an earlier one."""
-    kept: dict[str, str] = {}
-    for choice in choices:
-        if normal := _normal(choice):
-            kept.setdefault(normal, choice)
-    return tuple(kept.values())
-
-
 def right_choice(answer: str, choices: Sequence[str]) -> str:
     """The choice that the answer names, by text or letter.
 
     Raises:
-        Reject: when it names none, or when there are fewer than two choices.
+        Reject: when it names none, when two choices are the same answer, or when there are fewer than two.
     """
     if len(choices) < 2:
         raise Reject("fewer than two choices", repr(list(choices)))
     if len(choices) > len(ascii_uppercase):
         raise Reject("too many choices", str(len(choices)))
+    if same := same_options(choices):
+        raise Reject("two choices are the same answer", f"{same[0]!r} and {same[1]!r}")
     if answer in choices:
         return answer
     for choice in choices:

@@ -26,6 +26,7 @@ from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
 from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.model_client.client import Address
+from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.rewards import Box
 
 FIELDS = (
@@ -205,8 +206,7 @@ def _problem(line: Line) -> str:
     """Why a line cannot be scored; "" when nothing speaks against it."""
     if not line.images:
         return "no image: grounding cannot be judged without"
-    folded = {choice.strip().casefold() for choice in line.choices}
-    if folded and line.ground_truth.strip().casefold() not in folded:
+    if line.choices and not named_by_text(line.ground_truth, line.choices):
         return f"ground_truth {line.ground_truth!r} is none of the choices {list(line.choices)}"[:300]
     return ""
 

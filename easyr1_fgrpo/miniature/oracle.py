@@ -17,7 +17,7 @@ from easyr1_fgrpo.miniature.render import fingerprint
 from easyr1_fgrpo.miniature.scene import Box, Scene, Thing, holds
 from easyr1_fgrpo.miniature.scene_file import read_scenes
 from easyr1_fgrpo.miniature.worlds import world_of
-from easyr1_fgrpo.rewards.accuracy import normalize_answer
+from easyr1_fgrpo.normal_form import normalize_answer
 
 SAME_BOX = 0.5
 """A box bounds its object when their intersection over union is at least this."""

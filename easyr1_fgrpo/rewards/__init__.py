@@ -1,6 +1,7 @@
 """A response becomes named signals: rules and judges' verdicts, no network and no trainer."""
 
-from easyr1_fgrpo.rewards.accuracy import answer_matches, normalize_answer
+from easyr1_fgrpo.normal_form import normalize_answer
+from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.response import MAX_BOXES, Box, ParsedResponse, parse_response
 from easyr1_fgrpo.rewards.rollout import (
     CORRECT_ONLY,

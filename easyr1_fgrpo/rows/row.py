@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from easyr1_fgrpo.normal_form import named_by_text, same_options
+
 IMAGE_MARK = "<image>"
 """Where an image stands in the text of a prompt."""
 
@@ -121,8 +123,10 @@ class Row(_Part):
         if marks != len(self.images):
             raise ValueError(f"the prompt has {marks} {IMAGE_MARK} marks for {len(self.images)} images")
         answer, choices = self.reward_model.ground_truth, self.extra_info.choices
-        if choices and answer.strip().casefold() not in {choice.strip().casefold() for choice in choices}:
+        if choices and not named_by_text(answer, choices):
             raise ValueError(f"reward_model.ground_truth {answer!r} is none of the choices {list(choices)}")
+        if same := same_options(choices):
+            raise ValueError(f"extra_info.choices: {same[0]!r} and {same[1]!r} are the same answer")
         return self
 
     def open_images(self) -> tuple[Image.Image, ...]:

@@ -19,11 +19,12 @@ ARROWS = {
     "easyr1_fgrpo.algorithm": set(),
     "easyr1_fgrpo.generation": set(),
     "easyr1_fgrpo.files": set(),
+    "easyr1_fgrpo.normal_form": set(),
     "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.terminal": set(),
     "easyr1_fgrpo.statistics": set(),
     "easyr1_fgrpo.tables": {"statistics"},
-    "easyr1_fgrpo.rows": {"files"},
+    "easyr1_fgrpo.rows": {"files", "normal_form"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
     "easyr1_fgrpo.config": {"extras", "terminal"},
@@ -36,10 +37,12 @@ ARROWS = {
     "easyr1_fgrpo.judges": {"model_client", "files", "config.schema", "config.judges"},
     "easyr1_fgrpo.rewards.signal": set(),
     "easyr1_fgrpo.judges.boxes": set(),
-    "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "judges.boxes", "config.schema"},
+    "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "judges.boxes", "config.schema", "normal_form"},
     # what travels, and the small world
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
-    "easyr1_fgrpo.miniature": {"rewards", "judges.protocol", "rows", "files", "checkpoints", "config.schema"},
+    "easyr1_fgrpo.miniature": {
+        *("rewards", "judges.protocol", "rows", "files", "checkpoints", "config.schema", "normal_form"),
+    },
     # FGRPO for any trainer
     "easyr1_fgrpo.training": {
         *("algorithm", "rewards", "judges", "traces", "files", "checkpoints", "config"),
@@ -56,6 +59,7 @@ ARROWS = {
             "files",
             "task_prompt",
             "config.schema",
+            "normal_form",
         ),
     },
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
@@ -76,7 +80,7 @@ ARROWS = {
             "statistics",
             "tables",
         ),
-        *("pictures", "published", "task_prompt", "config"),
+        *("pictures", "published", "task_prompt", "config", "normal_form"),
     },
     "easyr1_fgrpo.judge_validation": {
         "rewards",

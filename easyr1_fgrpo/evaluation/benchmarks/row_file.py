@@ -10,6 +10,7 @@ from easyr1_fgrpo.checkpoints import file_sha256
 from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
 from easyr1_fgrpo.evaluation.benchmarks.rows import Table, items_or_rejects
+from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.published.files import files_in, local_copy
 from easyr1_fgrpo.published.pictures import images
 from easyr1_fgrpo.rows import Row
@@ -56,9 +57,7 @@ class RowFile:
             load_images=images(table.files(number, "images"), f"{self.name} {identity}"),
             question=info.question,
             choices=info.choices,
-            answer=next(
-                (choice for choice in info.choices if choice.strip().casefold() == gold.strip().casefold()), gold
-            ),
+            answer=next((info.choices[i] for i in named_by_text(gold, info.choices)), gold),
             category=info.source,
             boxes=info.boxes,
             prompt=tuple(message.model_dump() for message in row.prompt),

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.rewards import answer_matches, normalize_answer
+from easyr1_fgrpo.rewards import answer_matches
 
 from .hostile import any_text
 
@@ -67,20 +67,6 @@ def test_numbers_are_text():
     assert not answer_matches("Floor 3", "Floor -3")
 
 
-def test_normal_form():
-    for text, normal in [
-        ("x = -3", "x-3"),
-        ("3-4", "3-4"),
-        ("3–4", "3-4"),
-        ("-.5", "-.5"),
-        ("No.5", "no5"),
-        ("top-left", "topleft"),
-        ("…", ""),
-        ("-", ""),
-    ]:
-        assert normalize_answer(text) == normal, text
-
-
 def test_composed_and_decomposed_letters_are_equal():
     assert answer_matches("cafe\u0301", "café", ("café", "bar"))
 
@@ -93,10 +79,10 @@ def test_text_wins_over_letter():
 
 
 def test_verbatim_wins_over_normal_form():
-    choices = ("1/2", "12", "<", ">")
+    choices = ("A cup", "a cup", "5!", "5")
     for answer in choices:
         assert [truth for truth in choices if answer_matches(f" {answer} ", truth, choices)] == [answer]
-    assert not any(answer_matches("1 2", truth, choices) for truth in choices)  # fits two: it names none
+    assert not any(answer_matches("A CUP", truth, choices) for truth in choices)  # fits two: it names none
 
 
 def test_free_answer_and_ground_truth_outside_the_choices():
@@ -119,10 +105,3 @@ def test_an_empty_ground_truth_is_never_met():
 def test_any_text_gets_a_truth_value(answer, truth, choices):
     assert answer_matches(answer, truth, choices) in (True, False)
     assert answer_matches(truth, truth, [truth, *choices]) == bool(truth.strip())
-
-
-@given(any_text)
-def test_normal_form_is_stable(text):
-    normal = normalize_answer(text)
-    assert not any(char.isspace() for char in normal)
-    assert normal == normalize_answer(f" {text} ")

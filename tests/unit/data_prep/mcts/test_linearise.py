@@ -141,7 +141,7 @@ def test_a_ground_truth_that_breaks_the_grammar_is_found(question):
     info = question.row.extra_info.model_copy(update={"choices": ()})
     reward = question.row.reward_model.model_copy(update={"ground_truth": "<answer>"})
     broken = type(question)("x-1", question.row.model_copy(update={"extra_info": info, "reward_model": reward}), "")
-    chains = linearise(at(None, at(A, at(end("answer"), reward=1))), broken, frame())
+    chains = linearise(at(None, at(A, at(end("<answer>"), reward=1))), broken, frame())
     assert [chain.problem for chain in chains.rejected] == ["breaks the response grammar"]
 
 

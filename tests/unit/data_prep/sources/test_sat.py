@@ -51,7 +51,7 @@ def test_sat_rows_that_cannot_be_used(tmp_path):
     rows, rejects = prepare("sat", write_sat(tmp_path / "sat", records), tmp_path / "out")
     assert [info(row, "index") for row in rows] == [5]
     assert reasons(rejects) == [
-        *("the answer is none of the choices", "fewer than two choices", "unreadable image"),
+        *("the answer is none of the choices", "two choices are the same answer", "unreadable image"),
         *("malformed record", "no question"),
     ]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from data_prep.sources.item import Reject
-from data_prep.sources.text import clean_answer, clean_question, distinct, is_letter, right_choice, split_options
+from data_prep.sources.text import clean_answer, clean_question, is_letter, right_choice, split_options
 
 
 def test_questions():
@@ -45,14 +45,9 @@ def test_answers():
     assert clean_answer(" Right. ") == "Right"
     assert clean_answer("<answer> 3.5 </answer>") == "3.5"
     assert clean_answer("and so on ...") == "and so on ..."
-    for nothing in ("", ".", "<image>", "?!"):
+    for nothing in ("", ".", "<image>", "?!", "-"):
         with pytest.raises(Reject, match="no answer"):
             clean_answer(nothing)
-
-
-def test_choices_that_an_answer_cannot_tell_apart_are_one():
-    assert distinct(["Left", "left.", "", "right"]) == ("Left", "right")
-    assert distinct(["3", "-3", "3.0"]) == ("3", "-3", "3.0")
 
 
 def test_the_right_choice():
@@ -67,6 +62,8 @@ def test_no_right_choice():
         right_choice("one", ("one",))
     with pytest.raises(Reject, match="too many"):
         right_choice("1", [str(n) for n in range(27)])
+    with pytest.raises(Reject, match=r"two choices are the same answer: 'Left' and 'left\.'"):
+        right_choice("right", ("Left", "right", "left."))
 
 
 def test_letters():
