@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -21,3 +22,8 @@ class Settings(BaseModel):
     """Base of all settings: no unknown key, no number that is none, no silent change of type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def listed(names: Iterable[str]) -> str:
+    """What is allowed, for a message."""
+    return ", ".join(names) or "nothing"

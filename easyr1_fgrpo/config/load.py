@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS, at_root, chosen, unknown_keys, user_files, user_folder
-from easyr1_fgrpo.config.schema import FgrpoConfig, problems_of
+from easyr1_fgrpo.config.problems import problems_of
+from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.extras import missing
 
 if TYPE_CHECKING:

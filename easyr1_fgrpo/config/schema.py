@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from easyr1_fgrpo.config.base import Settings, UnitInterval
+from easyr1_fgrpo.config.base import Settings, UnitInterval, listed
 from easyr1_fgrpo.config.dual import DualSettings
 from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeServerConfig, ServerJudgeConfig
-from easyr1_fgrpo.terminal import printable
 
 CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
 """Signals of ours that a constraint can be put on; `fgrpo.signals` adds others."""
@@ -126,6 +125,8 @@ class FgrpoConfig(Settings):
             (`dual.min_valid_share`) before the run saves a checkpoint and stops.
         stop_if_hopeless: whether the run stops when its first three steps had nothing to learn from; see
             `easyr1_fgrpo.training.first_steps`.
+        max_silence_s: seconds for which nothing of a run may move before it is ended; see
+            `easyr1_fgrpo.verl_plugin.run.watch`.
         max_probs_difference: how far the rollout engine's token probabilities may be from the trainer's, in the mean
             over a step, before the run stops; None for no comparison. See `easyr1_fgrpo.training.canary`.
     """
@@ -145,6 +146,7 @@ class FgrpoConfig(Settings):
     max_failed_share: UnitInterval = 0.2
     max_unmeasured_steps: Annotated[int, Field(ge=1)] = 3
     stop_if_hopeless: bool = True
+    max_silence_s: Annotated[float, Field(gt=0.0)] = 1800.0
     max_probs_difference: UnitInterval | None = 0.05
 
     @property
@@ -162,10 +164,10 @@ class FgrpoConfig(Settings):
         allowed = (*CONSTRAINABLE, *self.signals)
         for key in self.constraints:
             if key not in allowed:
-                raise ValueError(f"constraints.{key}: unknown key, allowed: {_listed(allowed)}")
+                raise ValueError(f"constraints.{key}: unknown key, allowed: {listed(allowed)}")
         for key in self.constraint_keys:
             if key not in allowed:
-                raise ValueError(f"constraint_keys={self.constraint_keys}: {key} is none of {_listed(allowed)}")
+                raise ValueError(f"constraint_keys={self.constraint_keys}: {key} is none of {listed(allowed)}")
         if len(set(self.constraint_keys)) < len(self.constraint_keys):
             raise ValueError(f"constraint_keys={self.constraint_keys}: a constraint is named twice")
         for key in self.constraint_keys:
@@ -186,7 +188,7 @@ class FgrpoConfig(Settings):
             if (server := getattr(judge, "server", "")) and server not in known:
                 raise ValueError(
                     f"judges.{question}.server={server!r}: Input should be a key of reward_servers with kind={kind}, "
-                    f"which holds {_listed(known)}"
+                    f"which holds {listed(known)}"
                 )
         return self
 
@@ -203,59 +205,3 @@ class FgrpoConfig(Settings):
         ):
             if value == refused:
                 raise ValueError(f"{key}: not with {option}={value}, change one of them")
-
-
-def problems_of(error: ValidationError) -> list[str]:
-    """One line per problem of an `FgrpoConfig`: key, value, what is allowed."""
-    lines = [_line(item["type"], item["loc"], item["input"], item["msg"]) for item in error.errors()]
-    # Keys and names are the user's text: a line break in one of them must not become one here.
-    return [printable(line) for line in lines]
-
-
-def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    if kind == "value_error" and not loc:  # from _agree, whose messages start with the key
-        return f"fgrpo.{message}"
-    keys, here = _walk(loc)
-    key = ".".join(["fgrpo", *keys])
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key, allowed: {_listed(_walk(loc[:-1])[1].model_fields)}"
-    if loc[-1:] == ("[key]",):
-        return f"{key}: unknown key, {message.replace('Input should be', 'allowed:')}"
-    if kind.startswith("union_tag"):
-        given = value.get("kind") if isinstance(value, dict) else None
-        return f"{key}.kind={given!r}: Input should be one of {_listed(_kinds(here))}"
-    if kind in ("value_error", "missing"):
-        return f"{key}: {message}"
-    return f"{key}={value!r}: {message}"
-
-
-def _walk(loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """A location in the config: its keys, without pydantic's marks for kinds and for keys, and the type there."""
-    here: Any = FgrpoConfig
-    keys = []
-    for part in loc:
-        if part in (kinds := _kinds(here)):
-            here = kinds[str(part)]
-        elif part != "[key]":
-            keys.append(str(part))
-            here = _below(here, str(part))
-    return keys, here
-
-
-def _below(here: Any, key: str) -> Any:
-    """The type of a field, or of what a dictionary or list holds; None where nothing is known."""
-    if hasattr(here, "model_fields"):
-        return here.model_fields[key].annotation if key in here.model_fields else None
-    return (get_args(here) or (None,))[-1]
-
-
-def _kinds(here: Any) -> dict[str, type[Settings]]:
-    """The choices of a union of settings by their `kind`; empty for any other type."""
-    choices = get_args(get_args(here)[0]) if get_origin(here) is Annotated else ()
-    settings = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, Settings)]
-    return {get_args(choice.model_fields["kind"].annotation)[0]: choice for choice in settings}
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(names) or "nothing"

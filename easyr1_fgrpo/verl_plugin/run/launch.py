@@ -18,6 +18,7 @@ from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run.alone import Alone
 from easyr1_fgrpo.verl_plugin.run.logs import cause_of, innermost, logged_to
 from easyr1_fgrpo.verl_plugin.run.progress import progress
+from easyr1_fgrpo.verl_plugin.run.watch import watched
 
 TENSORBOARD_DIR = "TENSORBOARD_DIR"
 
@@ -70,6 +71,7 @@ def _run(config: Any) -> None:
     auto_set_device(config)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     try:
-        run_ppo(config, task_runner_class=Alone(TaskRunnerV1))
+        with watched(Path(config.fgrpo.run_dir), config.fgrpo.max_silence_s):
+            run_ppo(config, task_runner_class=Alone(TaskRunnerV1))
     finally:
         ray.shutdown()

@@ -5,7 +5,8 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.load import load_config, read_settings
-from easyr1_fgrpo.config.schema import FgrpoConfig, problems_of
+from easyr1_fgrpo.config.problems import problems_of
+from easyr1_fgrpo.config.schema import FgrpoConfig
 
 ARMS = {
     "fgrpo": {},

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.dual import CONTROLLER_OPTIONS
-from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings, problems_of
+from easyr1_fgrpo.config.problems import problems_of
+from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
 
 GOOD: dict[str, Any] = {
     "run_dir": "runs/fgrpo_tiny_cpu-s0",
