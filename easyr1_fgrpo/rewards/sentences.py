@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sentencex import get_sentence_boundaries
+from easyr1_fgrpo.rewards.sentence_ends import sentence_spans
 
 _OPENINGS = """
 let me;let's;let us;to answer;to determine;to solve;to figure;i need to;i will;i'll;i should;i have to;i think;i guess
@@ -40,10 +39,6 @@ _VISUAL = frozenset(_VISUAL_WORDS.split())
 _WORD = re.compile(r"[a-z]+")
 _PHRASE = re.compile(r"<bbox>|\[\s*\d|\bnext to\b|\bthere (?:is|are)\b")
 
-_BOX_TAG = re.compile(r"<bbox>[^<]*</bbox>")
-_NON_ASCII = re.compile(r"[^\x00-\x7f]")
-_LINE = re.compile(r"[^\n\r。！？｡]+[。！？｡]*|[。！？｡]+")
-
 
 @dataclass(frozen=True)
 class Sentence:
@@ -58,8 +53,7 @@ class Sentence:
 def split_sentences(trace: str) -> list[Sentence]:
     """Split a trace into sentences, in order, blank ones left out.
 
-    A line break and a full-width full stop always end a sentence; within a line `sentencex` decides. It never cuts
-    inside a closed `<bbox>` tag.
+    See `easyr1_fgrpo.rewards.sentence_ends`. A closed `<bbox>` tag is never cut.
 
     Args:
         trace: any string.
@@ -68,7 +62,7 @@ def split_sentences(trace: str) -> list[Sentence]:
         The sentences without surrounding white space; their offsets are characters of `trace`.
     """
     sentences = []
-    for start, end in _spans(trace):
+    for start, end in sentence_spans(trace):
         piece = trace[start:end]
         text = piece.strip()
         if text:
@@ -90,29 +84,3 @@ def is_trivial(sentence: str) -> bool:
     if any(word in _VISUAL or word.removesuffix("s") in _VISUAL for word in _WORD.findall(lowered)):
         return False
     return _META.match(sentence) is not None or not any(char.isalpha() for char in sentence)
-
-
-def _spans(trace: str) -> Iterator[tuple[int, int]]:
-    """Sentence spans, surrounding white space included."""
-    # sentencex 1.0.32 panics at some multi-byte white space and is quadratic in full-width stops, so it sees ASCII of
-    # the same length, with box tags masked: their points and brackets are no sentence ends. No splitter is right on
-    # our tests without masking, and each cuts 4 to 35 of 7,999 miniature traces otherwise, inside boxes mostly: pysbd
-    # 0.3.4 joins sentences at unusual white space and is quadratic (4 s for 20,000 characters "Aa. "); syntok 1.4.4
-    # joins full-width and detokenised sentences (" . the"); BlingFire 0.1.8 joins detokenised ones and cuts boxes.
-    masked = _BOX_TAG.sub(lambda tag: "X" * len(tag[0]), trace)
-    for line in _LINE.finditer(masked):
-        start = line.start()
-        for boundary in get_sentence_boundaries("en", _NON_ASCII.sub(_ascii_of, line[0])):
-            end = line.start() + boundary["end_index"]
-            yield start, end
-            start = end
-
-
-def _ascii_of(match: re.Match[str]) -> str:
-    """One ASCII character that plays the same role in a sentence."""
-    char = match[0]
-    if char.isspace():
-        return " "
-    if char.isalpha():
-        return "X" if char.isupper() else "x"
-    return {"“": '"', "”": '"', "‘": "'", "’": "'", "…": ".", "。": ".", "！": "!", "？": "?"}.get(char, "-")

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from processor_time import assert_quick
 
 from easyr1_fgrpo.rewards import is_trivial, split_sentences
+from easyr1_fgrpo.rewards.sentence_ends import sentence_spans
 
 from .hostile import any_text, tag_soup
 
@@ -91,8 +92,41 @@ def test_not_trivial():
         assert not is_trivial(sentence), sentence
 
 
+pieces = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "1. ",
+                "2. ",
+                "a cup",
+                "The cup. ",
+                "approx. ",
+                "3 m",
+                "<bbox>[1,2,3,4]</bbox>",
+                "[1, 2]",
+                "(1, 2)",
+                "… ",
+                "\n",
+            ),
+            *("Step ", "Fig. ", "and ", ", ", "**", "Dr. ", "“A.” ", "é. ", " "),
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
 @settings(max_examples=200)
-@given(st.one_of(any_text, tag_soup))
+@given(st.one_of(any_text, tag_soup, pieces))
+def test_the_spans_of_sentences_are_the_trace_but_for_line_breaks(trace):
+    end = 0
+    for start, stop in [*sentence_spans(trace), (len(trace), len(trace))]:
+        assert start >= end
+        assert not trace[end:start].strip("\n\r")
+        end = stop
+
+
+@settings(max_examples=200)
+@given(st.one_of(any_text, tag_soup, pieces))
 def test_offsets_cover_every_visible_character(trace):
     sentences = split_sentences(trace)
     end = 0
@@ -104,6 +138,20 @@ def test_offsets_cover_every_visible_character(trace):
 
 
 def test_hostile_text_takes_bounded_time():
-    for unit in ["红。", "Aa. ", "'a'. ", "x\n", "Wait ", '"(a. ', "[ ", "A\u2028. ", "<bbox>[1,2,3,4]</bbox>. "]:
+    for unit in [
+        "红。",
+        "Aa. ",
+        "'a'. ",
+        "x\n",
+        "Wait ",
+        '"(a. ',
+        "[ ",
+        "A\u2028. ",
+        "<bbox>[1,2,3,4]</bbox>. ",
+        "1. ",
+        "(1,2). ",
+        "Step 1. ",
+        "[1] A. ",
+    ]:
         trace = unit * (100_000 // len(unit))
         assert_quick(lambda trace=trace: split_sentences(trace), seconds=4.0)  # 0.02 to 0.5 s
