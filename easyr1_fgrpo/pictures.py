@@ -1,28 +1,92 @@
-"""Pictures, everywhere alike: as RGB, by the hash of what is seen, as PNG, as a file."""
+"""Pictures, everywhere alike: decoded to RGB, by the hash of what is seen, as PNG, as a file.
+
+The policy sees what qwen_vl_utils makes of a file: transparent parts are white where the file is RGBA, and orientation
+marks (EXIF) are not applied; vLLM does not apply them either. Here white is under every kind of transparency, and
+16-bit grey is scaled instead of cut off at 255: `plain_file` is a file of which other readers make the same.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from PIL import Image, UnidentifiedImageError
 
 from easyr1_fgrpo.files import replacing
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 WIRE_COMPRESSION = 1
 """PNG level of what is sent: a third of the default level's time, files a tenth larger."""
 
+MAX_PIXELS = 64_000_000
+"""More is a mistake, or an attack on whoever decodes it."""
 
-def rgb(image: Image) -> Image:
-    """The image in RGB; itself if it is."""
+MAX_RATIO = 200
+"""One side by the other; Qwen's resize, in qwen_vl_utils and in transformers, raises an error for longer pictures."""
+
+_PLAIN_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
+"""What every reader of ours and of the trainers decodes."""
+
+
+class UnreadableImage(ValueError):  # noqa: N818 (a file's fault, not the program's)
+    """A picture that cannot be decoded, or cannot be shown to the policy.
+
+    Attributes:
+        why: in a few words.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"unreadable image ({why})")
+        self.why = why
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB, what is transparent on white; itself if it is.
+
+    Raises:
+        ValueError: for numbers that are no grey: floats, and integers of more than 16 bits.
+    """
+    if image.mode.startswith(("I", "F")):
+        return _scaled(image).convert("RGB")
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(seen, mask=seen.getchannel("A"))
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def image_sha256(image: Image) -> str:
+def decode(file: bytes) -> Image.Image:
+    """A picture file in RGB at its raw size; of an animation the first frame.
+
+    Raises:
+        UnreadableImage: when the bytes are no whole picture, or one that the policy cannot be shown.
+    """
+    with _opened(file) as image:
+        image.load()
+        seen = rgb(image)
+        return seen.copy() if seen is image else seen  # of no file
+
+
+def plain_file(file: bytes) -> bytes:
+    """The file itself where every reader decodes it to the same RGB as `decode`, else a PNG of that.
+
+    Readers differ in transparency (white, black, or the colour below), in 16-bit grey, and in what they can open.
+
+    Raises:
+        UnreadableImage: as `decode`, which alone finds damage behind the header.
+    """
+    with _opened(file) as image:
+        same = not image.mode.startswith(("I", "F")) and not image.has_transparency_data
+        if same and image.format in _PLAIN_FORMATS and getattr(image, "n_frames", 1) == 1:
+            return file
+        return wire_png(image)
+
+
+def image_sha256(image: Image.Image) -> str:
     """SHA-256 of an image's size and decoded RGB pixels, in hex: what a reader sees, whatever the file format.
 
     Names the files in `runs/*/images`, and stands for the picture in the keys of cached verdicts.
@@ -31,10 +95,10 @@ def image_sha256(image: Image) -> str:
     return hashlib.sha256(f"{seen.width}x{seen.height}:".encode() + seen.tobytes()).hexdigest()
 
 
-def wire_png(image: Image) -> bytes:
+def wire_png(image: Image.Image) -> bytes:
     """A PNG file of the image's RGB pixels, encoded in little time."""
     file = BytesIO()
-    rgb(image).save(file, "PNG", compress_level=WIRE_COMPRESSION)
+    rgb(image).save(file, "PNG", compress_level=WIRE_COMPRESSION, icc_profile=None)
     return file.getvalue()
 
 
@@ -43,11 +107,50 @@ def data_url(file: bytes, media_type: str = "image/png") -> str:
     return f"data:{media_type};base64,{base64.b64encode(file).decode()}"
 
 
-def save_picture(image: Image, folder: Path) -> str:
+def save_picture(image: Image.Image, folder: Path) -> str:
     """Write `<sha256>.png` unless it is there, whole or not at all; returns the hash."""
     digest = image_sha256(image)
     path = folder / f"{digest}.png"
     if not path.exists():
         with replacing(path) as part:
-            rgb(image).save(part, format="PNG")
+            rgb(image).save(part, format="PNG", icc_profile=None)
     return digest
+
+
+@contextmanager
+def _opened(file: bytes) -> Iterator[Image.Image]:
+    """A picture whose header is read.
+
+    Raises:
+        UnreadableImage: as `decode`; also for what goes wrong while it is open.
+    """
+    try:
+        with Image.open(BytesIO(file)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+            if max(width, height) > MAX_RATIO * min(width, height):
+                raise ValueError(f"{width} x {height} pixels: one side is more than {MAX_RATIO} times the other")
+            yield image
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise UnreadableImage(_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture file"  # Pillow's own words hold an address in memory
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits in 8; what is marked as transparent is white."""
+    import numpy as np
+
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+        raise ValueError(
+            f"values of {values.min():g} to {values.max():g} (mode {image.mode}) are no grey: save as 8 bits"
+        )
+    grey = ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+    grey[values == image.info.get("transparency")] = 255
+    return Image.fromarray(grey)

@@ -19,6 +19,7 @@ from data_prep.difficulty.rollouts import TEXTS, Sampling, chat_messages
 from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
 from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient
+from easyr1_fgrpo.pictures import UnreadableImage
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -148,8 +149,8 @@ class AskEndpoint:
     async def _row(self, row: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             messages = chat_messages(row["prompt"], row["images"])
-        except OSError as error:  # Pillow's word for bytes that are no image
-            failure = self._client.chat.one_line(f"unreadable image ({type(error).__name__}: {error})")
+        except UnreadableImage as error:
+            failure = self._client.chat.one_line(str(error))
             return [_text(row, number, None, failure) for number in row["missing"]]
         return list(await asyncio.gather(*(self._rollout(row, number, messages) for number in row["missing"])))
 

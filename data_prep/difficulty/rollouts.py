@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from easyr1_fgrpo.pictures import data_url
+from easyr1_fgrpo.pictures import data_url, plain_file
 from easyr1_fgrpo.rewards import answer_matches, parse_response
 from easyr1_fgrpo.rows import IMAGE_MARK
 
@@ -109,5 +109,6 @@ def _content(text: str, urls: Any) -> str | list[dict[str, Any]]:
 
 
 def _as_stored(data: bytes) -> str:
-    with Image.open(BytesIO(data)) as image:
-        return data_url(data, str(image.get_format_mimetype()))
+    file = plain_file(data)
+    with Image.open(BytesIO(file)) as image:
+        return data_url(file, str(image.get_format_mimetype()))

@@ -29,6 +29,7 @@ from data_prep.mcts.linearise import MAX_RESPONSE, Chains, linearise
 from data_prep.mcts.questions import Question, read_questions
 from data_prep.mcts.tree import Tree
 from easyr1_fgrpo.files import whole_folder, write_json
+from easyr1_fgrpo.pictures import plain_file
 from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ParquetWriter
 from easyr1_fgrpo.task_prompt import prompt_messages
 
@@ -66,11 +67,12 @@ class _Files:
     def traces(self, question: Question, responses: Sequence[str]) -> None:
         """A question's conversations, to both sets."""
         info, images = question.row.extra_info, question.row.images
-        paths = [self._image(image.data) for image in images]
+        files = [plain_file(image.data) for image in images]
+        paths = [self._image(file) for file in files]
         for response in responses:
             messages = prompt_messages(info.question, info.choices, len(images))
             messages.append({"role": "assistant", "content": response})
-            self._parquet.add({"messages": messages, "images": [{"bytes": image.data} for image in images]})
+            self._parquet.add({"messages": messages, "images": [{"bytes": file} for file in files]})
             self._traces.write("[\n" if self._first else ",\n")
             self._traces.write(json.dumps({"messages": messages, "images": paths}))
             self._first = False

@@ -17,7 +17,6 @@ differ by 32 on average. Mirrored and strongly cropped pictures are not found.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import unicodedata
@@ -31,6 +30,7 @@ from tqdm import tqdm
 
 from data_prep.sources.item import Reject
 from data_prep.sources.text import split_options
+from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.published.records import Malformed, read_records
 
 SAME_IMAGE = 4
@@ -183,6 +183,6 @@ def _picture(value: Any, file: Path, name: str) -> Image.Image:
 
 def _open(data: bytes, name: str | Path) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data)).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise ValueError(f"{name}: unreadable picture ({type(error).__name__}: {error})") from None
+        return decode(data)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from PIL import Image
+from PIL.Image import Image
 from tqdm import tqdm
 
 from data_prep.sources.item import ImageRef, Reject
+from easyr1_fgrpo.pictures import UnreadableImage, decode, plain_file
 from easyr1_fgrpo.published.files import leaves_folder
-
-KEPT_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
-"""What every reader of ours and of the trainers decodes; of a single frame, such bytes are kept as they are."""
-
-MAX_PIXELS = 64_000_000
-"""More is a mistake, or an attack on whoever decodes it."""
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _DEPTH = 4
 _CHUNK = 1 << 20
 
 
-def keep_bytes(data: bytes) -> tuple[bytes, Image.Image]:
-    """A picture's bytes as a row holds them, and the picture, RGB at its raw size.
+def keep_bytes(data: bytes) -> tuple[bytes, Image]:
+    """A picture's bytes as a row holds them (`easyr1_fgrpo.pictures.plain_file`), and the picture, RGB at its raw size.
 
-    Other formats and animations (their first frame) become PNG. Orientation marks are not applied: boxes are given in
-    the stored pixels, and trainers do not apply them.
+    Orientation marks are not applied: boxes are given in the stored pixels, and trainers do not apply them.
 
     Raises:
-        Reject: when the bytes are no whole picture.
+        Reject: when the bytes are no whole picture, or one that the policy cannot be shown.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Reject("unreadable image", f"{image.width} x {image.height} pixels are too many")
-            keep = image.format in KEPT_FORMATS and getattr(image, "n_frames", 1) == 1
-            picture = image.convert("RGB")
-    except Reject:
-        raise
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise Reject("unreadable image", f"{type(error).__name__}: {error}") from None
-    if keep:
-        return data, picture
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue(), picture
+        return plain_file(data), decode(data)
+    except UnreadableImage as error:
+        raise Reject("unreadable image", error.why) from None
 
 
 def picture_bytes(picture: Any, root: Path) -> bytes:

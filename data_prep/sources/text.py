@@ -10,11 +10,10 @@ from data_prep.sources.item import Reject
 from easyr1_fgrpo.normal_form import normalize_answer, same_options
 from easyr1_fgrpo.published.options import texts_after
 from easyr1_fgrpo.rewards.accuracy import answer_matches
-from easyr1_fgrpo.rows import IMAGE_MARK
+from easyr1_fgrpo.rows import IMAGE_MARK, special_token
 
 _IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
 _MARKS_AROUND = re.compile(rf"(?:\s|{IMAGE_MARK})*(?P<text>.*?)(?:\s|{IMAGE_MARK})*", re.DOTALL)
-_SPECIAL = re.compile(r"<(?:video|audio)>|<\|[^|<>]{1,40}\|>")
 _INSTRUCTION = re.compile(  # capitals: "does the sign answer the question" is no instruction
     r"\s*\b(?:Answer (?:the question |with |using )|Please answer |Please provide the bounding box |"
     r"Please select the correct |Select the (?:best|correct) answer|Choose the (?:best|correct) answer)[^\n]*$"
@@ -88,10 +87,10 @@ def no_special(text: str) -> str:
     """The text itself.
 
     Raises:
-        Reject: when it holds `<video>`, `<audio>` (trainers count them) or a chat template's token.
+        Reject: when it holds a `special_token`.
     """
-    if found := _SPECIAL.search(text):
-        raise Reject("special token in the text", found.group())
+    if token := special_token(text):
+        raise Reject("special token in the text", token)
     return text
 
 

@@ -27,6 +27,7 @@ from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.model_client.client import Address
 from easyr1_fgrpo.normal_form import named_by_text
+from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.rewards import Box
 
 FIELDS = (
@@ -236,5 +237,4 @@ def _open(folder: Path, name: str) -> Image.Image:
     found = next((path for path in paths if path.is_relative_to(root) and path.is_file()), None)
     if found is None:
         raise ValueError(f"{name!r} is not in {folder}")
-    with Image.open(found) as image:
-        return image.convert("RGB")
+    return decode(found.read_bytes())

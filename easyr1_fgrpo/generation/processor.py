@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from easyr1_fgrpo.pictures import rgb
+
 IMAGE_MARK = "<image>"
 """Where an image stands in the text of a dataset row's prompt (verl's convention)."""
 
@@ -74,17 +76,17 @@ def encode(
         raise ValueError(f"a prompt has {marks} {IMAGE_MARK} marks and {len(images)} images: give one mark per image")
     structured = [{"role": message["role"], "content": _parts(message["content"])} for message in messages]
     text = processor.apply_chat_template(structured, add_generation_prompt=True, tokenize=False)
-    rgb = [image.convert("RGB") for image in images]
-    encoded = processor(text=[text], images=rgb or None)
+    shown = [rgb(image) for image in images]
+    encoded = processor(text=[text], images=shown or None)
     grids = encoded.get("image_grid_thw", ())
-    seen = tuple(_resized(image, grid, processor) for image, grid in zip(rgb, grids, strict=True))
+    seen = tuple(_resized(image, grid, processor) for image, grid in zip(shown, grids, strict=True))
     return tuple(encoded["input_ids"][0]), seen
 
 
 def as_seen(processor: Any, image: Image.Image) -> Image.Image:
     """An image at the size at which the model sees it, in whose pixels it writes boxes."""
-    rgb = image.convert("RGB")
-    return _resized(rgb, processor.image_processor(images=[rgb])["image_grid_thw"][0], processor)
+    shown = rgb(image)
+    return _resized(shown, processor.image_processor(images=[shown])["image_grid_thw"][0], processor)
 
 
 def _parts(content: str) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Question
+from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.rewards import Sample
 from easyr1_fgrpo.rewards.suite import MAX_CONTEXT
 from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, VerdictRecord, read_traces
@@ -90,8 +91,7 @@ class Images:
         self.size = lru_cache(None)(self._size)
 
     def _open(self, digest: str) -> OpenImage:
-        with Image.open(self._path(digest)) as image:
-            return image.convert("RGB")
+        return decode(self._path(digest).read_bytes())
 
     def _size(self, digest: str) -> tuple[int, int] | None:
         """Width and height in pixels, without decoding; None for an image that is not there or is damaged."""

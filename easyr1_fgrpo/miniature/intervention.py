@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from easyr1_fgrpo.miniature.render import fingerprint
 from easyr1_fgrpo.miniature.scene import OPPOSITE
 from easyr1_fgrpo.miniature.scene_file import read_scenes
 from easyr1_fgrpo.miniature.worlds import world_of
+from easyr1_fgrpo.pictures import decode
 
 BATCH = 64
 
@@ -101,8 +101,7 @@ def read_questions(world: Path, samples: int) -> list[Shown]:
     rows = pq.read_table(world / "test.parquet").slice(0, samples).to_pylist()
     shown = []
     for number, row in enumerate(rows):
-        with Image.open(BytesIO(row["images"][0]["bytes"])) as file:
-            picture = file.convert("RGB")
+        picture = decode(row["images"][0]["bytes"])
         question = row["extra_info"]["question"]
         asked = world_of(question)
         kinds = {text: kind for kind, text in asked.QUESTIONS.items()}

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from easyr1_fgrpo.miniature.scene import SIDE, Scene
+from easyr1_fgrpo.pictures import rgb
 
 PAINT = {
     "red": (220, 40, 40),
@@ -45,7 +46,7 @@ def png(picture: Image.Image) -> bytes:
 
 def fingerprint(picture: Image.Image) -> str:
     """SHA-256 of the decoded RGB pixels: what a picture is known by, whatever file it came from."""
-    return hashlib.sha256(picture.convert("RGB").tobytes()).hexdigest()
+    return hashlib.sha256(rgb(picture).tobytes()).hexdigest()
 
 
 def _background(rng: np.random.Generator) -> np.ndarray:

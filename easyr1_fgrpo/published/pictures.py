@@ -9,6 +9,8 @@ from typing import IO
 
 from PIL import Image
 
+from easyr1_fgrpo.pictures import UnreadableImage, decode
+
 OpenFile = Callable[[], IO[bytes]]
 
 LoadImages = Callable[[], list[Image.Image]]
@@ -26,7 +28,7 @@ def images(files: Sequence[OpenFile], where: str) -> LoadImages:
         ValueError: when one is no image; the returned function raises it when one is damaged further on.
     """
     for index, file in enumerate(files):
-        with _opened(file, index, where):
+        with _opened(file, index, where) as stream, Image.open(stream):
             pass
     return partial(_decode, tuple(files), where)
 
@@ -34,15 +36,16 @@ def images(files: Sequence[OpenFile], where: str) -> LoadImages:
 def _decode(files: Sequence[OpenFile], where: str) -> list[Image.Image]:
     decoded = []
     for index, file in enumerate(files):
-        with _opened(file, index, where) as image:
-            decoded.append(image.convert("RGB"))
+        with _opened(file, index, where) as stream:
+            decoded.append(decode(stream.read()))
     return decoded
 
 
 @contextmanager
-def _opened(file: OpenFile, index: int, where: str) -> Iterator[Image.Image]:
+def _opened(file: OpenFile, index: int, where: str) -> Iterator[IO[bytes]]:
     try:
-        with file() as stream, Image.open(stream) as image:
-            yield image
+        with file() as stream:
+            yield stream
     except Exception as error:  # Pillow's decoders and damaged archives raise many kinds
-        raise ValueError(f"{where}: image {index} is unreadable ({type(error).__name__}: {error})") from error
+        why = error.why if isinstance(error, UnreadableImage) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{where}: image {index} is unreadable ({why})") from error

@@ -14,7 +14,7 @@ from easyr1_fgrpo.rows.parquet import (
     read_rows,
     write_rows,
 )
-from easyr1_fgrpo.rows.row import IMAGE_MARK, ExtraInfo, Message, RewardModel, Row, RowImage, explain
+from easyr1_fgrpo.rows.row import IMAGE_MARK, ExtraInfo, Message, RewardModel, Row, RowImage, explain, special_token
 
 __all__ = [
     "BATCH_ROWS",
@@ -32,5 +32,6 @@ __all__ = [
     "count_rows",
     "explain",
     "read_rows",
+    "special_token",
     "write_rows",
 ]

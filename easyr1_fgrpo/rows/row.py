@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+import re
+from string import ascii_uppercase
 from typing import Annotated, TypeVar
 
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from easyr1_fgrpo.normal_form import named_by_text, same_options
+from easyr1_fgrpo.pictures import decode
 
 IMAGE_MARK = "<image>"
 """Where an image stands in the text of a prompt."""
+
+_SPECIAL = re.compile(
+    r"<(?:video|audio)>|<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|"  # verl's marks; Qwen, Llama 3, Phi, GLM; DeepSeek
+    r"</?s>|<(?:bos|eos|pad|unk)>|\[/?INST\]|<</?SYS>>|\[IMG(?:_BREAK|_END)?\]|\[gMASK\]|"  # Llama 2, Mistral, GLM
+    r"<(?:start|end)_of_(?:turn|image)>|<image_soft_token>|"  # Gemma
+    r"<end_of_utterance>|<fake_token_around_image>|</?img>|<IMG_CONTEXT>"  # Idefics, InternVL
+)
+
+
+def special_token(text: str) -> str:
+    """The first token in a text that trainers or chat models give a meaning to, besides `IMAGE_MARK`; "" without one.
+
+    verl takes `<video>` and `<audio>` for media and stops without them; a tokenizer reads `<|im_end|>` as the end of
+    the turn. Tokens of all chat families count, so that a file fits whatever model is trained next.
+    """
+    found = _SPECIAL.search(text)
+    return found.group() if found else ""
+
 
 T = TypeVar("T")
 
@@ -28,7 +48,27 @@ def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
     return items
 
 
+def _no_special(text: str) -> str:
+    if token := special_token(text):
+        raise ValueError(f"holds {token}, which models and trainers give a meaning to")
+    return text
+
+
+def _no_mark(text: str) -> str:
+    if IMAGE_MARK in text:
+        raise ValueError(f"holds {IMAGE_MARK}, which belongs into the prompt only")
+    return text
+
+
+def _lettered(choices: tuple[str, ...]) -> tuple[str, ...]:
+    if len(choices) == 1 or len(choices) > len(ascii_uppercase):
+        raise ValueError(f"are {len(choices)}: two at least, and one a letter ({len(ascii_uppercase)}) at most")
+    return choices
+
+
 Text = Annotated[str, AfterValidator(_not_blank)]
+PromptText = Annotated[Text, AfterValidator(_no_special)]
+PlainText = Annotated[PromptText, AfterValidator(_no_mark)]
 Box = tuple[float, float, float, float]
 NullAsEmpty = BeforeValidator(lambda items: () if items is None else items)  # parquet writers differ on empty lists
 
@@ -41,7 +81,7 @@ class Message(_Part):
     """One turn of the prompt."""
 
     role: Text
-    content: Text
+    content: PromptText
 
 
 class RowImage(_Part):
@@ -53,20 +93,16 @@ class RowImage(_Part):
         """Decode to RGB.
 
         Raises:
-            ValueError: when the bytes are no whole image.
+            ValueError: when the bytes are no whole image, or none that the policy can be shown.
         """
-        try:
-            with Image.open(BytesIO(self.data)) as image:
-                return image.convert("RGB")
-        except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-            raise ValueError(f"unreadable image ({type(error).__name__}: {error})") from error
+        return decode(self.data)
 
 
 class RewardModel(_Part):
     """What the answer is compared with."""
 
     style: str = "rule"
-    ground_truth: Text
+    ground_truth: PlainText
 
 
 class ExtraInfo(_Part):
@@ -84,8 +120,8 @@ class ExtraInfo(_Part):
 
     index: int
     split: Text
-    question: Text
-    choices: Annotated[tuple[Text, ...], NullAsEmpty]
+    question: PlainText
+    choices: Annotated[tuple[PlainText, ...], NullAsEmpty, AfterValidator(_lettered)]
     source: str = ""
     boxes: Annotated[tuple[Box, ...], NullAsEmpty]
     width: Annotated[int, Field(gt=0)]

@@ -12,6 +12,7 @@ from typing import Any
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
+from easyr1_fgrpo.pictures import plain_file
 from easyr1_fgrpo.verl_plugin.compat import on_cpu
 
 CHECK_EVERY = 32
@@ -51,6 +52,8 @@ class BudgetedTraces(MultiTurnSFTDataset):  # type: ignore[misc, unused-ignore]
 def within_budget(example: dict[str, Any], image_key: str, budget: Any) -> dict[str, Any]:
     """A dataset row whose images carry their pixel budget; whoever loads them (qwen_vl_utils) keeps to it.
 
+    Files of which readers make different pictures are PNG of what judges and evaluation see (`pictures.plain_file`).
+
     Args:
         example: a row; its images are dictionaries with `bytes`, as `easyr1_fgrpo.rows` demands.
         image_key: the column of the images.
@@ -59,7 +62,11 @@ def within_budget(example: dict[str, Any], image_key: str, budget: Any) -> dict[
     if example.get(image_key) is None:
         return example
     pixels = {"min_pixels": int(budget.min_pixels), "max_pixels": int(budget.max_pixels)}
-    return {**example, image_key: [{**image, **pixels} for image in example[image_key]]}
+    return {**example, image_key: [_within(image, pixels) for image in example[image_key]]}
+
+
+def _within(image: dict[str, Any], pixels: dict[str, int]) -> dict[str, Any]:
+    return {**image, "bytes": plain_file(image["bytes"]), **pixels}
 
 
 def encoded(example: dict[str, Any], image_key: str) -> dict[str, Any]:

@@ -17,20 +17,20 @@ ARROWS = {
     # ground
     "easyr1_fgrpo.extras": set(),
     "easyr1_fgrpo.algorithm": set(),
-    "easyr1_fgrpo.generation": set(),
+    "easyr1_fgrpo.generation": {"pictures"},
     "easyr1_fgrpo.files": set(),
     "easyr1_fgrpo.normal_form": set(),
     "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.terminal": set(),
     "easyr1_fgrpo.statistics": set(),
     "easyr1_fgrpo.tables": {"statistics"},
-    "easyr1_fgrpo.rows": {"files", "normal_form"},
+    "easyr1_fgrpo.rows": {"files", "pictures", "normal_form"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
     "easyr1_fgrpo.config": {"extras", "terminal"},
     "easyr1_fgrpo.pictures": {"files"},
     "easyr1_fgrpo.model_client": {"pictures"},
-    "easyr1_fgrpo.published": {"files"},
+    "easyr1_fgrpo.published": {"files", "pictures"},
     # judges and rewards
     "easyr1_fgrpo.judges.protocol": set(),
     "easyr1_fgrpo.judges.asking": {"judges.protocol"},
@@ -41,7 +41,7 @@ ARROWS = {
     # what travels, and the small world
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
     "easyr1_fgrpo.miniature": {
-        *("rewards", "judges.protocol", "rows", "files", "checkpoints", "config.schema", "normal_form"),
+        *("rewards", "judges.protocol", "rows", "pictures", "files", "checkpoints", "config.schema", "normal_form"),
     },
     # FGRPO for any trainer
     "easyr1_fgrpo.training": {
@@ -64,8 +64,8 @@ ARROWS = {
     },
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
-        *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "files", "checkpoints"),
-        *("config", "extras", "ray_token", "terminal", "report.traces.html", "report.traces.view"),
+        *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "pictures", "files"),
+        *("checkpoints", "config", "extras", "ray_token", "terminal", "report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.evaluation": {
         *(
@@ -86,6 +86,7 @@ ARROWS = {
         "rewards",
         "judges",
         "traces",
+        "pictures",
         "files",
         "statistics",
         "tables",
@@ -96,6 +97,7 @@ ARROWS = {
         "traces",
         "rewards",
         "judges.protocol",
+        "pictures",
         "files",
         "checkpoints",
         "statistics",

@@ -1,10 +1,17 @@
 import base64
 import hashlib
+import re
 from io import BytesIO
+from pathlib import Path
 
+import numpy as np
+import pytest
+from picture_files import FILES, saved
 from PIL import Image
 
-from easyr1_fgrpo.pictures import data_url, image_sha256, save_picture, wire_png
+from easyr1_fgrpo.pictures import data_url, decode, image_sha256, plain_file, rgb, save_picture, wire_png
+
+ROOT = Path(__file__).parents[2]
 
 PICTURE = Image.new("RGB", (2, 1))
 PICTURE.putdata([(255, 0, 0), (0, 0, 255)])
@@ -26,3 +33,65 @@ def test_a_picture_that_is_saved_is_not_written_again(tmp_path):
     (tmp_path / f"{digest}.png").write_bytes(b"there")
     assert save_picture(PICTURE, tmp_path) == digest
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(f"{digest}.png", b"there")]
+
+
+# ---------------------------------------------------------------------- one function makes a picture RGB
+
+
+def qwen_to_rgb(pil_image):
+    """As in qwen_vl_utils 0.0.14, vision_process.py, word for word; tests/gpu_path asks the package itself."""
+    if pil_image.mode == "RGBA":
+        white_background = Image.new("RGB", pil_image.size, (255, 255, 255))
+        white_background.paste(pil_image, mask=pil_image.split()[3])  # Use alpha channel as mask
+        return white_background
+    else:
+        return pil_image.convert("RGB")
+
+
+def test_every_kind_of_file_is_decoded_to_the_pixels_that_it_means(subtests):
+    for name, (file, expected) in FILES.items():
+        with subtests.test(name):
+            seen = decode(file)
+            assert (seen.mode, seen.size) == ("RGB", (len(expected), 1))
+            assert [seen.getpixel((x, 0)) for x in range(seen.width)] == expected
+            assert seen.tobytes() == rgb(Image.open(BytesIO(file))).tobytes()
+
+
+def test_of_a_plain_file_every_reader_makes_the_same(subtests):
+    for name, (file, _) in FILES.items():
+        with subtests.test(name):
+            plain, seen = plain_file(file), decode(file).tobytes()
+            assert qwen_to_rgb(Image.open(BytesIO(plain))).tobytes() == seen
+            assert Image.open(BytesIO(plain)).convert("RGB").tobytes() == seen  # LLaMA-Factory, verl's process_image
+            assert plain_file(plain) == plain
+            if name in ("RGB", "P", "1", "turned"):
+                assert plain == file
+
+
+def test_alpha_is_put_on_white_as_qwen_vl_utils_does_bit_for_bit():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
+    image = Image.fromarray(noise, "RGBA")
+    assert rgb(image).tobytes() == qwen_to_rgb(image).tobytes()
+
+
+def test_what_the_policy_cannot_be_shown_is_refused_by_what_is_wrong(subtests):
+    wrong = {
+        "2001 x 10 pixels: one side is more than 200 times the other": saved(Image.new("L", (2001, 10))),
+        "10 x 2001 pixels: one side is more than 200 times the other": saved(Image.new("L", (10, 2001))),
+        "8001 x 8000 pixels are more than 64,000,000": saved(Image.new("1", (8001, 8000))),
+        "values of 0 to 0.5 (mode F) are no grey": saved(Image.fromarray(np.array([[0, 0.5]], np.float32)), "TIFF"),
+        "values of 0 to 70000 (mode I) are no grey": saved(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF"),
+        "no picture file": b"no picture",
+        "OSError: ": saved(Image.effect_noise((64, 64), 60))[:-100],
+    }
+    for why, file in wrong.items():
+        with subtests.test(why), pytest.raises(ValueError, match=re.escape(f"unreadable image ({why}")):
+            decode(file)
+    assert decode(saved(Image.new("L", (2000, 10)))).size == (2000, 10)
+
+
+def test_nobody_else_makes_a_picture_rgb():
+    for package in ("easyr1_fgrpo", "data_prep", "reward_servers", "recipes"):
+        for path in (ROOT / package).rglob("*.py"):
+            if path != ROOT / "easyr1_fgrpo/pictures.py":
+                assert not re.search(r"""\.convert\(\s*["']RGB""", path.read_text()), path

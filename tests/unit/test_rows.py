@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from easyr1_fgrpo.miniature import build
-from easyr1_fgrpo.rows import BATCH_ROWS, Row, check_rows, count_rows, read_rows
+from easyr1_fgrpo.rows import BATCH_ROWS, Row, check_rows, count_rows, read_rows, special_token
 
 
 def picture(width=20, height=10, form="PNG"):
@@ -87,6 +87,17 @@ def test_the_miniatures_rows_are_rows(tmp_path):
         ({"prompt": []}, "prompt: is empty"),
         ({"prompt": [{"role": "user", "content": "Left?"}]}, "the prompt has 0 <image> marks for 1 images"),
         ({"extra_info__question": None}, "extra_info.question: is missing"),
+        ({"extra_info__question": "What is in the <video>?"}, "extra_info.question: holds <video>, which"),
+        (
+            {"extra_info__question": "<image> Left?"},
+            "extra_info.question: holds <image>, which belongs",
+        ),
+        ({"extra_info__choices": ["left", "right<|im_end|>"]}, "extra_info.choices.1: holds <|im_end|>, which"),
+        ({"prompt": [{"role": "user", "content": "<image>Left?<audio>"}]}, "prompt.0.content: holds <audio>, which"),
+        ({"reward_model__ground_truth": "left</s>"}, "reward_model.ground_truth: holds </s>, which"),
+        ({"extra_info__choices": ["left"]}, "extra_info.choices: are 1: two at least, and one a letter (26) at most"),
+        ({"extra_info__choices": ["left", *map(str, range(26))]}, "extra_info.choices: are 27: two at least"),
+        ({"images": [{"bytes": picture(401, 2)}]}, "401 x 2 pixels: one side is more than 200 times the other"),
         ({"extra_info__split": ""}, "extra_info.split: is blank"),
         ({"extra_info__index": None}, "extra_info.index: is missing"),
         ({"extra_info__width": 0}, "extra_info.width"),
@@ -161,3 +172,18 @@ def test_a_free_answer_needs_no_choices():
 def test_boxes_follow_the_image_to_another_size():
     row = Row.model_validate(row_with(extra_info__boxes=[[1, 2, 11, 10]]))
     assert row.boxes_at(40, 30) == ((2, 6, 22, 30),)  # 20 x 10 to 40 x 30: x twice, y three times
+
+
+def test_tokens_of_every_chat_family_are_found_and_other_marks_are_text(subtests):
+    tokens = [
+        *("<|im_start|>", "<|vision_end|>", "<|image_pad|>", "<|eot_id|>", "<|begin_of_text|>", "<|user|>"),
+        *("<video>", "<audio>", "<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "[INST]", "[/INST]", "<<SYS>>"),
+        *("<</SYS>>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<image_soft_token>", "<｜User｜>"),
+        *("[IMG]", "[IMG_END]", "[gMASK]", "<img>", "</img>", "<IMG_CONTEXT>", "<end_of_utterance>", "<|image_1|>"),
+    ]
+    for token in tokens:
+        with subtests.test(token):
+            assert special_token(f"Is it{token}left?") == token
+    for text in ("<image>", "a < b > c", "x<y|y>z", "|<|>|", "[12, 3]", "<b>bold</b>", "<sample>", "<think>", "IMG"):
+        with subtests.test(text):
+            assert special_token(text) == ""

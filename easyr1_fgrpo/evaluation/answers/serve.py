@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from easyr1_fgrpo.evaluation.answers.batches import Batches
 from easyr1_fgrpo.generation.generator import Completion, Generator, Prompt
 from easyr1_fgrpo.generation.processor import IMAGE_MARK, encode
 from easyr1_fgrpo.generation.sampling import Sampling
+from easyr1_fgrpo.pictures import decode
 
 GATHER_S = 0.01
 """Seconds a batch waits for more requests."""
@@ -127,10 +127,9 @@ def _image(url: str) -> Image.Image:
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         raise Refused("images are read from data:image/...;base64 URLs only")
     try:
-        with Image.open(BytesIO(base64.b64decode(data, validate=True))) as image:
-            return image.convert("RGB")
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        raise Refused(f"unreadable image ({type(error).__name__})") from error
+        return decode(base64.b64decode(data, validate=True))
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def _answer(name: str, generator: Generator, prompt: Prompt, completion: Completion) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from urllib.parse import quote
 from PIL import Image
 from tqdm import tqdm
 
+from easyr1_fgrpo.pictures import rgb
+
 SIDES = (384, 288, 192, 128, 96)
 """Longest sides of a thumbnail in pixels, best first."""
 
@@ -100,7 +102,7 @@ def _expected(sample: list[Path], side: int, total: int) -> float:
 def _thumbnail(path: Path, side: int) -> list[Any]:
     with Image.open(path) as image:
         width, height = image.size
-        small = image.convert("RGB")
+        small = rgb(image)
         small.thumbnail((side, side), Image.Resampling.BOX)
         file = BytesIO()
         small.save(file, format="JPEG", quality=80, subsampling=0, optimize=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 from PIL import Image
 
+from easyr1_fgrpo.pictures import rgb
+
 MIN_TOKENS, MAX_TOKENS = 4, 16384
 """Bounds of an image in tokens, as in qwen_vl_utils, where its message sets none in pixels."""
 
@@ -39,7 +41,7 @@ def fetch_image(element: dict[str, Any] | Image.Image, image_patch_size: int = 1
         source = Image.open(str(source).removeprefix("file://"))
     if not isinstance(source, Image.Image):
         raise ValueError(f"cannot read an image from {type(source).__name__}: give a PIL image, bytes or a local path")
-    image = source.convert("RGB")
+    image = rgb(source)
     budget = {} if isinstance(element, Image.Image) else element
     factor = 2 * image_patch_size
     least, most = (

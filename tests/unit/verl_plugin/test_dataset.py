@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
+from picture_files import FILES
 from PIL import Image
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 
 from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.generation.processor import load_processor
+from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.verl_plugin.dataset import CHECK_EVERY, BudgetedDataset, BudgetedTraces, within_budget
 from easyr1_fgrpo.verl_plugin.reward_manager import read_images
 
@@ -74,6 +76,29 @@ def test_a_picture_travels_once_as_its_file(files, checkpoint):
     assert image.tobytes() == opened.tobytes()
 
 
+def test_policy_and_judge_see_the_same_pixels_of_every_kind_of_file(files, checkpoint):
+    """In RL as the reward worker reads the prompt, in the warm start as verl's own reader does."""
+    processor = load_processor(str(checkpoint))
+    row = pq.read_table(files / "train.parquet").to_pylist()[0]
+    pictures = [file for file, _ in FILES.values()]
+    rows = [{**row, "images": [{"bytes": file}]} for file in pictures]
+    pq.write_table(pa.Table.from_pylist(rows), files / "train.parquet")
+    config = load_config([f"stages.world={files}", "backbone=tiny"]).data
+    config.image_budget = BUDGET
+    questions = BudgetedDataset([str(files / "train.parquet")], processor.tokenizer, config, processor)
+    trace = pq.read_table(files / "sft_train.parquet").to_pylist()[0]
+    more = OmegaConf.create({"image_budget": BUDGET, "pad_mode": "no_padding", "max_length": 256})
+    traces = BudgetedTraces(str(files / "sft_train.parquet"), processor.tokenizer, more, processor=processor)
+    for number, file in enumerate(pictures):
+        shown = {"image": decode(file), "min_pixels": BUDGET.min_pixels, "max_pixels": BUDGET.max_pixels}
+        (expected,) = read_images([{"content": [shown]}], image_patch_size=14)
+        (image,) = read_images(questions[number]["raw_prompt"], image_patch_size=14)
+        assert image.tobytes() == expected.tobytes(), list(FILES)[number]
+        messages = traces._build_messages({**trace, "images": [{"bytes": file}]})
+        (image,) = [part["image"] for message in messages for part in message["content"] if part["type"] == "image"]
+        assert image.tobytes() == expected.tobytes(), list(FILES)[number]
+
+
 def test_the_warm_start_sees_the_same_image(files, checkpoint):
     processor = load_processor(str(checkpoint))
     config = OmegaConf.create({"image_budget": BUDGET, "pad_mode": "no_padding", "max_length": 256})
@@ -104,7 +129,8 @@ def test_a_template_that_does_not_fit_is_found_though_few_are_rendered_twice_on_
 
 
 def test_rows_are_not_changed_in_place():
-    row = {"images": [{"bytes": b"x"}], "prompt": []}
-    assert within_budget(row, "images", BUDGET)["images"] == [{"bytes": b"x", "min_pixels": 3136, "max_pixels": 7056}]
-    assert row["images"] == [{"bytes": b"x"}]
+    file = png(2, 1)
+    row = {"images": [{"bytes": file}], "prompt": []}
+    assert within_budget(row, "images", BUDGET)["images"] == [{"bytes": file, "min_pixels": 3136, "max_pixels": 7056}]
+    assert row["images"] == [{"bytes": file}]
     assert within_budget({"images": None}, "images", BUDGET) == {"images": None}

@@ -1,0 +1,59 @@
+"""Small picture files of every kind, with the pixels that everybody is to see of them."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+
+def saved(image, form="PNG", **more):
+    buffer = BytesIO()
+    image.save(buffer, form, **more)
+    return buffer.getvalue()
+
+
+def pixels(mode, *values):
+    image = Image.new(mode, (len(values), 1))
+    image.putdata(values)
+    return image
+
+
+def palette(*colours):
+    image = Image.new("P", (len(colours), 1))
+    image.putpalette([part for colour in colours for part in colour])
+    image.putdata(range(len(colours)))
+    return image
+
+
+def grey16(*values):
+    return Image.fromarray(np.array([values], np.uint16))
+
+
+RED, BLUE, WHITE, PINK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (255, 127, 127)
+TURNED = Image.Exif()
+TURNED[0x112] = 6
+
+# What a file holds -> its pixels as everybody sees them. Half transparent red on white: 255 - 128 = 127.
+FILES = {
+    "RGB": (saved(pixels("RGB", RED, BLUE)), [RED, BLUE]),
+    "RGBA": (saved(pixels("RGBA", (*RED, 0), (*RED, 128), (*BLUE, 255))), [WHITE, PINK, BLUE]),
+    "RGBA in WebP": (saved(pixels("RGBA", (*RED, 0), (*BLUE, 255)), "WEBP", lossless=True), [WHITE, BLUE]),
+    "LA": (saved(pixels("LA", (0, 0), (0, 128), (9, 255))), [WHITE, (127,) * 3, (9,) * 3]),
+    "P": (saved(palette(RED, BLUE)), [RED, BLUE]),
+    "P, one index": (saved(palette(RED, BLUE), transparency=0), [WHITE, BLUE]),
+    "P, alpha a colour": (saved(palette(RED, RED, BLUE), transparency=b"\x00\x80\xff"), [WHITE, PINK, BLUE]),
+    "GIF": (saved(palette(RED, BLUE), "GIF", transparency=0), [WHITE, BLUE]),
+    "RGB, one colour": (saved(pixels("RGB", RED, BLUE), transparency=RED), [WHITE, BLUE]),
+    "L, one grey": (saved(pixels("L", 10, 200), transparency=10), [WHITE, (200,) * 3]),
+    "1": (saved(pixels("1", 0, 255)), [(0,) * 3, WHITE]),
+    "1, black": (saved(pixels("1", 0, 255), transparency=0), [WHITE, WHITE]),
+    # 16 bits: v / 257, rounded
+    "I;16": (saved(grey16(0, 256, 32768, 65535)), [(0,) * 3, (1,) * 3, (128,) * 3, WHITE]),
+    "I;16, one grey": (saved(grey16(0, 256), transparency=256), [(0,) * 3, WHITE]),
+    "I;16 in TIFF": (saved(grey16(257, 65535), "TIFF"), [(1,) * 3, WHITE]),
+    "I": (saved(Image.fromarray(np.array([[0, 25700]], np.int32)), "TIFF"), [(0,) * 3, (100,) * 3]),
+    "CMYK": (saved(pixels("CMYK", (0, 255, 255, 0), (255, 255, 0, 0)), "TIFF"), [RED, BLUE]),
+    # Neither qwen_vl_utils nor vLLM turns a picture.
+    "turned": (saved(pixels("RGB", RED, RED), exif=TURNED), [RED, RED]),
+    "animated": (saved(pixels("RGB", RED), "GIF", save_all=True, append_images=[pixels("RGB", BLUE)]), [RED]),
+}
