@@ -37,7 +37,7 @@ class Alarm:
 def alarms(run: Run) -> list[Alarm]:
     """All alarms of a run."""
     found = [*_unmeasured(run)] or [*_judges_down(run)]
-    return [*found, *_held(run), *_no_variance(run)]
+    return [*found, *_held(run), *_sudden(run), *_no_variance(run)]
 
 
 def stretches(steps: Sequence[int]) -> list[tuple[int, int]]:
@@ -81,6 +81,14 @@ def _held(run: Run) -> Iterator[Alarm]:
             answered = {s: v for s, v in zip(updated.steps, updated.values, strict=True) if (name, s) not in down}
             what = f"{_plain(name)}: too few rollouts that it applies to, the multiplier was held"
             yield from _alarm(what, name, list(answered), list(answered.values()), lambda value: value == 0.0)
+
+
+def _sudden(run: Run) -> Iterator[Alarm]:
+    """Steps at which a constraint's signal changed as no policy does."""
+    for name in constraint_names([run]):
+        if sudden := run.metrics.get(f"fgrpo/{name}/sudden"):
+            what = f"{_plain(name)}: changed so suddenly that its judge may have"
+            yield from _alarm(what, name, sudden.steps, sudden.values, lambda value: value == 1.0)
 
 
 def _no_variance(run: Run) -> Iterator[Alarm]:

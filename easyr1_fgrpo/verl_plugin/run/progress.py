@@ -13,6 +13,7 @@ from tqdm import tqdm
 from easyr1_fgrpo.training.first_steps import WATCHED, signs
 from easyr1_fgrpo.training.judge_metrics import CAUSES
 from easyr1_fgrpo.training.metrics_file import MetricsFollower
+from easyr1_fgrpo.training.sudden import sudden_changes
 from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
 from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
 
@@ -33,10 +34,9 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
                 for step, metrics in follower.new():
                     if warning := unmeasured(step, metrics):
                         bar.write(warning, file=terminal)
-                    if 0 < step <= WATCHED:
-                        for sign in signs(metrics):
-                            told = f"warning: step {step}: {sign}"
-                            bar.write(RED.format(told) if terminal.isatty() else told, file=terminal)
+                    for sign in [*(signs(metrics) if 0 < step <= WATCHED else []), *sudden_changes(metrics)]:
+                        told = f"warning: step {step}: {sign}"
+                        bar.write(RED.format(told) if terminal.isatty() else told, file=terminal)
                     bar.set_postfix_str(summary(metrics, coloured=terminal.isatty()), refresh=False)
                     bar.update(step - bar.n)
                 if ended:

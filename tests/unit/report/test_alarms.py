@@ -83,3 +83,12 @@ def test_nothing_had_variance_only_where_every_signal_was_constant(tmp_path):
 def test_stretches_and_a_long_list_of_them():
     assert stretches([]) == []
     assert stretches([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+
+
+def test_a_signal_that_changed_suddenly_is_said(tmp_path):
+    def sudden(step, metrics):
+        if step > 0:
+            metrics["fgrpo/consistency/sudden"] = float(step == 25)
+
+    (line,) = said(changed(tmp_path / "a", sudden))
+    assert line == "consistency: changed so suddenly that its judge may have at 1 of 40 steps (25)"
