@@ -1,11 +1,11 @@
 """A signal that changes as no policy does: its judge may have broken without failing.
 
-A judge that approves everything fails no question, so its constraint looks met and its multiplier falls. Two rules, each
-a warning and no more, as a policy may do the same:
+A judge that approves everything fails no question, so its constraint looks met and its multiplier falls. Two rules,
+each a warning and no more, as a policy may do the same:
 
 - a jump: a step's mean is `JUMP`, and `SIGMAS` standard deviations, away from the mean of the `HISTORY` steps before;
-- standing still: on `HISTORY` steps in a row all rollouts have one and the same value, `STILL` away from the mean of any
-  of as many steps before. A value that is reached in small steps, as a policy learns, is no sign of anything.
+- standing still: on `HISTORY` steps in a row all rollouts have one and the same value, `STILL` away from the mean of
+  any of as many steps before. A value that is reached in small steps, as a policy learns, is no sign of anything.
 """
 
 from __future__ import annotations

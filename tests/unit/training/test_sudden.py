@@ -29,7 +29,7 @@ AROUND_93 = [0.92, 0.95, 0.93, 0.91, 0.94] * 3
 
 def test_a_judge_that_approves_everything_from_one_step_to_the_next_is_told_once():
     assert warned(AROUND_85 + [1.0] * 30) == [len(AROUND_85)]
-    assert warned(AROUND_85 + [0.4] + AROUND_85) == [15], "and one that refuses"
+    assert warned([*AROUND_85, 0.4, *AROUND_85]) == [15], "and one that refuses"
 
 
 def test_one_near_the_top_is_told_when_it_has_stood_still():
@@ -65,5 +65,5 @@ def test_a_resumed_run_warns_where_an_uninterrupted_one_does():
 def test_the_line_names_both_numbers():
     seen = {"fgrpo/consistency/score": 1.0, "fgrpo/consistency/usual": 0.853, "fgrpo/consistency/sudden": 1.0}
     (line,) = sudden_changes(seen)
-    assert line.startswith("consistency is 1.00 where it was 0.85 in the steps before: if no data changed, its judge did")
+    assert line.startswith("consistency is 1.00 where it was 0.85 in the steps before: if no data changed, its judge")
     assert sudden_changes({**seen, "fgrpo/consistency/sudden": 0.0}) == []
