@@ -12,8 +12,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from easyr1_fgrpo.files import write_json
+
 MARKER = "latest_checkpointed_iteration.txt"
-STATE_FILE = "fgrpo.json"
+STATE_FILE, MANIFEST_FILE = "fgrpo.json", "manifest.json"
 END = 1 << 20
 """Bytes at a file's start and end, where safetensors and parquet have their directories."""
 _STEP = re.compile(r"global_step_(\d+)")
@@ -83,6 +85,34 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{path} is no whole file: {error}") from error
     return state
+
+
+def write_manifest(checkpoint: Path) -> None:
+    """Note what a run goes on from: each file's hash (`quick_sha256`) but for the export, of which nothing is read.
+
+    Of a checkpoint on several machines' own disks these are the files of this machine.
+    """
+    files = (path for path in sorted(checkpoint.rglob("*")) if path.is_file() and path != checkpoint / MANIFEST_FILE)
+    export = exported_model(checkpoint)
+    hashes = {str(path.relative_to(checkpoint)): quick_sha256(path) for path in files if export not in path.parents}
+    write_json(checkpoint / MANIFEST_FILE, hashes)
+
+
+def manifest_problems(checkpoint: Path) -> list[str]:
+    """Files of a checkpoint that are not as they were written, one line each; [] also of one without a manifest."""
+    path = checkpoint / MANIFEST_FILE
+    if not path.exists():  # an older one, or its run was killed between verl's last act and ours
+        return []
+    try:
+        hashes = json.loads(path.read_bytes())
+    except ValueError as error:
+        return [f"{path} is no whole file: {error}"]
+    found = ((checkpoint / name, sha256) for name, sha256 in hashes.items())
+    return [
+        f"{file} is not as it was written: its content changed"
+        for file, sha256 in found
+        if file.exists() and quick_sha256(file) != sha256
+    ]
 
 
 _PARTS = {

@@ -16,7 +16,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 
-from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, step_folder
+from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, step_folder, write_manifest
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.training.canary import check_probabilities
 from easyr1_fgrpo.training.metrics_file import MetricsFile
@@ -135,6 +135,7 @@ class FaithfulTrainer(PPOTrainerSync):
         # Before super(): verl marks the checkpoint as the latest in its last act, so that mark covers this file.
         save_state(self.fgrpo, self._checkpoint)
         super()._save_checkpoint()
+        write_manifest(self._checkpoint)
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()

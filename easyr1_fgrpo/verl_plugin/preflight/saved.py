@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.checkpoints import MARKER, CheckpointError, finished_step, read_state, step_folder, step_of
+from easyr1_fgrpo.checkpoints import (
+    MARKER,
+    CheckpointError,
+    finished_step,
+    manifest_problems,
+    read_state,
+    step_folder,
+    step_of,
+)
 
 _SHARDS = {"model": "model", "optimizer": "optim", "extra": "extra_state"}
 """What verl saves per rank -> how it names the files, `NAME_world_size_N_rank_R.pt`."""
@@ -50,7 +58,7 @@ def _refuse_without_marker(checkpoints: Path) -> None:
 
 
 def checkpoint_problems(folder: Path, config: Any) -> Iterator[str]:
-    """What is missing or cut in a checkpoint of the run, one line each: file sizes and headers, no tensor is read.
+    """What is missing, cut or changed in a checkpoint of the run, one line each: no tensor is read, whatever the size.
 
     Args:
         folder: `global_step_N`.
@@ -63,8 +71,12 @@ def checkpoint_problems(folder: Path, config: Any) -> Iterator[str]:
         read_state(folder)
     except (CheckpointError, FileNotFoundError) as error:
         yield str(error)
-    yield from _cut(folder / "data.pt")
-    actor, trainer = folder / "actor", config.trainer
+    lost = [*_cut(folder / "data.pt"), *_lost_shards(folder / "actor", config)]
+    yield from lost or manifest_problems(folder)
+
+
+def _lost_shards(actor: Path, config: Any) -> Iterator[str]:
+    trainer = config.trainer
     ranks = trainer.nnodes * trainer.n_gpus_per_node
     contents = config.actor_rollout_ref.actor.checkpoint.save_contents
     for name in [name for what, name in _SHARDS.items() if what in contents]:
@@ -72,11 +84,8 @@ def checkpoint_problems(folder: Path, config: Any) -> Iterator[str]:
         ours = [actor / f"{name}_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]
         if written and not set(written) <= set(ours):
             yield f"{written[0]}: written by another number of ranks than this run's {ranks}"
-        elif trainer.nnodes == 1 or not written:
-            for path in ours:
-                yield from _cut(path)
         else:
-            for path in written:
+            for path in ours if trainer.nnodes == 1 or not written else written:
                 yield from _cut(path)
 
 

@@ -47,7 +47,8 @@ def test_multipliers_go_round_to_the_last_digit(make, checkpoints):
     assert resumed.fgrpo.controller.state_dict() == fresh.fgrpo.controller.state_dict()
     assert resumed.fgrpo.controller.multipliers != saved.fgrpo.controller.multipliers
     folder = Path(resumed.config.trainer.default_local_dir) / "global_step_20"
-    assert [path.name for path in folder.iterdir()] == ["fgrpo.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["fgrpo.json", "manifest.json"]
+    assert list(json.loads((folder / "manifest.json").read_text())) == ["fgrpo.json"]
 
 
 def test_a_first_start_keeps_the_initial_multipliers(make, checkpoints):

@@ -1,9 +1,10 @@
 # What is deleted or cut in a checkpoint is found before Ray starts, and the last whole one is named.
 import shutil
+import zipfile
 
 import pytest
 
-from easyr1_fgrpo.checkpoints import MARKER, CheckpointError
+from easyr1_fgrpo.checkpoints import MANIFEST_FILE, MARKER, CheckpointError, write_manifest
 from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
 
 from ..saved_run import config_of, save
@@ -52,6 +53,25 @@ def test_each_missing_or_cut_part_is_named_with_the_way_out(newest):
         assert found.endswith(f"{way_out}{newest.with_name('global_step_4')}"), name
         path.write_bytes(before)
     assert saved_step(config_of()) == 6
+
+
+def test_a_shard_of_the_right_size_and_shape_is_told_by_the_manifest(newest):
+    write_manifest(newest)
+    assert saved_step(config_of()) == 6
+    shard = newest / "actor/optim_world_size_1_rank_0.pt"
+    before = shard.read_bytes()
+    shard.write_bytes(bytes(len(before) // 2) + before[len(before) // 2 :])
+    assert zipfile.is_zipfile(shard)
+    assert "optim_world_size_1_rank_0.pt is not as it was written: its content changed. The last" in problem()
+    shard.write_bytes(before)
+    export = newest / "actor/huggingface"
+    export.mkdir()
+    (export / "config.json").write_text("{}")
+    write_manifest(newest)
+    (export / "config.json").unlink()
+    assert saved_step(config_of()) == 6, "what is made for others may be removed"
+    (newest / MANIFEST_FILE).write_text("{")
+    assert f"{MANIFEST_FILE} is no whole file" in problem()
 
 
 def test_a_marker_that_names_no_checkpoint_is_refused(newest):
