@@ -13,8 +13,11 @@ start_ray() {
   # A token of this run's own; left alone, Ray would write one into the user's home.
   RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
+  # Ray ends with this script, also when that is killed and runs no trap.
+  local with_us=()
+  if command -v setpriv >/dev/null; then with_us=(setpriv --pdeathsig TERM); fi
   # Judges never end by themselves, so Ray need not wait for them (30 s) when it is ended.
-  RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 RAY_DISABLE_IMPORT_WARNING=1 ray start --head --block --port="$port" \
+  RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 RAY_DISABLE_IMPORT_WARNING=1 "${with_us[@]}" ray start --head --block --port="$port" \
     "$@" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
   RAY_HEAD_PID=$!
   trap stop_ray EXIT
