@@ -59,7 +59,7 @@ def read_rows(rows: str | Path, columns: Sequence[str] | None = None) -> Iterato
 
 def read_rejects(folder: str | Path) -> Iterator[dict[str, Any]]:
     """What the stage that wrote the folder rejected, in order: source, row, reason, detail."""
-    for path in sorted(Path(folder).glob("rejects-*.jsonl")):
+    for path in sorted(Path(folder).glob("rejects*.jsonl")):
         with path.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
 

@@ -24,6 +24,7 @@ from data_prep.sources.text import (
     split_options,
     without_marks,
 )
+from easyr1_fgrpo.published import options as as_published
 from easyr1_fgrpo.rows import IMAGE_MARK
 
 BOX_FORMS: dict[str, tuple[Convention, bool]] = {
@@ -90,7 +91,7 @@ class Reader:
         if IMAGE_MARK in text:
             text = without_marks(text, len(self.pictures(record)))
         question, inside = split_options(text)
-        given = tuple(clean_choice(choice) for choice in _choices(record, self.columns.choices))
+        given = as_published.unlettered([clean_choice(choice) for choice in _choices(record, self.columns.choices)])
         if given and inside and given != inside:
             raise Reject("options in the question are not the column's", f"{list(inside)}, column {list(given)}")
         answer = _value(record, self.columns.answer, "answer", "assistant")
@@ -153,12 +154,20 @@ def _choices(record: Record, columns: tuple[str, ...]) -> list[str]:
     if len(columns) == 1:
         (values,) = values
         if isinstance(values, str):
-            values = _literal(values, "choices") if values.lstrip()[:1] in ("[", "{") else values.split("|")
+            values = _literal(values, "choices") if values.lstrip()[:1] in ("[", "{") else _in_a_cell(values)
         if isinstance(values, dict):  # {"A": "red", "B": "blue"}
             values = [values[letter] for letter in ascii_uppercase if letter in values]
     if not isinstance(values, list):
         values = []
     return [str(value) for value in values if value is not None and str(value).strip()]
+
+
+def _in_a_cell(text: str) -> list[str]:
+    """Options in one cell: `red | blue`, one a line, or lettered as in a question."""
+    before, options = as_published.split_options(text)
+    if options and not before:
+        return list(options)
+    return text.split("|") if "|" in text else text.splitlines()
 
 
 def _literal(text: str, part: str) -> Any:

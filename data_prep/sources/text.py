@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from string import ascii_uppercase
 
 from data_prep.sources.item import Reject
 from easyr1_fgrpo.normal_form import normalize_answer, same_options
-from easyr1_fgrpo.published.options import texts_after
+from easyr1_fgrpo.published.options import split_options as options_in
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK, special_token
 
 _IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
 _MARKS_AROUND = re.compile(rf"(?:\s|{IMAGE_MARK})*(?P<text>.*?)(?:\s|{IMAGE_MARK})*", re.DOTALL)
-_INSTRUCTION = re.compile(  # capitals: "does the sign answer the question" is no instruction
-    r"\s*\b(?:Answer (?:the question |with |using )|Please answer |Please provide the bounding box |"
-    r"Please select the correct |Select the (?:best|correct) answer|Choose the (?:best|correct) answer)[^\n]*$"
+_HOW_TO_ANSWER = (  # capitals: "does the sign answer the question" is no instruction
+    r"\b(?:Answer (?:the question |with |using )|Please answer (?!wh|how )|Please provide the bounding box |"
+    r"Please select the correct |Select the (?:best|correct) answer|Choose the (?:best|correct) answer)"
 )
-_OPTIONS_HEAD = re.compile(
-    r"\s*(?:options|choices|select from the following choices|choose from the following)\s*[:.]?\s*$", re.IGNORECASE
-)
-_LINE_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(\S[^\n]*?)[ \t]*$", re.MULTILINE)
-_INLINE_OPTION = re.compile(r"(?:(?<=\s)|^)(?:\(([A-Z])\)|([A-Z])[.):])\s+")
+_INSTRUCTION = re.compile(rf"\s*{_HOW_TO_ANSWER}[^\n]*$")
+_FIRST_LINE = re.compile(rf"{_HOW_TO_ANSWER}[^\n?]*\n")
+_ASKS_BEHIND = re.compile(r"[^.:!?]*(?::|[.!](?=[^?]*\?))\s*(.*\w.*)", re.DOTALL)
+_DRESSING = re.compile(r"\$*\\(?:boxed|text|textbf|mathrm)\{([^{}]*)\}\$*")
 _TAG = re.compile(r"</?[a-z_]+>", re.IGNORECASE)
 
 
@@ -53,22 +53,37 @@ def clean_question(text: str) -> str:
         Reject: when nothing is left, or when it holds a token that models and trainers give a meaning to.
     """
     text = tidy(_IMAGE_MARK.sub(" ", text))
-    while (shorter := _INSTRUCTION.sub("", text).strip()) != text:
+    while (shorter := _without_instruction(text).strip()) != text:
         text = shorter
     if not text:
         raise Reject("no question")
     return no_special(text)
 
 
+def _without_instruction(text: str) -> str:
+    """The text without an instruction at its end or in its first line; the question behind one is kept."""
+    if first := _FIRST_LINE.match(text):
+        return text[first.end() :]
+    if not (found := _INSTRUCTION.search(text)):
+        return text
+    before, said = text[: found.start()].strip(), found.group().strip()
+    if "?" not in said and (before or ":" not in said):
+        return before
+    behind = _ASKS_BEHIND.fullmatch(said)
+    if behind:
+        return f"{before} {behind[1]}"
+    return text if "?" in said else before
+
+
 def clean_answer(text: str) -> str:
-    """The answer without tags, image marks and a closing full stop.
+    """The answer without tags, image marks, Markdown, LaTeX's dressing and a closing full stop.
 
     Raises:
         Reject: when nothing is left, or when it holds a special token.
     """
     text = " ".join(_TAG.sub(" ", no_special(text)).split())
-    if text.endswith(".") and not text.endswith(".."):
-        text = text[:-1].rstrip()
+    while (plainer := _DRESSING.sub(r"\1", _without_stop(text.replace("**", "").strip("*` ")))) != text:
+        text = plainer
     if normalize_answer(text) in ("", "-"):  # a dash alone stands for a missing value
         raise Reject("no answer")
     return text
@@ -95,24 +110,13 @@ def no_special(text: str) -> str:
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question and the options written in it, as lines (`A. four`) or running (`(A) four (B) five`).
+    """A question and the options written in it (`easyr1_fgrpo.published.options.split_options`), both cleaned."""
+    question, options = options_in(_IMAGE_MARK.sub(" ", text))
+    return clean_question(question), tuple(clean_choice(_INSTRUCTION.sub("", option) or option) for option in options)
 
-    Options are lettered from A without a gap and end the text, but for an instruction.
 
-    Returns:
-        The cleaned question and the options; none when there are fewer than two.
-    """
-    text = tidy(_IMAGE_MARK.sub(" ", text))
-    found = _run([(m.group(1), m.start(), m.group(2)) for m in _LINE_OPTION.finditer(text)])
-    if not found:
-        marks = list(_INLINE_OPTION.finditer(text))
-        options = zip(marks, texts_after(marks, text), strict=True)
-        found = _run([(mark[1] or mark[2], mark.start(), option) for mark, option in options])
-    if not found:
-        return clean_question(text), ()
-    question = clean_question(text[: found[0][1]])
-    choices = tuple(clean_choice(_INSTRUCTION.sub("", option)) for _, _, option in found)
-    return _OPTIONS_HEAD.sub("", question).strip() or question, choices
+def _without_stop(text: str) -> str:
+    return text[:-1].rstrip() if text.endswith(".") and not text.endswith("..") else text
 
 
 def right_choice(answer: str, choices: Sequence[str]) -> str:
@@ -153,20 +157,10 @@ def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], s
 
 def is_letter(answer: str) -> bool:
     """Whether an answer is an option's letter, like `(B)`."""
-    return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", answer.strip()) is not None
+    return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", unicodedata.normalize("NFKC", answer).strip()) is not None
 
 
 def tidy(text: str) -> str:
     """Lines kept, runs of blanks within them made one."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
-
-
-def _run(found: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
-    """The options lettered A, B, C, ... at the end of what looks like options; empty when there are not two."""
-    letters = [letter for letter, _, _ in found]
-    if "A" not in letters:
-        return []
-    run = found[len(letters) - 1 - letters[::-1].index("A") :]
-    lettered = "".join(letter for letter, _, _ in run) == ascii_uppercase[: len(run)]
-    return run if lettered and len(run) >= 2 else []

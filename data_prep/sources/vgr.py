@@ -27,7 +27,7 @@ KEPT = frozenset({"gqa", "coco"})
 """First folder of an image's path."""
 
 _REGION = re.compile(r"<SOT>([^<]*)<EOT>", re.IGNORECASE)
-_ANSWER = re.compile(r"final answer\s*:\s*(.+)", re.IGNORECASE)
+_ANSWER = re.compile(r"final answer[*_ ]*(?:[:：]|is\b[:：]?|\n)[*_#\s]*(.+)", re.IGNORECASE)
 
 
 class _Turn(BaseModel):

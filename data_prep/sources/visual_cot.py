@@ -36,6 +36,9 @@ FOLDERS = {
 }
 """Data sets that are kept, and the folder where the pictures of each may be."""
 
+_ALSO = {"v7w": "visual7w"}
+"""Other names that files have for them."""
+
 _TEXT_BOX = re.compile(r"\[[^\]]*\]")
 
 
@@ -66,20 +69,20 @@ def _read(record: dict[str, Any]) -> Item:
 
 def _from_metadata(record: dict[str, Any]) -> Item:
     row = _Metadata.model_validate(record)
-    _keep(row.dataset)
+    dataset = _kept(row.dataset)
     return Item(
         question=clean_question(row.question),
         answer=clean_answer(row.answer),
-        images=(_places(row.dataset, row.image),),
+        images=(_places(dataset, row.image),),
         boxes=_unique(row.bboxs),
         size=(row.width, row.height),
-        dataset=row.dataset,
+        dataset=dataset,
     )
 
 
 def _from_conversation(record: dict[str, Any]) -> Item:
     row = _Conversation.model_validate(record)
-    _keep(row.dataset)
+    dataset = _kept(row.dataset)
     path, _, _ = row.image[0].partition("###")
     pixels = row.image[1].partition("###")[2] if len(row.image) > 1 else ""
     written = pixels or "".join(_TEXT_BOX.findall(row.conversations[1].value)[:1])
@@ -90,16 +93,19 @@ def _from_conversation(record: dict[str, Any]) -> Item:
     return Item(
         question=clean_question(row.conversations[0].value),
         answer=clean_answer(row.conversations[3].value),
-        images=(_places(row.dataset, path.removeprefix("cot/")),),
+        images=(_places(dataset, path.removeprefix("cot/")),),
         boxes=boxes,
         convention=Convention.PIXELS if pixels else Convention.PADDED_UNIT,
-        dataset=row.dataset,
+        dataset=dataset,
     )
 
 
-def _keep(dataset: str) -> None:
-    if dataset not in FOLDERS:
+def _kept(dataset: str) -> str:
+    """The data set's own name."""
+    name = dataset.strip().lower()
+    if (name := _ALSO.get(name, name)) not in FOLDERS:
         raise Reject("chart, document or other sub-source", dataset)
+    return name
 
 
 def _places(dataset: str, image: str) -> tuple[str, ...]:

@@ -3,53 +3,168 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from string import ascii_uppercase
 
-_LETTER = re.compile(r"\(?([A-Za-z])[).]?")
-_LINE_MARK = re.compile(r"^[ \t]*+([A-Z])\.\s+", re.MULTILINE)
-_INLINE_MARK = re.compile(r"(?<!\S)([A-Z])\.\s+")
+_LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
+
+_FORMS = (r"[(（\[] ?@ ?[)）\]]", r"@ ?[.．]", r"@[)）]", r"@ ?[:：]", r"@、")
+"""(A)  A.  A)  A:  A、 with a letter for @; also in full width."""
+
+_STARS = r"\*{0,3}"
+_UPPER, _LOWER = "A-ZＡ-Ｚ", "a-z"
+
+_HEAD = re.compile(
+    rf"(?:^|(?<=[.?!:]))\s*{_STARS}(?:(?:answer |possible )?(?:options|choices|answers)|选项|"
+    r"(?:please )?(?:select|choose|pick)(?: one| an option| an answer)? (?:from|between|among|of)"
+    rf"(?: the)? following(?: options| choices| answers)?){_STARS}\s*[:：.]?{_STARS}\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BULLETS = re.compile(r"\n(?P<items>(?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,})")
+_JOINT = re.compile(r"\s*[,;]\s*(?:or|and)?$|\s+(?P<word>or|and)$", re.IGNORECASE)
 
 
 def by_letter(letter: str, choices: Sequence[str]) -> str:
-    """The option that "C", "(C)", "c)" or "C." names.
+    """The option that "C", "(C)", "c)", "C." or "**C**" names.
 
     Raises:
         ValueError: when it is no letter, or that of no option.
     """
-    match = _LETTER.fullmatch(letter.strip())
+    match = _LETTER.fullmatch(unicodedata.normalize("NFKC", letter).strip(" \t\n*"))
     index = ascii_uppercase.index(match[1].upper()) if match else len(choices)
     if index >= len(choices):
         raise ValueError(f"answer {letter!r} names none of the {len(choices)} choices")
     return choices[index]
 
 
-def split_options(question: str) -> tuple[str, tuple[str, ...]]:
-    """A question with its options as "A. text B. text" at its end, taken apart.
+def split_options(text: str) -> tuple[str, tuple[str, ...]]:
+    """A question with its options, taken apart; no word is lost.
 
-    Each option begins a line, or all stand in one. They begin at the last "A." that a "B." follows; each next letter in
-    order begins the next option.
+    Options are lettered from A: each on a line of its own, also as bullets, or running (`A. left or B. right`). They
+    begin at the last "A" that a "B" follows. An option goes on over lines until the next one begins; the last one does
+    where another option has several lines or its next line begins with a small letter. What stands behind the options
+    belongs to the question. Bullets without letters are options under a heading like "Options:".
 
     Returns:
-        The question without options, and their texts; none when it has no options.
+        The question without options and their heading, and the options' texts as they stand; none where there are fewer
+        than two, or where a letter is left out.
     """
-    for pattern in (_LINE_MARK, _INLINE_MARK):
-        if marks := _option_marks(list(pattern.finditer(question))):
-            return question[: marks[0].start()].strip(), texts_after(marks, question)
-    return question.strip(), ()
+    marks = _marks(text)
+    if not marks:
+        return _bulleted(text)
+    options = [_joined(part) for part in _between(marks, text)]
+    last, note = _last(text[marks[-1].end() :], any(len(part.splitlines()) > 1 for part in options))
+    question = "\n".join(filter(None, (_without_head(text[: marks[0].start()]), note)))
+    if "?" not in question + "".join(options):  # Is it A. left or B. right?
+        last = last.removesuffix("?")
+    options = [*_apart(options), last]
+    if not all(option.strip() for option in options):
+        return text.strip(), ()
+    return question, tuple(option.strip() for option in options)
 
 
-def texts_after(marks: Sequence[re.Match[str]], text: str) -> tuple[str, ...]:
-    """What stands behind each mark, up to the next one or the end."""
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    return tuple(text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=False))
+def unlettered(options: Sequence[str]) -> tuple[str, ...]:
+    """Options without the letters that all of them begin with, in order: `A. left`, `B. right`; else as they are."""
+    lines = "\n".join(" ".join(option.split()) for option in options)
+    _, found = split_options(lines)
+    return found if len(found) == len(options) else tuple(options)
 
 
-def _option_marks(marks: list[re.Match[str]]) -> list[re.Match[str]]:
-    firsts = [index for index, (mark, after) in enumerate(pairwise(marks)) if (mark[1], after[1]) == ("A", "B")]
+# ---------------------------------------------------------------------- marks
+
+
+def _pattern(forms: Sequence[str], letters: str, *, at_lines: bool) -> re.Pattern[str]:
+    mark = "|".join(forms).replace("@", rf"{_STARS}([{letters}]){_STARS}", 1)
+    if at_lines:
+        return re.compile(rf"^[ \t]*(?:[-*•][ \t]+)?{_STARS}(?:{mark}){_STARS}[ \t]*(?=\S)", re.MULTILINE)
+    return re.compile(rf"(?:(?<=\s)|^|(?<=[^\x00-\x7f])){_STARS}(?:{mark}){_STARS}(?:\s+|(?<=[^\x00-\x7f*])(?=\S))")
+
+
+_LINES = [_pattern([form], letters, at_lines=True) for letters in (_UPPER, _LOWER) for form in _FORMS[:-2]]
+_LINES += [_pattern([form], _UPPER, at_lines=True) for form in _FORMS[-2:]]
+_RUNNING = [_pattern([form], _UPPER, at_lines=False) for form in _FORMS]
+_RUNNING += [_pattern([form], _LOWER, at_lines=False) for form in (_FORMS[0], _FORMS[2])]
+_MIXED_LINES = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(?=\S)", re.MULTILINE)
+
+
+def _marks(text: str) -> list[re.Match[str]]:
+    """The marks of the options, all of one form where that is possible."""
+    for pattern in (*_LINES, _MIXED_LINES):
+        marks = _from_a(list(pattern.finditer(text)))
+        if len(marks) > 1 and "".join(map(_letter, marks)) == ascii_uppercase[: len(marks)]:
+            return marks
+    for pattern in _RUNNING:
+        marks = _in_order(_from_a(list(pattern.finditer(text))))
+        if len(marks) > 1:
+            return marks
+    return []
+
+
+def _from_a(marks: list[re.Match[str]]) -> list[re.Match[str]]:
+    """From the last A that B follows."""
+    firsts = [index for index, two in enumerate(pairwise(marks)) if "".join(map(_letter, two)) == "AB"]
+    return marks[firsts[-1] :] if firsts else []
+
+
+def _in_order(marks: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Each next letter in order, others are text; none where one letter is skipped: an option was overlooked."""
     taken: list[re.Match[str]] = []
-    for mark in marks[firsts[-1] :] if firsts else ():
-        if len(taken) < len(ascii_uppercase) and mark[1] == ascii_uppercase[len(taken)]:
+    skipped = ""
+    for mark in marks:
+        if len(taken) < len(ascii_uppercase) and _letter(mark) == ascii_uppercase[len(taken)]:
             taken.append(mark)
-    return taken
+            skipped = ""
+        elif _letter(mark) == ascii_uppercase[len(taken) + 1 : len(taken) + 2]:
+            skipped = _letter(mark)
+    return [] if skipped else taken
+
+
+def _letter(mark: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", mark[1]).upper()
+
+
+# ---------------------------------------------------------------------- texts
+
+
+def _between(marks: list[re.Match[str]], text: str) -> list[str]:
+    """What stands behind each mark but the last, up to the next one."""
+    return [text[mark.end() : after.start()] for mark, after in pairwise(marks)]
+
+
+def _last(text: str, several_lines: bool) -> tuple[str, str]:
+    """The last option, and what stands behind the options."""
+    lines = text.strip().splitlines()
+    end = 1
+    while end < len(lines) and lines[end].strip() and (several_lines or lines[end].strip()[0].islower()):
+        end += 1
+    return "\n".join(lines[:end]), "\n".join(line for line in lines[end:] if line.strip()).strip()
+
+
+def _joined(part: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in part.splitlines() if line.strip())
+
+
+def _apart(options: list[str]) -> list[str]:
+    """Options without the commas and the "or" that join them to the next one."""
+    joints = [_JOINT.search(option) for option in options]
+    if all(joints) or (joints[-1] is not None and joints[-1]["word"]):
+        return [_JOINT.sub("", option) for option in options]
+    return options
+
+
+def _without_head(question: str) -> str:
+    question = question.strip()
+    found = _HEAD.search(question)
+    return question[: found.start()].strip() or question if found and found.end() == len(question) else question
+
+
+def _bulleted(text: str) -> tuple[str, tuple[str, ...]]:
+    for found in _BULLETS.finditer(text):
+        before = text[: found.start()].strip()
+        if (question := _without_head(before)) != before:
+            note = "\n".join(line for line in text[found.end() :].splitlines() if line.strip())
+            options = tuple(line.strip()[1:].strip() for line in found["items"].strip().splitlines())
+            return "\n".join(filter(None, (question, note.strip()))), options
+    return text.strip(), ()

@@ -99,5 +99,7 @@ def _account(what: str, counts: dict[str, Any]) -> str:
     parts = [f"{counts['in']} in", f"{counts['out']} out"]
     if "direct" in counts:
         parts[-1] += f" ({counts['direct']} direct, {counts['corrected']} corrected)"
-    parts += [f"{count} rejected ({reason})" for reason, count in counts["rejected"].items()]
+    parts += [
+        f"{count} rejected ({reason}, {count / counts['in']:.1%})" for reason, count in counts["rejected"].items()
+    ]
     return f"{what}: {', '.join(parts)}"

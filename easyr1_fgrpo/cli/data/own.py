@@ -43,6 +43,8 @@ def import_(
     from data_prep.own.importing import import_rows
     from data_prep.own.look import Wishes, look
     from data_prep.own.record import BOX_FORMS
+    from data_prep.record import mostly_rejected, why_rejected
+    from data_prep.shards import read_rejects
 
     if answers and answers not in set(Form):
         fail(f"--answers {answers}: is none of {', '.join(Form)}")
@@ -60,8 +62,10 @@ def import_(
     typer.echo(f"splits: {summary['splits']}; no picture is in two of them")
     parts = [f"{name} {count}" for name, count in summary["out"].items()]
     typer.echo(f"in {summary['in']} = {' + '.join(parts)} + rejected {sum(summary['rejected'].values())}")
-    for reason, count in summary["rejected"].items():
-        typer.echo(f"  {count:>8}  {reason}")
+    for line in why_rejected(summary):
+        typer.echo(line)
+    if warning := mostly_rejected(summary, read_rejects(out)):
+        typer.echo(f"warning: {printable(warning)}", err=True)
     names = [f"{name}.parquet" for name in summary["out"]]
     typer.echo(f"{out}: {', '.join(names)}, rejects.jsonl, summary.json")
 

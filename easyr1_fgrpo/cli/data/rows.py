@@ -31,7 +31,7 @@ def normalise(
     with refusing(ValueError, OSError):
         benchmarks = Benchmarks(read_benchmarks(benchmark or []))
         summary = prepare_source(source, location, images, out, seed, OpenEnded(open_ended), benchmarks)
-    _account(source, summary)
+    _account(source, summary, out)
     typer.echo(f"kept out: {summary['benchmark_items']} benchmark items" if benchmark else "no --benchmark was named")
     typer.echo(f"{out}: rows-*.parquet, rejects-*.jsonl, summary.json")
     _check_any_left(source, summary, out)
@@ -87,16 +87,21 @@ def easyr1(
 
     with refusing(ValueError, OSError):
         summary = prepare_easyr1(file, out, images, Keys(prompt_key, answer_key, image_key), split)
-    _account(file, summary)
+    _account(file, summary, out)
     _check_any_left(file, summary, out)
 
 
-def _account(name: str, summary: Mapping[str, Any]) -> None:
+def _account(name: str, summary: Mapping[str, Any], out: Path) -> None:
     """In = out + rejects, and why."""
-    rejected = summary["rejected"]
-    typer.echo(f"{name}: in {summary['in']} = out {summary['out']} + rejected {sum(rejected.values())}")
-    for reason, count in rejected.items():
-        typer.echo(f"  {count:>8}  {reason}")
+    from data_prep.record import mostly_rejected, why_rejected
+    from data_prep.shards import read_rejects
+
+    total = sum(summary["rejected"].values())
+    typer.echo(f"{name}: in {summary['in']} = out {summary['out']} + rejected {total}")
+    for line in why_rejected(summary):
+        typer.echo(line)
+    if warning := mostly_rejected(summary, read_rejects(out)):
+        typer.echo(f"warning: {printable(warning)}", err=True)
 
 
 def _check_any_left(name: str, summary: Mapping[str, Any], out: Path) -> None:

@@ -8,11 +8,9 @@ them right. Each is read as it is published.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from string import ascii_lowercase
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -21,11 +19,10 @@ from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
 from easyr1_fgrpo.evaluation.benchmarks.rows import Table, check_columns, items_or_rejects
 from easyr1_fgrpo.published.files import file_in, files_in, local_copy, read_text
-from easyr1_fgrpo.published.options import by_letter, texts_after
+from easyr1_fgrpo.published.options import by_letter, split_options
 from easyr1_fgrpo.published.pictures import OpenFile, images
 
 COLUMNS = ("Index", "Question", "Options", "Correct Answer")
-_MARK = re.compile(r"\(([a-z])\)")
 
 
 class _Row(BaseModel):
@@ -100,7 +97,7 @@ def _csv_rows(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, di
 
 def _options(text: str) -> tuple[str, ...]:
     """The texts of "(a) Open (b) Closed"."""
-    marks = list(_MARK.finditer(text))
-    if [mark[1] for mark in marks] != list(ascii_lowercase[: len(marks)]) or len(marks) < 2:
+    before, options = split_options(text)
+    if before or not options:
         raise ValueError(f"options {text!r} are not (a) ... (b) ...")
-    return texts_after(marks, text)
+    return options

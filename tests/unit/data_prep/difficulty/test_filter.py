@@ -262,8 +262,8 @@ def test_every_row_is_kept_or_rejected_with_its_reason(tmp_path):
     assert sat["rows_by_right_rollouts"] == {"0": 2, "1": 1, "2": 1, "3": 1, "4": 2}
     assert sat["kept_by_right_rollouts"] == {"1": 1, "2": 1, "3": 1}
     assert report(summaries) == [
-        "sat: 7 in = 3 out + 4 rejected (2 always_right, 2 always_wrong)",
-        "vgr: 2 in = 0 out + 2 rejected (2 always_right)",
+        "sat: 7 in = 3 out + 4 rejected (2 always_right, 28.6%; 2 always_wrong, 28.6%)",
+        "vgr: 2 in = 0 out + 2 rejected (2 always_right, 100.0%)",
     ]
 
 

@@ -313,7 +313,7 @@ def test_a_teacher_who_is_never_right_gives_no_traces(tmp_path):
     world = World(tmp_path / "rows.parquet", 2, right=0.0)
     result, _ = run(world, tmp_path / "out", scripted(world))
     assert result.exit_code == 0
-    assert "questions: 2 in, 0 out, 2 rejected (no good chain)" in result.output
+    assert "questions: 2 in, 0 out, 2 rejected (no good chain, 100.0%)" in result.output
     assert json.loads((tmp_path / "out/sft/traces.json").read_text()) == []
 
 
@@ -328,7 +328,7 @@ def test_bad_rows_are_rejected_and_the_others_searched(world, tmp_path):
     broken.path = path
     result, _ = run(broken, tmp_path / "out", scripted(world))
     assert result.exit_code == 0, result.output
-    assert "questions: 5 in, 2 out, 3 rejected (bad row)" in result.output
+    assert "questions: 5 in, 2 out, 3 rejected (bad row, 60.0%)" in result.output
     reasons = [entry["reason"] for entry in rejects(tmp_path / "out") if "chain" not in entry]
     assert "unreadable image" in reasons[0]
     assert "'sideways' is none of the choices" in reasons[1]

@@ -163,11 +163,14 @@ def test_the_command_prints_where_the_rows_went(tmp_path):
     file = jsonl(tmp_path / "rows.jsonl", good, good | {"images": ["1.png"]})
     done = CliRunner().invoke(app, ["easyr1", str(file), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0
-    assert done.stdout == f"{file}: in 2 = out 1 + rejected 1\n         1  missing image\n"
+    assert done.stdout == f"{file}: in 2 = out 1 + rejected 1\n         1   50.0%  missing image\n"
     nothing = jsonl(tmp_path / "none.jsonl", good | {"images": ["1.png"]})
     done = CliRunner().invoke(app, ["easyr1", str(nothing), "--out", str(tmp_path / "none")])
     assert done.exit_code == 1
-    assert "no row is left" in done.stderr
+    warning, error = done.stderr.splitlines()
+    assert warning.startswith("warning: 1 of 1 rows were rejected, most of them as 'missing image': ")
+    assert warning.endswith("'1.png'\" (1); is this what the file is?")
+    assert "no row is left" in error
     done = CliRunner().invoke(app, ["easyr1", "absent.jsonl", "--out", str(tmp_path / "absent")])
     assert done.exit_code == 1
     assert done.stderr.startswith("error: absent.jsonl")

@@ -1,4 +1,5 @@
 import pytest
+from case_tables import read_cases
 
 from data_prep.sources.item import Reject
 from data_prep.sources.text import clean_answer, clean_question, is_letter, right_choice, split_options
@@ -18,6 +19,23 @@ def test_questions():
         ("Can you answer with the sign's word?\nWhat is it?", "Can you answer with the sign's word?\nWhat is it?"),
     ]:
         assert clean_question(text) == question, text
+
+
+def test_reported_questions(subtests):
+    for case in read_cases("questions"):
+        with subtests.test(case["input"]):
+            if case["expected"]:
+                assert clean_question(case["input"]) == case["expected"]
+            else:
+                with pytest.raises(Reject, match="no question"):
+                    clean_question(case["input"])
+
+
+def test_reported_options(subtests):
+    for case in read_cases("options"):
+        with subtests.test(case["input"]):
+            question, options = split_options(case["input"])
+            assert {"question": question, "options": list(options)} == case["expected"]
 
 
 def test_no_question(subtests):

@@ -1,6 +1,7 @@
 # VGR in its published format; every known defect of the release has a test here.
 
 import pytest
+from case_tables import read_cases
 from prepared import info, prepare, reasons
 from source_files import (
     picture,
@@ -8,6 +9,20 @@ from source_files import (
     write_llava_images,
     write_vgr,
 )
+
+from data_prep.sources import Reject
+from data_prep.sources.vgr import SOURCE
+
+
+def test_reported_final_answers(subtests):
+    for case in read_cases("final_answers"):
+        record = vgr_record("gqa/images/1.jpg", "What?", "", trace=f"<think>It is there.</think>\n{case['input']}")
+        with subtests.test(case["input"]):
+            if case["expected"]:
+                assert SOURCE.read(record).answer == case["expected"]
+            else:
+                with pytest.raises(Reject, match="no answer"):
+                    SOURCE.read(record)
 
 
 def vgr_row(tmp_path, record, image="gqa/images/1.jpg", size=(100, 50)):

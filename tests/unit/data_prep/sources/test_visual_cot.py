@@ -20,6 +20,13 @@ def test_visual_cot_same_basename_in_two_datasets(tmp_path):
     assert not list((tmp_path / "out" / "unpacked").rglob("docvqa"))
 
 
+def test_visual_cot_visual7w_has_two_names_in_files(tmp_path):
+    records = [visual_cot_record(name, f"{name}/7.jpg", "What?", "cat", []) for name in ("v7w", "visual7w")]
+    source = write_visual_cot(tmp_path / "cot", records, {"v7w/7.jpg": picture(2)})
+    rows, rejects = prepare("visual_cot", source, tmp_path / "out")
+    assert (rejects, [info(row, "dataset") for row in rows]) == ([], ["visual7w", "visual7w"])
+
+
 def test_visual_cot_a_path_found_twice_is_ambiguous(tmp_path):
     for folder in ("old/gqa", "new/gqa"):
         (tmp_path / "images" / folder).mkdir(parents=True)
