@@ -10,3 +10,16 @@ def assert_quick(call: Callable[[], object], seconds: float) -> None:
         started = time.process_time()
         call()
         taken.append(time.process_time() - started)
+
+
+def assert_linear(call: Callable[[str], object], text: str) -> None:
+    """One of three times, a text takes less than three times the processor time of its first half, and 0.1 s."""
+    taken = []
+    while not taken or min(whole - 3 * half for half, whole in taken) >= 0.1:
+        assert len(taken) < 3, f"{call}, {text[:40]!r}: {taken} s of processor time for half and whole"
+        times = []
+        for part in (text[: len(text) // 2], text):
+            started = time.process_time()
+            call(part)
+            times.append(time.process_time() - started)
+        taken.append(tuple(times))

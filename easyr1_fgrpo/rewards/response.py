@@ -22,6 +22,10 @@ _WELL_FORMED = ["<think>", "</think>", "<answer>", "</answer>"]
 _BOX_TAG = re.compile(r"<bbox>([^<]*)(</bbox>)?")
 _BOX_LIST = re.compile(r"\[([^\[\]]*)\]")
 _COORDINATE = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*")
+_END_TOKEN = re.compile(
+    r"<\|[^<>|]{1,40}\|>|<｜[^<>｜]{1,40}｜>|</s>|<(?:eos|pad|eoa|end_of_turn|end_of_utterance|turn\|)>", re.IGNORECASE
+)
+_END_TOKEN_LENGTH = 44
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,26 @@ class ParsedResponse:
         return self.trace is not None and self.answer is not None
 
 
+def without_end_tokens(text: str) -> str:
+    """A response without what chat templates end a turn with, like `<|im_end|>` or `</s>`, and white space."""
+    end = len(text)
+    while True:
+        while end and text[end - 1].isspace():
+            end -= 1
+        start = text.rfind("<", max(0, end - _END_TOKEN_LENGTH), end)
+        if start < 0 or not _END_TOKEN.fullmatch(text, start, end):
+            return text[:end]
+        end = start
+
+
 def parse_response(text: str) -> ParsedResponse:
     """Read a response, leniently where the format is not perfect.
 
     The answer is the content of the last `<answer>` that is closed before any other section tag opens. The trace runs
     from the first `<think>` (or the start of the response, as some chat templates write that tag into the prompt) to
     the last `</think>` before the answer; without a closing tag it runs to the answer, or to the end of the response.
-    A response without any think tag before the answer has no trace. A blank trace or answer counts as none.
+    A response without any think tag before the answer has no trace. A blank trace or answer counts as none. What chat
+    templates end a turn with is no part of the response.
 
     Args:
         text: the decoded response; any string.
@@ -63,6 +80,7 @@ def parse_response(text: str) -> ParsedResponse:
     Returns:
         The parsed response. Never raises.
     """
+    text = without_end_tokens(text)
     tags = list(_SECTION_TAG.finditer(text))
     names = [tag.group() for tag in tags]
 

@@ -15,10 +15,15 @@ from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Box, ParsedResponse, Sample, score_rollout
+from easyr1_fgrpo.rewards.response import without_end_tokens
 from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord
 
 NOBODY = "none"
 """The name of the judge of a question that nobody judges."""
+
+
+READING = 2
+"""The rules by which responses are read, matched and cut: stored records of another number are made anew."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Scoring:
     def key(self, answer_key: str) -> str:
         """Hash of everything a record depends on besides the answer."""
         scorer = self.scorer.version if self.scorer else ""
-        return content_hash(answer_key, dict(self.judged_by), self.rewards.model_dump(mode="json"), scorer)
+        return content_hash(answer_key, dict(self.judged_by), self.rewards.model_dump(mode="json"), scorer, READING)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
         sample = _sample(subject, pictures)
     except ValueError as error:
         raise Rejected(str(error)) from error
-    parsed = read(answer.text, style, pictures)
+    parsed = read(answer.text, style, pictures, item.choices)
     rollout = await score_rollout(
         sample, answer.text, scoring.asked, scoring.rewards, truncated=answer.truncated, parsed=parsed
     )
@@ -94,10 +99,12 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
     return record.model_copy(update={"evaluation": evaluation})
 
 
-def read(response: str, style: Style, pictures: Sequence[Picture]) -> ParsedResponse:
+def read(response: str, style: Style, pictures: Sequence[Picture], choices: Sequence[str] = ()) -> ParsedResponse:
     """A response's parts, boxes in pixels of the (first) image as it was sent."""
-    thousandths = style.coordinates == "thousand" and pictures
-    parts = style.parse(pixel_boxes(response, pictures[0].image.size) if thousandths else response)
+    text = without_end_tokens(response)
+    if style.coordinates == "thousand" and pictures:
+        text = pixel_boxes(text, pictures[0].image.size)
+    parts = style.parse(text, choices)
     n_boxes = len(parts.boxes) if parts.n_boxes is None else parts.n_boxes
     return ParsedResponse(parts.format_ok, parts.trace, parts.answer, parts.boxes, n_boxes)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
-from easyr1_fgrpo.evaluation.styles.final_answer import last_announced, last_boxed, undressed
+from easyr1_fgrpo.evaluation.styles.final_answer import answer_in
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
-from easyr1_fgrpo.evaluation.styles.tags import answer_sections
+from easyr1_fgrpo.evaluation.styles.tags import after_think, answer_sections
 
 ASK_LETTER = "Answer with the letter of the right option and nothing else."
 ASK_WORD = "Answer with a single word or number and nothing else."
 
 
 class Direct:
-    """The whole response is the answer, unless it marks one: in answer tags, boxed, or announced."""
+    """What stands after thinking is the answer, unless it marks one: in answer tags, boxed, or announced."""
 
     name = "direct"
     prefill = ""
@@ -27,11 +28,11 @@ class Direct:
         ask = ASK_LETTER if item.choices else ASK_WORD
         return [user_turn(n_images, "\n".join([item.question, *option_lines(item.choices), ask]))]
 
-    def parse(self, response: str) -> Parsed:
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """The answer; never a trace."""
-        text = response.strip()
+        text = response[after_think(response) :].strip()
+        if "<think>" in text:
+            text = ""  # cut off
         sections = answer_sections(text)
-        marked = sections[-1].text if sections else None
-        found = last_boxed(text) or last_announced(text)
-        answer = marked or (found.answer if found else undressed(text)) or None
-        return Parsed(None, answer, format_ok=answer is not None and answer == text)
+        answer = answer_in(sections[-1].text if sections else text, choices)
+        return Parsed(None, answer, format_ok=answer is not None and response.strip() in (answer, f"{answer}."))

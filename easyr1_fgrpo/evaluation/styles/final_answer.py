@@ -1,4 +1,4 @@
-r"""Answers that are announced in words ("Final Answer: B") or boxed (LaTeX's \boxed), and their dressing.
+r"""Answers that are announced in words ("Final Answer: B", "the correct option is B") or boxed (LaTeX's \boxed).
 
 Model output is hostile text: every pattern here is linear in its length and no text raises.
 """
@@ -6,49 +6,93 @@ Model output is hostile text: every pattern here is linear in its length and no 
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-_ANSWER = r"(?<!\w)(?:(?:final|correct)[ \t]++)?+answer(?:[ \t]*+\*++)?+"
-_COLON = re.compile(
-    rf"{_ANSWER}(?:[ \t]++is\b)?+[ \t]*+[:：]|(?<!\w)final[ \t]++answer[ \t*]*+(?=\n)",
+from easyr1_fgrpo.evaluation.styles.dressing import DRESSING, undressed
+from easyr1_fgrpo.evaluation.styles.said import WINDOW, first_sentence, said
+from easyr1_fgrpo.rewards.accuracy import named_options
+
+_KIND = r"(?:final|correct|right|best|most likely)"
+_NOUN = (
+    rf"(?<!\w)(?:(?:{_KIND}[ \t]++){{0,2}}+answer(?:[ \t]++(?:choice|option|letter))?+"
+    rf"|{_KIND}[ \t]++(?:option|choice|letter))"
+)
+_CUE = re.compile(
+    rf"{_NOUN}(?:[ \t]*+\*++)?+(?:[ \t]++(?:is|would be|should be)\b)?+[ \t]*+[:：]"
+    rf"|^[#*_ \t]*+(?:{_KIND}[ \t]++)?+answer[#*_ \t]*+$"
+    rf"|(?P<is>{_NOUN}(?:[ \t]++to[ \t]++(?:the|this)[ \t]++question|[ \t]++here)?+[ \t*]++"
+    r"(?:is|would[ \t]++be|should[ \t]++be|must[ \t]++be|will[ \t]++be)\b"
+    r"(?:[ \t]++(?:therefore|thus|hence|clearly|likely|probably|most|simply|indeed|definitely)\b)*+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_STATED = re.compile(
+    r"(?<![\w(\[*])(?:[Oo]ption[ \t]++)?+[*(\[]{0,3}([A-Z])[*)\]]{0,3}[ \t]++is[ \t]++"
+    rf"(?:clearly[ \t]++)?+(?:the[ \t]++)?+{_KIND}(?:[ \t]++(?:answer|option|choice))\b"
+)
+_DENIED = re.compile(r"[\s*_]*+(?:not|never|neither)\b", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"[\s*_]*+(?:not|n['’]t|never|neither|clear|unclear|obvious|evident|determined|found|based|given|consistent)\b",
     re.IGNORECASE,
 )
-_IS = re.compile(rf"{_ANSWER}[ \t]++is\b", re.IGNORECASE)
+_ANOTHER = re.compile(r"(?:this|that|whose|any|each|every|no|which|an|your)[ \t]+\Z", re.IGNORECASE)
+_MAX_CUES = 20
+"""So many announcements are read, the last ones."""
+
 _BRACE = re.compile(r"\\boxed[ \t]*+\{|\\[{}\\]|[{}]")
-_WRAPPED = re.compile(
-    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|boxed)[ \t]*+\{([^{}]*+(?:\{.*)?)\}",
-    re.DOTALL,
-)
-_DRESSING = "*_`#$" + "".join(char for char in map(chr, range(0x3001)) if char.isspace())
-_UNDRESSED = re.compile(rf"[^{re.escape(_DRESSING)}]")
-_MAX_WRAPPINGS = 4
+_END = re.compile(r"\n|</answer>|\Z")
+_UNDRESSED = re.compile(rf"[^{re.escape(DRESSING)}]")
 
 
 @dataclass(frozen=True)
 class Found:
-    """An answer without its dressing, where its announcement starts, dressing included, and where the answer ends."""
+    """What is announced.
 
-    answer: str
+    Attributes:
+        answer: without its dressing; None where two options are announced at once.
+        start: where the announcement starts.
+        end: where the answer's line or box ends.
+    """
+
+    answer: str | None
     start: int
     end: int
 
 
-def last_announced(text: str, start: int = 0) -> Found | None:
-    """The last answer after "Final answer:" or "Answer:", without any the last after "the answer is", from `start` on.
+def answer_in(text: str, choices: Sequence[str] = ()) -> str | None:
+    """The answer of a section that holds nothing else: boxed or announced in it, or itself; None for none."""
+    found = last_boxed(text, choices) or last_announced(text, choices)
+    return (found.answer if found else said(text, choices, exact=True)) or None
 
-    Any case, also in bold or as a heading. The answer is the rest of that line, or the next line that is not blank.
+
+def bare_option(text: str, choices: Sequence[str]) -> str | None:
+    """What a text says that holds nothing but an option, like the letter after a think block."""
+    answer = said(text, choices, exact=True)
+    return answer if answer and answer == undressed(text) and named_options(answer, choices) else None
+
+
+def last_announced(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
+    """The last answer that is announced from `start` on.
+
+    Announced is what follows "Final answer:", "Answer:" or such a heading, on that line or the next that is not blank,
+    what follows "the answer is" or "the correct option is", and the letter in "B is the correct answer". With options a
+    sentence that names none of them ("the answer is in the picture") announces nothing while another one does. What is
+    denied or asked ("not B", "A?") is never announced.
     """
-    for pattern in (_COLON, _IS):
-        last = None
-        for cue in pattern.finditer(text, start):
-            if content := _UNDRESSED.search(text, cue.end()):
-                last = (cue.start(), content.start())
-        if last is not None:
-            return _found(text, last[0], last[1], _line_end(text, last[1]))
-    return None
+    aside = None
+    for cue in sorted(_cues(text, start), key=lambda cue: cue.start(), reverse=True)[:_MAX_CUES]:
+        found = _announced(text, cue, choices)
+        if found is None:
+            continue
+        firm = cue.re is _CUE and cue["is"] is None
+        if firm or found.answer is None or named_options(found.answer, choices):
+            return found
+        aside = aside or found
+    return aside
 
 
-def last_boxed(text: str, start: int = 0) -> Found | None:
+def last_boxed(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
     r"""The content of the last `\boxed{...}` that is closed, braces inside it matched.
 
     Where none is closed, the last one runs to the end of its line.
@@ -72,25 +116,38 @@ def last_boxed(text: str, start: int = 0) -> Found | None:
         best = (unclosed, _line_end(text, unclosed.end()))
     if best is None:
         return None
-    return _found(text, best[0].start(), best[0].end(), best[1])
+    answer = said(text[best[0].end() : best[1]], choices, exact=True)
+    return None if answer == "" else Found(answer, best[0].start(), best[1])
 
 
-def undressed(answer: str) -> str:
-    r"""The answer without Markdown and LaTeX around it: "**B**" and "$\text{B}$" are "B"."""
-    for _ in range(_MAX_WRAPPINGS):
-        answer = answer.strip(_DRESSING)
-        wrapped = _WRAPPED.fullmatch(answer)
-        if wrapped is None:
-            break
-        answer = wrapped[1]
-    return answer.strip(_DRESSING)
+def _cues(text: str, start: int) -> list[re.Match[str]]:
+    """The last announcements in words, of both kinds."""
+    return [*deque(_CUE.finditer(text, start), _MAX_CUES), *deque(_STATED.finditer(text, start), _MAX_CUES)]
 
 
-def _found(text: str, start: int, content: int, end: int) -> Found | None:
-    answer = undressed(text[content:end])
-    return Found(answer, len(text[:start].rstrip(_DRESSING)), end) if answer else None
+def _announced(text: str, cue: re.Match[str], choices: Sequence[str]) -> Found | None:
+    """What follows a cue, or the letter of a statement; None where that is no announcement."""
+    if cue.re is _STATED:
+        return Found(cue[1], cue.start(), _line_end(text, cue.end())) if named_options(cue[1], choices) else None
+    if cue["is"] and _ANOTHER.search(text[max(0, cue.start() - 8) : cue.start()]):
+        return None
+    content = _UNDRESSED.search(text, cue.end())
+    if content is None:
+        return None
+    end = _line_end(text, content.start())
+    line = text[content.start() : min(end, content.start() + WINDOW)]
+    answer = said(line, choices)
+    if answer == "" or first_sentence(line).endswith("?"):
+        return None
+    if answer and not named_options(answer, choices):
+        if cue["is"] and _NO_ANSWER.match(line):
+            return None
+        if choices and _DENIED.match(line):
+            answer = None
+    return Found(answer, cue.start(), end)
 
 
 def _line_end(text: str, start: int) -> int:
-    end = text.find("\n", start)
-    return len(text) if end < 0 else end
+    """Where a line ends, or the section it is in."""
+    end = _END.search(text, start)
+    return end.start() if end else len(text)

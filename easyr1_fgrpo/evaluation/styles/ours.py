@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -30,7 +30,7 @@ class Ours:
         text = user["content"].removeprefix(IMAGE_MARK * n_images)
         return [system_turn(system["content"]), user_turn(n_images, text)]
 
-    def parse(self, response: str) -> Parsed:
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """See `easyr1_fgrpo.rewards.response`."""
         parsed = parse_response(response)
         return Parsed(parsed.trace, parsed.answer, parsed.boxes, format_ok=parsed.well_formed, n_boxes=parsed.n_boxes)

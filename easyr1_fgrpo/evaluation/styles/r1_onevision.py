@@ -6,11 +6,13 @@ and gives a final answer at the end; the RL one writes think and answer tags. Co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
-from easyr1_fgrpo.evaluation.styles.final_answer import last_announced, last_boxed, undressed
+from easyr1_fgrpo.evaluation.styles.final_answer import answer_in, last_announced, last_boxed
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
+from easyr1_fgrpo.evaluation.styles.said import said
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
 from easyr1_fgrpo.evaluation.styles.tags import after_think, answer_sections, trace_before
 
@@ -33,18 +35,16 @@ class R1Onevision:
         options = ["Choices:", *option_lines(item.choices, "({letter}) {text}")] if item.choices else []
         return [user_turn(n_images, "\n".join([HINT + item.question, *options]))]
 
-    def parse(self, response: str) -> Parsed:
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """Trace and answer; the format is right when an answer is marked and a trace stands before it."""
         if sections := answer_sections(response):
-            answer, end = sections[0].text, sections[0].start
-            inner = last_boxed(answer) or last_announced(answer)
-            answer, marked = inner.answer if inner else answer, True
+            answer, end, marked = answer_in(sections[0].text, choices), sections[0].start, True
         else:
             start = after_think(response)
-            found = last_announced(response, start) or last_boxed(response, start)
-            answer, end = (found.answer, found.start) if found else (undressed(response[start:]), start)
-            marked = found is not None
-            if not marked and start == 0:
+            found = last_announced(response, choices, start) or last_boxed(response, choices, start)
+            if found is None and start == 0:
                 return Parsed(trace_before(response, len(response)), None)
+            answer, end = (found.answer, found.start) if found else (said(response[start:], choices, exact=True), start)
+            marked = found is not None
         trace = trace_before(response, end)
-        return Parsed(trace, answer or None, format_ok=marked and trace is not None)
+        return Parsed(trace, answer or None, format_ok=bool(marked and answer and trace))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -66,5 +67,10 @@ class Style(Protocol):
             list of parts: `{"type": "text", "text": ...}` and `{"type": "image", "index": i}`, i from 0.
         """
 
-    def parse(self, response: str) -> Parsed:
-        """Read a response, with or without the prefill before it. Never raises; linear in the text's length."""
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
+        """Read a response, with or without the prefill before it. Never raises; linear in the text's length.
+
+        Args:
+            response: without the end tokens of a chat template.
+            choices: the options' texts in order; they tell an answer from the words after it.
+        """

@@ -13,6 +13,19 @@ _TAG = re.compile(r"</?(?:think|answer)>")
 _WELL_FORMED = ["<think>", "</think>", "<answer>", "</answer>"]
 
 
+_LEAD = re.compile(
+    r"(?:\s|(?<![\w.!?)\]])[*_`#$>]|<answer>|\\[(\[]|[,;:–—]|(?<=\s)-|(?<![^\n])\d{1,2}[.)](?=\s)"
+    r"|\b(?:so|thus|therefore|hence|then|and|finally|overall|ultimately|consequently|in conclusion|in summary)\b"
+    r"|\b(?:to conclude|as a result|i think|i believe|i conclude|we conclude|this means|which means|it follows)\b"
+    r"|\b(?:that|the|my|our)\b"
+    r"|\bbased on [^.\n,]{1,80},"
+    r"|\b(?:(?:final|correct|right|best) )*(?:answer|option|choice) is\b|\b(?:final |correct )?answer(?=\W*:))*+\Z",
+    re.IGNORECASE,
+)
+_LEAD_LENGTH = 160
+"""So many characters before an answer are looked at."""
+
+
 @dataclass(frozen=True)
 class Section:
     """The content of an `<answer>`, stripped, and where its opening tag starts."""
@@ -39,11 +52,24 @@ def answer_sections(text: str) -> list[Section]:
 
 
 def trace_before(text: str, end: int) -> str | None:
-    """The reasoning in `text[:end]`: from the first `<think>`, or the start, to the last `</think>`, or `end`."""
+    """The reasoning in `text[:end]`: from the first `<think>`, or the start, to the last `</think>`, or `end`.
+
+    Where an answer starts at `end`, the words that lead to it ("So the", "**", "Therefore, the answer is") are no part.
+    """
     tags = [tag for tag in _TAG.finditer(text, 0, end) if "think" in tag.group()]
     start = next((tag.end() for tag in tags if tag.group() == "<think>"), 0)
-    close = next((tag.start() for tag in reversed(tags) if tag.group() == "</think>" and tag.start() >= start), end)
+    close = next((tag.start() for tag in reversed(tags) if tag.group() == "</think>" and tag.start() >= start), None)
+    if close is None:
+        close = _before_lead(text, start, end) if end < len(text) else end
     return text[start:close].strip() or None
+
+
+def _before_lead(text: str, start: int, end: int) -> int:
+    """Where the words begin that lead to what starts at `end`."""
+    begin = max(start, end - _LEAD_LENGTH)
+    lead = _LEAD.search(text[begin:end])
+    assert lead is not None  # it may be empty
+    return begin + lead.start()
 
 
 def after_think(text: str) -> int:

@@ -6,10 +6,12 @@ answer is a letter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
 from easyr1_fgrpo.evaluation.styles.coordinates import tagged_boxes
+from easyr1_fgrpo.evaluation.styles.final_answer import answer_in
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, system_turn, user_turn
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
 from easyr1_fgrpo.evaluation.styles.tags import answer_sections, trace_before, well_formed
@@ -44,10 +46,10 @@ class TreeVgr:
             lines = [item.question, ASK_WORD]
         return [system_turn(SYSTEM), user_turn(n_images, "\n".join(lines))]
 
-    def parse(self, response: str) -> Parsed:
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """Trace, boxes and answer."""
         whole = response if response.lstrip().startswith(self.prefill) else self.prefill + response
         sections = answer_sections(whole)
         trace = trace_before(whole, sections[0].start if sections else len(whole))
-        answer = sections[0].text if sections else None
+        answer = answer_in(sections[0].text, choices) if sections else None
         return Parsed(trace, answer, boxes=tagged_boxes(trace or ""), format_ok=well_formed(whole))

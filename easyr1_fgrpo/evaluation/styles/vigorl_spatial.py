@@ -7,10 +7,12 @@ and an n. Traces ground steps with "(x, y)" in pixels. It was trained on one pic
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
 from easyr1_fgrpo.evaluation.styles.coordinates import points
+from easyr1_fgrpo.evaluation.styles.final_answer import answer_in
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, system_turn, user_turn
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
 from easyr1_fgrpo.evaluation.styles.tags import answer_sections, trace_before, well_formed
@@ -48,12 +50,12 @@ class VigorlSpatial:
         text = "\n".join([item.question, *option_lines(item.choices)])
         return [system_turn(SYSTEM), user_turn(n_images, text)]
 
-    def parse(self, response: str) -> Parsed:
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """Trace, points and answer; the format is right when both sections stand alone and the trace has a point."""
         sections = answer_sections(response)
         trace = trace_before(response, sections[0].start if sections else len(response))
         found = points(trace or "")
-        answer = _without_letter(sections[0].text) if sections else None
+        answer = answer_in(_without_letter(sections[0].text), choices) if sections else None
         return Parsed(trace, answer, points=found, format_ok=bool(found) and well_formed(response))
 
 

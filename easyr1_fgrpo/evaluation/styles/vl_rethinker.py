@@ -6,13 +6,14 @@ No system turn; the request and the pixel budget are those of its repository. It
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
 from easyr1_fgrpo.evaluation.styles.final_answer import last_announced, last_boxed
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
-from easyr1_fgrpo.evaluation.styles.tags import trace_before
+from easyr1_fgrpo.evaluation.styles.tags import after_think, trace_before
 
 ASK = r"Please reason step by step, and put your final answer within \boxed{}"
 
@@ -30,11 +31,12 @@ class VlRethinker:
         text = "\n".join([item.question, *option_lines(item.choices), "", ASK])
         return [user_turn(n_images, text)]
 
-    def parse(self, response: str) -> Parsed:
+    def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """Trace and answer; the format is right when the answer is boxed and a trace stands before it."""
-        boxed = last_boxed(response)
-        found = boxed or last_announced(response)
+        start = after_think(response)
+        boxed = last_boxed(response, choices, start)
+        found = boxed or last_announced(response, choices, start)
         if found is None:
             return Parsed(trace_before(response, len(response)), None)
         trace = trace_before(response, found.start)
-        return Parsed(trace, found.answer, format_ok=boxed is not None and trace is not None)
+        return Parsed(trace, found.answer, format_ok=bool(boxed and boxed.answer and trace))

@@ -6,10 +6,28 @@ from hypothesis import strategies as st
 from processor_time import assert_quick
 
 from easyr1_fgrpo.rewards import MAX_BOXES, parse_response
+from easyr1_fgrpo.rewards.response import without_end_tokens
 
 from .hostile import box_tag, responses
 
 GOOD = "<think>The cat is left.</think><answer>left</answer>"
+
+
+def test_end_tokens_are_no_part_of_a_response():
+    for end in [
+        "<|im_end|>",
+        "</s>",
+        "<end_of_turn>\n",
+        "<|im_end|>\n<|endoftext|>",
+        "<｜end▁of▁sentence｜>",
+        "<|eot_id|>",
+    ]:
+        assert parse_response(GOOD + end) == parse_response(GOOD), end
+        assert without_end_tokens(f"B {end}") == "B"
+    for text in ["<|im_end|>" + GOOD, GOOD + "<br>", GOOD + "<|im_end|>x", GOOD + "|>"]:
+        assert not parse_response(text).well_formed, text
+    assert without_end_tokens("a > b, <bbox>[1,2]</bbox>") == "a > b, <bbox>[1,2]</bbox>"
+    assert without_end_tokens("<|im_end|>") == without_end_tokens("") == ""
 
 
 def test_well_formed():
@@ -131,6 +149,8 @@ def test_every_tag_counts(trace):
         "<think><bbox>[" + "1" * 100_000 + "x,2,3,4]</bbox>",
         "<think><bbox>[" + " " * 100_000 + "]</bbox>",
         "<think>" + " " * 100_000 + "x",
+        "<|im_end|> \n" * 8_000,
+        "x" + "<|" * 50_000 + ">",
     ],
     ids=lambda text: text[:20],
 )

@@ -29,7 +29,7 @@ def test_r1_onevision(subtests):
             "B",
             True,
         ),
-        ("<think>Left.</think>\nThe correct answer is A. left.", "Left.", "A. left.", True),
+        ("<think>Left.</think>\nThe correct answer is A. left.", "Left.", "A. left", True),
         ("<think>Left.</think>\nB", "Left.", "B", False),  # nothing marks it
         ("<think>Left of it. Final Answer: left", "Left of it.", "left", True),  # the closing tag is missing
         ("<think>I go on and on", "I go on and on", None, False),  # cut off
@@ -87,7 +87,7 @@ def test_vigorl_spatial(subtests):
         ("<think>No points.</think><answer>left</answer>", "No points.", "left", (), False),
         ("<think>At (1, 2).</think><answer>A. right</answer>", "At (1, 2).", "right", ((1, 2),), True),
         ("<think>At (1, 2).</think><answer>b) moved left</answer>", "At (1, 2).", "moved left", ((1, 2),), True),
-        ("<think>At (1, 2).</think><answer>B.</answer>", "At (1, 2).", "B.", ((1, 2),), True),
+        ("<think>At (1, 2).</think><answer>B.</answer>", "At (1, 2).", "B", ((1, 2),), True),
         (
             "<think>(1.5, 2), (3, x), 4, 5.</think><answer>Yes</answer>",
             "(1.5, 2), (3, x), 4, 5.",
@@ -178,14 +178,14 @@ def test_vl_rethinker(subtests):
         (r"It is $\boxed{\text{B. left}}$.", "It is", "B. left", True),
         (
             r"So \boxed{A}. Wait, look again. It is right, so \boxed{B}.",
-            r"So \boxed{A}. Wait, look again. It is right, so",
+            r"So \boxed{A}. Wait, look again. It is right",
             "B",
             True,
         ),
-        (r"Half: \boxed{\frac{1}{2}}", "Half:", r"\frac{1}{2}", True),
-        (r"Set: \boxed{\{1, 2\}}", "Set:", r"\{1, 2\}", True),
+        (r"Half: \boxed{\frac{1}{2}}", "Half", r"\frac{1}{2}", True),
+        (r"Set: \boxed{\{1, 2\}}", "Set", r"\{1, 2\}", True),
         (r"Twice: \boxed{\boxed{C}}", r"Twice: \boxed{", "C", True),
-        (r"Lost { brace, then \boxed {D} and text after.", "Lost { brace, then", "D", True),
+        (r"Lost { brace, then \boxed {D} and text after.", "Lost { brace", "D", True),
         ("It is left.\n\\boxed{left\nand more", "It is left.", "left", True),  # never closed
         (r"First \boxed{A}, then \boxed{B cut", "First", "A", True),  # the last that is closed
         ("I see a door.\n**Final Answer:** C", "I see a door.", "C", False),  # announced only

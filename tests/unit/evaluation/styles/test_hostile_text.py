@@ -1,9 +1,8 @@
 # Any text parses, in time that grows with its length and no faster.
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor_time import assert_linear
 
 from easyr1_fgrpo.evaluation.styles import STYLES
 
@@ -28,6 +27,7 @@ PIECES = [
         "A",
         "A. left",
         "é",
+        *("the answer is", "not", "or", "B is the correct option", "because", "left", "<|im_end|>", "B"),
         "\x00",
         "\ud800",
     ),
@@ -39,7 +39,7 @@ TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map
 @settings(max_examples=60)
 @given(text=TEXTS)
 def test_any_text_parses(name, text):
-    parsed = STYLES[name].parse(text)
+    parsed = STYLES[name].parse(text, ["A. left", "right", ""])
     for part in (parsed.trace, parsed.answer):
         assert part is None or (part == part.strip() and part and part in text)
     assert all(x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in parsed.boxes)
@@ -59,20 +59,18 @@ HOSTILE = {
     "half points": "(1 , " * (SIZE // 5),
     "announcements in a line": "answer: A " * (SIZE // 10),
     "announcements before blanks": ("final answer" + " " * 80) * (SIZE // 92),
+    "statements": "B is the best answer. " * (SIZE // 22),
+    "alternatives": "the answer is " + "left, " * (SIZE // 6),
+    "leads": "so the " * (SIZE // 7) + "answer: A",
     "blanks": "answer" + " " * SIZE + "<answer>" + "\n" * SIZE,
     "prose": "Wait, the lamp is left of the bed. " * (SIZE // 35) + r"\boxed{A}",
 }
 
 
 def test_200_kb_of_anything_parse_in_linear_time():
-    for name in STYLES:
-        slow = {}
-        for kind, text in HOSTILE.items():
-            started = time.process_time()
-            STYLES[name].parse(text)
-            slow[kind] = time.process_time() - started
-        worst = max(slow, key=slow.__getitem__)
-        assert slow[worst] < 1.5, f"{worst}: {slow[worst]:.1f} s"
+    for style in STYLES.values():
+        for text in HOSTILE.values():
+            assert_linear(lambda text, style=style: style.parse(text, ["left", "right"]), text)
 
 
 def test_floods_of_coordinates_are_bounded():

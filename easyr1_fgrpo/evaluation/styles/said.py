@@ -1,0 +1,116 @@
+"""What a piece of text that is marked as the answer says: which of the options, in whose words.
+
+Nothing is guessed: "B. Here's why" names B, "A or B" names nothing, nor does "B. left" where left is A.
+
+Model output is hostile text: only its first `WINDOW` characters are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+from string import ascii_uppercase
+
+from easyr1_fgrpo.evaluation.styles.dressing import undressed
+from easyr1_fgrpo.rewards.accuracy import named_by_letter, named_options
+from easyr1_fgrpo.rewards.sentences import split_sentences
+
+WINDOW = 2000
+"""So many characters are read."""
+
+_MAX_PARTS = 8
+_REASON = re.compile(
+    r"[,;]?\s+(?:because|since|as (?:it|the|this|there)|due to|given that)\b|,\s+which\b|\s+[–—]\s+(?=[A-Za-z])",
+    re.IGNORECASE,
+)
+_ALTERNATIVES = re.compile(r"\s*(?:[,;/&]|\bor\b|\band\b)\s*", re.IGNORECASE)
+_FILLER = re.compile(
+    r"(?:(?:either|both|between|maybe|perhaps|possibly|options?|choice|letter|answer|the|an)\s+)+", re.IGNORECASE
+)
+_LETTER = re.compile(r"([(\[{]?)([A-Za-z])(?![\w'’])([)\]}]?)[*_`]*")
+_AFTER_LETTER = re.compile(r"\Z|[.,:;!)(\]–—\n\"“-]")
+_GOES_ON = re.compile(r"\s+(?:because|since|as|is|which|for|given|due|based|where|with|and|in|on)\b", re.IGNORECASE)
+_DENIED = re.compile(r"\s+(?:is|was)(?:n['’]t|\s+(?:not|wrong|incorrect|false))\b|\s*\?", re.IGNORECASE)
+_GAP = ' \t\n.,:;()[]*_`-–—"“'
+
+
+def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str | None:
+    """The answer in a text's own words.
+
+    Args:
+        text: what is marked as the answer, dressed as it may be.
+        choices: the options. With them the longest part at the text's start that names one is taken: the whole, the
+            first sentence, what stands before a reason or a comma, a letter.
+        exact: the mark has an end (a box, a tag), so that all of the text is the answer where no option is named.
+
+    Returns:
+        A part of the text; "" for a blank one, None for two options or a letter with another option's text. A text that
+        names no option says its first sentence, without the reason.
+    """
+    whole = undressed(text[:WINDOW])
+    clause = _clause(whole)
+    for part in dict.fromkeys((whole, first_sentence(whole), clause, _without_filler(clause))) if choices else ():
+        if named_options(part, choices):
+            return part
+    alternatives = _alternatives(clause, choices)
+    if len({frozenset(named_options(part, choices)) for part in alternatives}) > 1:
+        return None
+    if alternatives:
+        return alternatives[0]
+    letter = _by_letter(_without_filler(whole), choices)
+    return letter if letter is None else letter or (whole if exact else clause)
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence, undressed."""
+    sentences = split_sentences(text)
+    return undressed(sentences[0].text) if sentences else ""
+
+
+def _clause(text: str) -> str:
+    """The first sentence without a reason that follows."""
+    sentence = first_sentence(text)
+    reason = _REASON.search(sentence)
+    return undressed(sentence[: reason.start()]) if reason and reason.start() else sentence
+
+
+def _without_filler(text: str) -> str:
+    filler = _FILLER.match(text)
+    return undressed(text[filler.end() :]) if filler else text
+
+
+def _alternatives(clause: str, choices: Sequence[str]) -> list[str]:
+    """The parts "left" and "B" of "left, B, which is", as long as they name options."""
+    parts = [undressed(_without_filler(part)) for part in _ALTERNATIVES.split(clause, maxsplit=_MAX_PARTS)]
+    return list(takewhile(lambda part: named_options(part, choices), parts))
+
+
+def _by_letter(text: str, choices: Sequence[str]) -> str | None:
+    """The letter that opens a text and that no other option's text follows; "" without one, None with one."""
+    letter = _LETTER.match(text)
+    if not letter or ascii_uppercase.index(letter[2].upper()) >= len(choices):
+        return ""
+    rest = text[letter.end() :]
+    bracketed = letter[1] and letter[3]
+    if _DENIED.match(rest) or not (bracketed or _stands_alone(letter[2], rest)):
+        return ""
+    own = choices[ascii_uppercase.index(letter[2].upper())]
+    after = rest.lstrip(_GAP)
+    opened = [choice for choice in choices if _opens(after, choice)]
+    if (opened and max(opened, key=len) != own) or named_by_letter(after, choices):
+        return None
+    return letter[0].rstrip("*_`")
+
+
+def _stands_alone(letter: str, rest: str) -> bool:
+    """Whether a letter without brackets is one, and not the article of "A cup" or "a cup"."""
+    if _AFTER_LETTER.match(rest):
+        return letter.isupper() or not rest or rest[0] in ".:)"
+    return letter.isupper() and rest[0].isspace() and (letter not in "AI" or _GOES_ON.match(rest) is not None)
+
+
+def _opens(text: str, choice: str) -> bool:
+    """Whether a text begins with an option's text."""
+    head, after = text[: len(choice)], text[len(choice) : len(choice) + 1]
+    return bool(choice) and head.casefold() == choice.casefold() and not after.isalnum()
