@@ -48,7 +48,7 @@ class MetricsFollower:
 
 
 def read_metrics(path: Path) -> dict[int, dict[str, float]]:
-    """Metrics by step; a torn line (its writer was killed) is left out, and the last line of a step wins."""
+    """Metrics by step; a line that is no record (its writer was killed) is left out, and a step's last line wins."""
     return dict(_records(path.read_bytes().splitlines()))
 
 
@@ -58,7 +58,9 @@ def _records(lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, float]]]:
             record = json.loads(line)
         except ValueError:  # torn: its writer was killed
             continue
-        yield record["step"], record["metrics"]
+        match record:
+            case {"step": int() as step, "metrics": dict() as metrics}:
+                yield step, {name: value for name, value in metrics.items() if _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:

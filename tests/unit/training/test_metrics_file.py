@@ -42,6 +42,13 @@ def test_a_torn_line_costs_only_itself(tmp_path):
     assert read_metrics(path) == {1: {"a": 1.0}, 2: {"a": 2.0}}
 
 
+def test_a_line_that_is_no_record_costs_only_itself(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    damaged = ("null", "[1]", "{}", '{"step": null, "metrics": {}}', '{"step": 1, "metrics": null}')
+    path.write_text("\n".join([*damaged, '{"step": 2, "metrics": {"a": 1.0, "b": null, "c": "x"}}', ""]))
+    assert read_metrics(path) == {2: {"a": 1.0}}
+
+
 def test_a_follower_reads_only_new_whole_lines(tmp_path):
     path = tmp_path / "metrics.jsonl"
     MetricsFile(path).write(1, {"a": 1.0})
