@@ -33,8 +33,9 @@ def replacing(path: Path, *, only_writer: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part" if only_writer else f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        yield part
-        os.replace(part, path)
+        with _naming(path):
+            yield part
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -94,10 +95,11 @@ class LineFile:
     def append(self, *lines: str) -> int:
         """Add lines, given without their line ends; returns the byte offset of the first."""
         offset = self._file.seek(0, os.SEEK_END)
-        self._file.write("".join(f"{line}\n" for line in lines).encode())
-        self._file.flush()
-        if self._sync:
-            os.fsync(self._file.fileno())
+        with _naming(self.path):
+            self._file.write("".join(f"{line}\n" for line in lines).encode())
+            self._file.flush()
+            if self._sync:
+                os.fsync(self._file.fileno())
         return offset
 
     def read(self, offset: int) -> bytes:
@@ -158,6 +160,16 @@ def check_settings(
         raise ValueError(f"{path} was begun with other settings ({differences}): {way_out}")
 
 
+def place_problem(folder: Path) -> str | None:
+    """Why a folder can neither be written into nor be made, in half a line; None where it can."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not os.path.isdir(nearest):
+        return f"{nearest} is no folder"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"{nearest} cannot be written into"
+    return None
+
+
 def taken(out: Path) -> bool:
     """Whether something is already there: a file, or a folder that is not empty."""
     return out.exists() and (not out.is_dir() or any(out.iterdir()))
@@ -189,6 +201,17 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(earlier, ignore_errors=True)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Of a full disk the system does not say which file it was."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _whole_bytes(file: Any) -> int:

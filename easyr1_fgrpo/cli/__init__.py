@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated, Any
 
 import typer
@@ -13,16 +14,24 @@ from easyr1_fgrpo.extras import missing
 from easyr1_fgrpo.ray_token import send_token
 
 
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+"""Errors of a place to write to, which no command can do anything about."""
+
+
 class Commands(TyperGroup):
-    """Says which extra brings a package that a command misses."""
+    """Says in a line what is the machine's: a package that an extra brings, a disk that is full or read-only."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a missing package that an extra brings ends it with one line and exit code 1."""
+        """Run the command; such an error ends it with exit code 1."""
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
             if error.name and (fix := missing(error.name)):
                 fail(fix)
+            raise
+        except OSError as error:
+            if error.errno in DISK:
+                fail(error)
             raise
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
+from easyr1_fgrpo.files import place_problem
 from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
@@ -60,12 +60,8 @@ def out_file(param: typer.CallbackParam, out: Path | None) -> Path | None:
 
 
 def _check_place(param: typer.CallbackParam, out: Path, folder: Path) -> None:
-    """Whether the folder is there, or can be made in the nearest one that is."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
-    if not os.path.isdir(nearest):
-        fail(f"{param.opts[0]} {out}: {nearest} is no folder; name another place")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        fail(f"{param.opts[0]} {out}: {nearest} cannot be written into; name another place")
+    if problem := place_problem(folder):
+        fail(f"{param.opts[0]} {out}: {problem}; name another place")
 
 
 @contextmanager

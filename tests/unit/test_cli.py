@@ -1,5 +1,7 @@
 """The command `fgrpo` reaches every room."""
 
+import errno
+
 from typer.testing import CliRunner
 
 from easyr1_fgrpo.cli import app
@@ -26,6 +28,17 @@ def test_every_command_explains_itself():
         done = CliRunner().invoke(app, [*words, "--help"])
         assert done.exit_code == 0, words
         assert "Usage" in done.output
+
+
+def test_a_full_or_read_only_disk_is_one_line(monkeypatch):
+    from easyr1_fgrpo.verl_plugin.preflight import doctor
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/a/metrics.jsonl")
+
+    monkeypatch.setattr(doctor, "report", full)
+    done = CliRunner().invoke(app, ["doctor"])
+    assert (done.exit_code, done.output) == (1, "error: runs/a/metrics.jsonl: No space left on device\n")
 
 
 def test_a_report_of_a_run_that_is_not_there_names_it(tmp_path):

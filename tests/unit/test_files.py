@@ -1,6 +1,9 @@
+import errno
+import os
+
 import pytest
 
-from easyr1_fgrpo.files import whole_folder
+from easyr1_fgrpo.files import LineFile, place_problem, replacing, whole_folder
 
 
 def fail_in(folder):
@@ -15,3 +18,25 @@ def test_a_folder_that_failed_leaves_nothing_half_written_and_the_earlier_one(tm
     with pytest.raises(RuntimeError), whole_folder(out, replace=True) as folder:
         fail_in(folder)
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["out", "out/earlier"]
+
+
+def test_a_full_disk_is_named_with_its_file(tmp_path, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with (
+        pytest.raises(OSError, match=f"No space left on device: '{tmp_path / 'a.json'}'"),
+        replacing(tmp_path / "a.json"),
+    ):
+        raise full
+    assert list(tmp_path.iterdir()) == []
+    lines = LineFile(tmp_path / "b.jsonl")
+    monkeypatch.setattr(
+        lines._file, "flush", lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")), raising=False
+    )
+    with pytest.raises(OSError, match=r"full: '.*b\.jsonl'"):
+        lines.append("{}")
+
+
+def test_where_nothing_can_be_written_is_said_before(tmp_path):
+    (tmp_path / "file").touch()
+    assert place_problem(tmp_path / "file/run") == f"{tmp_path / 'file'} is no folder"
+    assert place_problem(tmp_path / "a/b/run") is None

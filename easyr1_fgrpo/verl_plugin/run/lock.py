@@ -16,13 +16,13 @@ from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from easyr1_fgrpo.files import write_json
+from easyr1_fgrpo.files import place_problem, write_json
 
 LOCK_FILE, HOLDER_FILE = ".lock", ".lock.json"
 
 
 class RunLockedError(RuntimeError):
-    """Another process trains in the folder."""
+    """Nobody else can train in the folder now."""
 
 
 ANOTHER_NAME = "give this run another trainer.experiment_name"
@@ -37,8 +37,10 @@ def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
         way_out: what else can be done than to wait for the other's end or to end it.
 
     Raises:
-        RunLockedError: when another process holds it, naming host and process.
+        RunLockedError: when another process holds it, naming host and process, and where nothing can be written.
     """
+    if problem := place_problem(folder):
+        raise RunLockedError(_no_place(folder, problem))
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / HOLDER_FILE
     lock = _acquired(folder, way_out)
@@ -53,7 +55,12 @@ def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
 
 
 def lock_problems(folder: Path) -> list[str]:
-    """Who trains there now, as one line; nothing where nobody does. Leaves no trace, so it can be asked beforehand."""
+    """Who trains there now, or why nobody can, as one line; nothing otherwise.
+
+    Leaves no trace, so it can be asked beforehand.
+    """
+    if problem := place_problem(folder):
+        return [_no_place(folder, problem)]
     if not (folder / LOCK_FILE).exists():
         return []
     try:
@@ -61,6 +68,10 @@ def lock_problems(folder: Path) -> list[str]:
     except RunLockedError as error:
         return [str(error)]
     return []
+
+
+def _no_place(folder: Path, problem: str) -> str:
+    return f"{folder}: {problem}; name another place"
 
 
 def _acquired(folder: Path, way_out: str) -> AcquireReturnProxy[Any]:

@@ -35,3 +35,11 @@ def test_a_second_process_is_refused_and_a_killed_ones_lock_is_taken_over(tmp_pa
         assert json.loads((tmp_path / HOLDER_FILE).read_text())["pid"] == os.getpid()
     with locked(tmp_path) as before:
         assert before is None, "the last one gave it back"
+
+
+def test_a_folder_that_cannot_be_is_refused_in_a_line(tmp_path):
+    (tmp_path / "file").touch()
+    said = f"{tmp_path}/file/run: {tmp_path}/file is no folder; name another place"
+    assert lock_problems(tmp_path / "file/run") == [said]
+    with pytest.raises(RunLockedError, match=said):
+        locked(tmp_path / "file/run").__enter__()
