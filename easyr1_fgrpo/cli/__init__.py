@@ -13,7 +13,6 @@ from easyr1_fgrpo.cli.shared import fail
 from easyr1_fgrpo.extras import missing
 from easyr1_fgrpo.ray_token import send_token
 
-
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
 """Errors of a place to write to, which no command can do anything about."""
 
