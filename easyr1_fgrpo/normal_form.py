@@ -76,6 +76,7 @@ _BETWEEN_NUMBERS = re.compile(rf"(?<=\d) ?([,;]) ?(?={_NUMBER})|(?<=\d) ?([:·])
 _NO_DOLLARS = re.compile(rf"\$(?! ?{_NUMBER})(?<!\d\$)(?<!\d \$)")
 _NO_POINT = re.compile(rf"\.(?!\d)|(?<={_LETTER})\.")
 _RANGE = re.compile(rf"(\d ?{_LETTER}{{1,5}}) ?- ?(?={_NUMBER})")
+_VARIABLES = re.compile(rf"(?<!\w)(-|(?:{_LETTER} ?- ?)+)(?={_LETTER}(?!\w))")
 _NO_SIGN = re.compile(rf"-(?! ?[-+±~≈<>≤≥=]{{0,3}} ?{_CURRENCY}? ?\.?\d)|(?<={_LETTER})-|(?<={_LETTER} )-(?= )")
 _BLANK = re.compile(rf"(?<=\d) (?=\.?\d)|(?<={_LETTER}) (?=-|\.\d)|( )")
 
@@ -85,8 +86,8 @@ def normalize_answer(text: str) -> str:
 
     A dash is a minus sign or a range when a number follows and no letter precedes directly ("-3", "x = -3", "10 - 20",
     not "A-3"), and with blanks on both sides no word either ("A - 3" is A, 3); after a number and its unit it is a
-    range ("5 m - 10 m"). A point is decimal when a digit follows and no letter precedes directly ("3.5", ".5", not
-    "A.3").
+    range ("5 m - 10 m"), and before or between variables of one letter a minus sign ("-a + b"). A point is decimal when
+    a digit follows and no letter precedes directly ("3.5", ".5", not "A.3").
 
     Returns:
         The form; its own form is itself. Linear in the text's length.
@@ -132,7 +133,9 @@ def _one_pass(text: str) -> str:
     text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
     text = _BETWEEN_NUMBERS.sub(lambda found: ";" if found[1] else found[2] or " ", text)
     text = _NO_POINT.sub(" ", _NO_DOLLARS.sub(" ", text))
-    text = _NO_SIGN.sub(" ", _RANGE.sub(r"\1–", " ".join(text.split()))).replace("–", "-")
+    text = _RANGE.sub(r"\1–", " ".join(text.split()))
+    text = _VARIABLES.sub(lambda dashed: dashed[0].replace(" ", "").replace("-", "–"), text)
+    text = _NO_SIGN.sub(" ", text).replace("–", "-")
     return _BLANK.sub(lambda blank: "" if blank[1] else " ", " ".join(text.split()))
 
 

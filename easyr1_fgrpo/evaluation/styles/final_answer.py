@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from easyr1_fgrpo.evaluation.styles.dressing import DRESSING, undressed
-from easyr1_fgrpo.evaluation.styles.said import WINDOW, first_sentence, said
-from easyr1_fgrpo.rewards.accuracy import named_options
+from easyr1_fgrpo.evaluation.styles.said import WINDOW, said, said_alone
+from easyr1_fgrpo.rewards.accuracy import named_by_letter, named_options
 
 _KIND = r"(?:final|correct|right|best|most likely)"
 _NOUN = (
@@ -27,9 +27,11 @@ _CUE = re.compile(
     r"(?:[ \t]++(?:therefore|thus|hence|clearly|likely|probably|most|simply|indeed|definitely)\b)*+)",
     re.IGNORECASE | re.MULTILINE,
 )
+_LETTER = r"[*(\[]{0,3}([A-Z])[*)\]]{0,3}"
+_IS = r"[ \t]++is[ \t]++(?:clearly[ \t]++)?+(?:the[ \t]++)?+"
 _STATED = re.compile(
-    r"(?<![\w(\[*])(?:[Oo]ption[ \t]++)?+[*(\[]{0,3}([A-Z])[*)\]]{0,3}[ \t]++is[ \t]++"
-    rf"(?:clearly[ \t]++)?+(?:the[ \t]++)?+{_KIND}(?:[ \t]++(?:answer|option|choice))\b"
+    rf"(?<![\w(\[*])(?:(?i:option|answer|choice)[ \t]++{_LETTER}{_IS}(?:correct|best)\b"
+    rf"|{_LETTER}{_IS}{_KIND}[ \t]++(?:answer|option|choice)\b)"
 )
 _DENIED = re.compile(r"[\s*_]*+(?:not|never|neither)\b", re.IGNORECASE)
 _NO_ANSWER = re.compile(
@@ -63,13 +65,13 @@ class Found:
 def answer_in(text: str, choices: Sequence[str] = ()) -> str | None:
     """The answer of a section that holds nothing else: boxed or announced in it, or itself; None for none."""
     found = last_boxed(text, choices) or last_announced(text, choices)
-    return (found.answer if found else said(text, choices, exact=True)) or None
+    return (found.answer if found else said_alone(text, choices)) or None
 
 
 def bare_option(text: str, choices: Sequence[str]) -> str | None:
     """What a text says that holds nothing but an option, like the letter after a think block."""
-    answer = said(text, choices, exact=True)
-    return answer if answer and answer == undressed(text) and named_options(answer, choices) else None
+    answer = undressed(text)
+    return answer if named_options(answer, choices) else None
 
 
 def last_announced(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
@@ -128,7 +130,8 @@ def _cues(text: str, start: int) -> list[re.Match[str]]:
 def _announced(text: str, cue: re.Match[str], choices: Sequence[str]) -> Found | None:
     """What follows a cue, or the letter of a statement; None where that is no announcement."""
     if cue.re is _STATED:
-        return Found(cue[1], cue.start(), _line_end(text, cue.end())) if named_options(cue[1], choices) else None
+        letter = cue[1] or cue[2]
+        return Found(letter, cue.start(), _line_end(text, cue.end())) if named_by_letter(letter, choices) else None
     if cue["is"] and _ANOTHER.search(text[max(0, cue.start() - 8) : cue.start()]):
         return None
     content = _UNDRESSED.search(text, cue.end())
@@ -137,7 +140,7 @@ def _announced(text: str, cue: re.Match[str], choices: Sequence[str]) -> Found |
     end = _line_end(text, content.start())
     line = text[content.start() : min(end, content.start() + WINDOW)]
     answer = said(line, choices)
-    if answer == "" or first_sentence(line).endswith("?"):
+    if answer is not None and (not answer or answer.endswith("?")):
         return None
     if answer and not named_options(answer, choices):
         if cue["is"] and _NO_ANSWER.match(line):

@@ -12,7 +12,7 @@ from typing import Any
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
 from easyr1_fgrpo.evaluation.styles.final_answer import answer_in, last_announced, last_boxed
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
-from easyr1_fgrpo.evaluation.styles.said import said
+from easyr1_fgrpo.evaluation.styles.said import said_alone
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
 from easyr1_fgrpo.evaluation.styles.tags import after_think, answer_sections, trace_before
 
@@ -44,7 +44,7 @@ class R1Onevision:
             found = last_announced(response, choices, start) or last_boxed(response, choices, start)
             if found is None and start == 0:
                 return Parsed(trace_before(response, len(response)), None)
-            answer, end = (found.answer, found.start) if found else (said(response[start:], choices, exact=True), start)
+            answer, end = (found.answer, found.start) if found else (said_alone(response[start:], choices), start)
             marked = found is not None
         trace = trace_before(response, end)
         return Parsed(trace, answer or None, format_ok=bool(marked and answer and trace))

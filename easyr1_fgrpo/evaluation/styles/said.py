@@ -29,7 +29,7 @@ _FILLER = re.compile(
     r"(?:(?:either|both|between|maybe|perhaps|possibly|options?|choice|letter|answer|the|an)\s+)+", re.IGNORECASE
 )
 _LETTER = re.compile(r"([(\[{]?)([A-Za-z])(?![\w'’])([)\]}]?)[*_`]*")
-_AFTER_LETTER = re.compile(r"\Z|[.,:;!)(\]–—\n\"“-]")
+_ENDS = re.compile(r"\Z|[.,:;!)(\]–—\n\"“-]")
 _GOES_ON = re.compile(r"\s+(?:because|since|as|is|which|for|given|due|based|where|with|and|in|on)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\s+(?:is|was)(?:n['’]t|\s+(?:not|wrong|incorrect|false))\b|\s*\?", re.IGNORECASE)
 _GAP = ' \t\n.,:;()[]*_`-–—"“'
@@ -50,7 +50,7 @@ def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str 
     """
     whole = undressed(text[:WINDOW])
     clause = _clause(whole)
-    for part in dict.fromkeys((whole, first_sentence(whole), clause, _without_filler(clause))) if choices else ():
+    for part in dict.fromkeys((whole, _first_sentence(whole), clause, _without_filler(clause))) if choices else ():
         if named_options(part, choices):
             return part
     alternatives = _alternatives(clause, choices)
@@ -62,15 +62,24 @@ def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str 
     return letter if letter is None else letter or (whole if exact else clause)
 
 
-def first_sentence(text: str) -> str:
-    """The first sentence, undressed."""
+def said_alone(text: str, choices: Sequence[str] = ()) -> str | None:
+    """As `said` of a text that nothing marks: where several options stand in it with their letters, it names none."""
+    listed = [
+        choice
+        for letter, choice in zip(ascii_uppercase, choices, strict=False)
+        if re.search(rf"(?<!\w){letter}[)\].:]\s*+{re.escape(choice)}", text[:WINDOW], re.IGNORECASE)
+    ]
+    return None if len(listed) > 1 else said(text, choices, exact=True)
+
+
+def _first_sentence(text: str) -> str:
     sentences = split_sentences(text)
     return undressed(sentences[0].text) if sentences else ""
 
 
 def _clause(text: str) -> str:
     """The first sentence without a reason that follows."""
-    sentence = first_sentence(text)
+    sentence = _first_sentence(text)
     reason = _REASON.search(sentence)
     return undressed(sentence[: reason.start()]) if reason and reason.start() else sentence
 
@@ -92,7 +101,7 @@ def _by_letter(text: str, choices: Sequence[str]) -> str | None:
     if not letter or ascii_uppercase.index(letter[2].upper()) >= len(choices):
         return ""
     rest = text[letter.end() :]
-    bracketed = letter[1] and letter[3]
+    bracketed = letter[1] and letter[3] and (letter[2].isupper() or _ENDS.match(rest) or _GOES_ON.match(rest))
     if _DENIED.match(rest) or not (bracketed or _stands_alone(letter[2], rest)):
         return ""
     own = choices[ascii_uppercase.index(letter[2].upper())]
@@ -105,7 +114,7 @@ def _by_letter(text: str, choices: Sequence[str]) -> str | None:
 
 def _stands_alone(letter: str, rest: str) -> bool:
     """Whether a letter without brackets is one, and not the article of "A cup" or "a cup"."""
-    if _AFTER_LETTER.match(rest):
+    if _ENDS.match(rest):
         return letter.isupper() or not rest or rest[0] in ".:)"
     return letter.isupper() and rest[0].isspace() and (letter not in "AI" or _GOES_ON.match(rest) is not None)
 
