@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ def last_checkpoint(checkpoints: Path) -> Path:
     if step is None:
         raise CheckpointError(f"{checkpoints}: no checkpoint there yet; train first")
     return step_folder(checkpoints, step)
+
+
+def prune(checkpoints: Path, keep: int, step: int) -> None:
+    """Delete a run's oldest checkpoints; the one that is marked as whole always stays.
+
+    Args:
+        checkpoints: the run's folder of them.
+        keep: how many stay, at least 1, of those up to `step`.
+        step: the run is at. Later ones are of a run that was taken up again from an earlier step, which writes over
+            them when it gets there.
+    """
+    marked = finished_step(checkpoints)
+    folders = {number: folder for folder in checkpoints.iterdir() if (number := step_of(folder)) is not None}
+    reached = sorted((number for number in folders if number <= step), key=lambda number: (number == marked, number))
+    for number in reached[: max(0, len(reached) - keep)]:
+        shutil.rmtree(folders[number])
 
 
 def exported_model(checkpoint: Path) -> Path:

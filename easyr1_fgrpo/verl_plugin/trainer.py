@@ -16,7 +16,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 
-from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, step_folder, write_manifest
+from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, prune, step_folder, write_manifest
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.training.canary import check_probabilities
 from easyr1_fgrpo.training.metrics_file import MetricsFile
@@ -44,6 +44,10 @@ class FaithfulTrainer(PPOTrainerSync):
         # The base class compares the mode with the literal "sync" in six places.
         with open_dict(config):
             config.trainer.v1.trainer_mode = "sync"
+            # verl knows the checkpoints of its own process only, so each resume left one more; and of one checkpoint it
+            # deletes the policy alone, the last whole one's too, before the next is marked. Here the trainer deletes.
+            self._checkpoints_kept: int | None = config.trainer.max_actor_ckpt_to_keep
+            config.trainer.max_actor_ckpt_to_keep = None
         super().__init__(config)
         self.replay_buffer.poll_interval = POLL_SECONDS
 
@@ -132,10 +136,15 @@ class FaithfulTrainer(PPOTrainerSync):
         super().on_step_end()
 
     def _save_checkpoint(self) -> None:
+        folder, keep = self._checkpoint.parent, self._checkpoints_kept
         # Before super(): verl marks the checkpoint as the latest in its last act, so that mark covers this file.
         save_state(self.fgrpo, self._checkpoint)
+        if keep:
+            prune(folder, max(2, keep), self.global_steps)  # the new one and the last whole one; disks are sized for `keep`
         super()._save_checkpoint()
         write_manifest(self._checkpoint)
+        if keep:
+            prune(folder, keep, self.global_steps)
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()

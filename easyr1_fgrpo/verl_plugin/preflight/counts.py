@@ -130,7 +130,8 @@ def _memory(config: Any) -> Iterator[tuple[str, str]]:
         )
     most = config.trainer.max_actor_ckpt_to_keep
     disk = checkpoint_bytes(shape, config)
-    times = "each" if most is None else f"x {most + 1} ({most} kept, one being written) = {disk * (most + 1) / GIB:.1f}"
+    kept = max(2, most or 0)  # the last whole one stays until the next is whole
+    times = "each" if most is None else f"x {kept}, the one being written among them = {disk * kept / GIB:.1f}"
     yield "checkpoints", f"{disk / GIB:.1f} GiB {times}; {_free(config) / GIB:.0f} GiB are free here"
 
 

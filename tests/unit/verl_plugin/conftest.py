@@ -28,7 +28,7 @@ def make(tmp_path, monkeypatch):
 
     monkeypatch.setattr(PPOTrainerSync, "__init__", parent)
 
-    def build(rollouts=4, **changes):
+    def build(rollouts=4, keep=None, **changes):
         config = OmegaConf.create(
             {
                 "fgrpo": settings_of(run_dir=str(tmp_path / "run"), **changes),
@@ -37,6 +37,7 @@ def make(tmp_path, monkeypatch):
                 "trainer": {
                     "default_local_dir": str(tmp_path / "run" / "checkpoints"),
                     "resume_mode": "auto",
+                    "max_actor_ckpt_to_keep": keep,
                     "v1": {"trainer_mode": "fgrpo"},
                 },
             }

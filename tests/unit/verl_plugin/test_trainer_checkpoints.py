@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from easyr1_fgrpo.checkpoints import MARKER, CheckpointError
+from easyr1_fgrpo.checkpoints import MARKER, CheckpointError, step_of
 
 
 @pytest.fixture
@@ -94,3 +95,43 @@ def test_a_checkpoint_of_another_trainer_is_refused(marked):
         FileNotFoundError, match=r"global_step_5/fgrpo.json is missing: this checkpoint was not written"
     ):
         marked._load_checkpoint()
+
+
+def test_at_most_so_many_checkpoints_lie_on_disk_whatever_was_resumed(make, checkpoints, monkeypatch):
+    """verl counts those of its own process only, and of a single one deletes the last whole one before the next is."""
+    save = PPOTrainerSync._save_checkpoint
+    seen = []
+
+    def steps(folder):
+        return sorted(step_of(path) for path in folder.glob("global_step_*"))
+
+    def save_and_look(self):
+        folder = Path(self.config.trainer.default_local_dir)
+        assert self.config.trainer.max_actor_ckpt_to_keep is None  # verl deletes nothing
+        seen.append((steps(folder), (folder / MARKER).read_text() if (folder / MARKER).exists() else None))
+        save(self)
+
+    monkeypatch.setattr(PPOTrainerSync, "_save_checkpoint", save_and_look)
+    for keep in (1, 2, 3):
+        step = 0
+        for _start in range(4):  # each a process of its own, that ends after two checkpoints
+            trainer = make(keep=keep)
+            folder = Path(trainer.config.trainer.default_local_dir)
+            if step == 0 and folder.exists():
+                shutil.rmtree(folder)
+            trainer._load_checkpoint()
+            assert trainer.global_steps == step
+            for _ in range(2):
+                step += 1
+                trainer.global_steps = step
+                trainer._save_checkpoint()
+                assert steps(folder) == list(range(max(1, step - keep + 1), step + 1))
+                there, marked = seen[-1]
+                assert len(there) <= max(2, keep)
+                assert marked is None or int(marked) in there
+    # Taken up again from an earlier step: what that start has not reached yet is left alone.
+    trainer = make(keep=2)
+    trainer.global_steps = 7
+    (folder / MARKER).write_text("6")
+    trainer._save_checkpoint()
+    assert steps(folder) == [6, 7, 8]
