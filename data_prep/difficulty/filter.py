@@ -17,8 +17,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from data_prep.difficulty.cluster import ray_cluster
 from data_prep.difficulty.ledger import Ledger
 from data_prep.difficulty.pipeline import rollout_texts, row_keys
@@ -26,6 +24,7 @@ from data_prep.difficulty.rollouts import Outcome, Sampling, draw_of, measure, r
 from data_prep.record import command_line, fingerprint, in_and_out
 from data_prep.shards import ShardWriter, counts, read_rows, read_summary
 from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.terminal import progress_bar
 
 if TYPE_CHECKING:
     from data_prep.difficulty.rollout_engines import Endpoint, Vllm
@@ -125,7 +124,7 @@ def _measure(
     pending = {key: missing for key in keys if (missing := ledger.missing(key, sampling.rollouts))}
     failures: dict[str, str] = {}
     total = len(keys) * sampling.rollouts
-    bar = tqdm(total=total, initial=total - sum(map(len, pending.values())), desc="Rollouts", unit="rollout")
+    bar = progress_bar(total=total, initial=total - sum(map(len, pending.values())), desc="Rollouts", unit="rollout")
     if pending:
         with bar, ray_cluster():
             for texts in rollout_texts(sources, pending, asked, sampling):
@@ -165,7 +164,7 @@ def _select(
     kept = choose(right, sampling.rollouts, keep.extremes, sampling.seed)
     with ShardWriter(out, name) as shards:
         rows = enumerate(read_rows(folder))
-        for number, row in tqdm(
+        for number, row in progress_bar(
             islice(rows, shards.position, None), total=len(outcomes), initial=shards.position, desc=f"Writing {name}"
         ):
             key = row_key(name, row["extra_info"])

@@ -22,7 +22,6 @@ from typing import Any
 
 from PIL import Image
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from data_prep.mcts.coordinates import Convention, PixelBudget
 from data_prep.mcts.linearise import MAX_RESPONSE, Chains, linearise
@@ -32,6 +31,7 @@ from easyr1_fgrpo.files import whole_folder, write_json
 from easyr1_fgrpo.pictures import plain_file
 from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ParquetWriter
 from easyr1_fgrpo.task_prompt import prompt_messages
+from easyr1_fgrpo.terminal import progress_bar
 
 FAILED, NOT_YET = "the teacher failed", "not searched yet"
 AGAIN = (FAILED, NOT_YET)
@@ -141,7 +141,7 @@ def _write(
 ) -> _Tally:
     """Write the conversations of all questions, and what is left out."""
     files, tally = _Files(folder), _Tally()
-    for name, question in tqdm(read_questions(rows), total=total, desc="Linearising", unit="question", delay=2):
+    for name, question in progress_bar(read_questions(rows), total=total, desc="Linearising", unit="question", delay=2):
         problem, chains = "", Chains()
         if isinstance(question, str):
             problem = f"bad row: {question}"

@@ -21,6 +21,7 @@ from data_prep.mcts.steps import MAX_REPLY, BadReply, Step, read_step
 from data_prep.mcts.teacher import Stopped, Teacher, TeacherConfig, TeacherFailed
 from data_prep.mcts.tree import Node, SearchSettings, Tree
 from easyr1_fgrpo.files import begin, write_json
+from easyr1_fgrpo.terminal import progress_bar
 
 
 class Settings(BaseModel):
@@ -110,7 +111,7 @@ async def run(rows: Path, out: Path, names: Sequence[str], config: TeacherConfig
     done = sum(tree_path(out, name).exists() for name in names)
     outcome = Outcome(finished=done)
     teacher = Teacher(config)
-    bar: tqdm[Any] = tqdm(total=len(names), initial=done, desc="Searching", unit="question", smoothing=0.05)
+    bar: tqdm[Any] = progress_bar(total=len(names), initial=done, desc="Searching", unit="question", smoothing=0.05)
     runner = _Runner(out, teacher, settings, outcome, bar)
     try:
         teacher.connect()

@@ -26,12 +26,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from data_prep.sources.item import Reject
 from data_prep.sources.text import split_options
 from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.published.records import Malformed, read_records
+from easyr1_fgrpo.terminal import progress_bar
 
 SAME_IMAGE = 4
 ALIKE_IMAGE = 10
@@ -73,7 +73,9 @@ class Benchmarks:
         self._image_names: list[str] = []
         self._asked: dict[str, dict[str, list[int]]] = {}  # question -> item -> positions of its pictures in the hashes
         names = set()
-        for name, image, question in tqdm(items, desc="Hashing benchmark items", unit="item", delay=1.0, leave=False):
+        for name, image, question in progress_bar(
+            items, desc="Hashing benchmark items", unit="item", delay=1.0, leave=False
+        ):
             names.add(name)
             of_item = self._asked.setdefault(words(question), {}).setdefault(name, [])
             if image is not None:
@@ -143,7 +145,7 @@ def read_benchmarks(paths: Sequence[Path]) -> Iterator[BenchmarkItem]:
         files = [file for file in files if file.suffix.lower() in _PICTURES | _RECORDS and file.is_file()]
         if not files:
             raise ValueError(f"{path}: no benchmark items (.parquet, .jsonl, .json or pictures)")
-        for file in tqdm(files, desc=f"Reading benchmark {path.name}", unit="file", delay=1.0, leave=False):
+        for file in progress_bar(files, desc=f"Reading benchmark {path.name}", unit="file", delay=1.0, leave=False):
             if file.suffix.lower() in _PICTURES:
                 yield BenchmarkItem(file.relative_to(path.parent).as_posix(), _open(file.read_bytes(), file), "")
             else:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from data_prep.normalise.decontaminate import Benchmarks
 from data_prep.normalise.open_ended import AnswerPool, OpenEnded
@@ -23,6 +22,7 @@ from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.published.files import find_files, is_hub_id, matching
 from easyr1_fgrpo.published.records import Malformed, count_records, read_records
 from easyr1_fgrpo.rows import explain
+from easyr1_fgrpo.terminal import progress_bar
 
 CHUNK = 64
 """Source rows in memory at a time; their pictures are decoded in parallel."""
@@ -78,7 +78,7 @@ def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads:
     with ShardWriter(out, source.name) as writer, ThreadPoolExecutor(threads) as pool:
         number = writer.position
         items = read_items(source, files, number)
-        with tqdm(total=total, initial=number, desc=f"Normalising {source.name}", unit="row", delay=1.0) as bar:
+        with progress_bar(total=total, initial=number, desc=f"Normalising {source.name}", unit="row", delay=1.0) as bar:
             while chunk := list(islice(items, CHUNK)):
                 made = pool.map(lambda entry: _row_or_reject(normaliser, *entry), enumerate(chunk, number))
                 for index, row in enumerate(made, number):
@@ -127,7 +127,7 @@ def prepare_source(
                 f"{file}: the {source.held_out} split of {source.hub} is a benchmark; name a training file"
             )
     items = read_items(source, files) if open_ended is OpenEnded.TO_CHOICES else iter(())
-    pool = AnswerPool(tqdm(items, desc=f"Reading answers of {name}", unit="row", delay=1.0, leave=False))
+    pool = AnswerPool(progress_bar(items, desc=f"Reading answers of {name}", unit="row", delay=1.0, leave=False))
     pictures = _pictures(source, location, images, out)
     return normalise(Normaliser(source, seed, open_ended, pictures, benchmarks, pool), files, out)
 

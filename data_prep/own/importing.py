@@ -21,8 +21,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from data_prep.normalise.row import Normaliser
 from data_prep.own.look import TRAIN, VAL, Entry, Found, Wishes, entries, item_or_reject, most
 from data_prep.sets.mix import split_off
@@ -30,6 +28,7 @@ from data_prep.shards import read_rows
 from data_prep.sources import Reject, Source
 from easyr1_fgrpo.files import whole_folder, write_json, write_whole
 from easyr1_fgrpo.rows import ParquetWriter
+from easyr1_fgrpo.terminal import progress_bar
 
 CHUNK = 64
 """Records in memory at a time; their pictures are decoded in parallel."""
@@ -125,7 +124,7 @@ def _rows(found: Found, normaliser: Normaliser) -> Iterator[tuple[Entry, dict[st
             return reject
 
     source = entries(found.files, found.columns.split)
-    with ThreadPoolExecutor() as pool, tqdm(desc="Importing", unit="row", delay=1.0) as bar:
+    with ThreadPoolExecutor() as pool, progress_bar(desc="Importing", unit="row", delay=1.0) as bar:
         while chunk := list(islice(source, CHUNK)):
             yield from zip(chunk, pool.map(row, chunk), strict=True)
             bar.update(len(chunk))

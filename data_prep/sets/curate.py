@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from data_prep.record import command_line
 from data_prep.sets.portions import Portion, check_enough, described
 from data_prep.shards import read_rows, read_summary
 from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.rows import write_rows
+from easyr1_fgrpo.terminal import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def curate(portions: Sequence[Portion], out: Path, embedder: str, seed: int) -> 
         return list(summary["sources"])
     model = _load(embedder)
     chosen = {}
-    for portion in tqdm(portions, desc="Curating", unit="source", disable=len(portions) < 2):
+    for portion in progress_bar(portions, desc="Curating", unit="source", disable=len(portions) < 2):
         chosen[portion] = representatives(embed(model, questions[portion]), portion.count, seed)
     write_rows(out / "seeds.parquet", _numbered(chosen))
     sources = [

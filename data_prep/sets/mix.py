@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from data_prep.record import command_line
 from data_prep.sets.portions import Portion, check_enough, described
 from data_prep.shards import read_rows, read_summary, shard_paths
 from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.rows import ParquetWriter, Row, count_rows, explain
+from easyr1_fgrpo.terminal import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def split_off(pictures: Sequence[Sequence[bytes]], wanted: int, seed: int) -> se
 def _rows(drawn: Drawn, label: str, columns: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """The drawn rows with their source's name, in order, a few in memory at a time."""
     total = sum(map(len, drawn.values()))
-    with tqdm(total=total, desc=label, unit="row", delay=1.0) as bar:
+    with progress_bar(total=total, desc=label, unit="row", delay=1.0) as bar:
         for portion, numbers in drawn.items():
             wanted = set(numbers.tolist())
             for number, row in enumerate(read_rows(portion.folder, columns)):

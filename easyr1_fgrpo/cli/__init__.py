@@ -9,21 +9,23 @@ import typer
 from typer.core import TyperGroup
 
 from easyr1_fgrpo.cli import data, evaluate, export, judge, miniature, report, run, serve, smoke, study
-from easyr1_fgrpo.cli.shared import fail
+from easyr1_fgrpo.cli.shared import fail, stopping
 from easyr1_fgrpo.extras import missing
 from easyr1_fgrpo.ray_token import send_token
+from easyr1_fgrpo.stopping import stoppable
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
 """Errors of a place to write to, which no command can do anything about."""
 
 
 class Commands(TyperGroup):
-    """Says in a line what is the machine's: a package that an extra brings, a disk that is full or read-only."""
+    """Says in a line what is the machine's: a missing package, a disk that is full or read-only, a signal."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; such an error ends it with exit code 1."""
+        """Run the command: exit code 1 for the first two, 130 or 143 when a signal stopped it."""
         try:
-            return super().invoke(ctx)
+            with stoppable(), stopping():
+                return super().invoke(ctx)
         except ModuleNotFoundError as error:
             if error.name and (fix := missing(error.name)):
                 fail(fix)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, out_folder
+from easyr1_fgrpo.cli.shared import fail, out_folder, stopping
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.terminal import printable
 
@@ -172,7 +172,8 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
     from easyr1_fgrpo.model_client.client import ModelGone
 
     try:
-        evaluation, rejects = asyncio.run(measuring)
+        with stopping("the same command goes on where it was"):
+            evaluation, rejects = asyncio.run(measuring)
     except (ValueError, OSError, ModelGone) as error:
         measuring.close()
         fail(error)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import Overrides, fail
+from easyr1_fgrpo.cli.shared import Overrides, fail, stopping
 
 
 def doctor() -> None:
@@ -59,4 +59,5 @@ def summary(overrides: Overrides = None) -> None:
     """Measure the run before and after RL on held-out questions, and print the table."""
     from easyr1_fgrpo.evaluation.summary import main
 
-    raise typer.Exit(main(overrides or []))
+    with stopping("the same command goes on where it was"):
+        raise typer.Exit(main(overrides or []))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from easyr1_fgrpo.files import place_problem
+from easyr1_fgrpo.stopping import stop_code
 from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
@@ -71,3 +72,19 @@ def refusing(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         fail(error)
+
+
+@contextmanager
+def stopping(then: str = "") -> Iterator[None]:
+    """A signal that stops the command ends it with one line and the exit code of `stop_code`.
+
+    Args:
+        then: what the same command does the next time.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if (code := stop_code(stop)) is None:
+            raise
+        typer.echo(f"stopped: {then}" if then else "stopped", err=True)
+        raise typer.Exit(code) from None

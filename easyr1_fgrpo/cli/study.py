@@ -72,11 +72,10 @@ def run(
 @app.command()
 def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniature, arm=fgrpo")]) -> None:
     """Print what the choices that the paper leaves open do to a run's advantages: a line for each, in Markdown."""
-    from tqdm import tqdm
-
     from easyr1_fgrpo.report.run_files import read_run
     from easyr1_fgrpo.study.choices import CHOICES, check_replay, effect, largest_move, read_steps
     from easyr1_fgrpo.tables import NOTHING, markdown_table
+    from easyr1_fgrpo.terminal import progress_bar
 
     try:
         found = read_run(run)
@@ -89,7 +88,7 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
     except (ValueError, OSError) as error:
         fail(error)
     rows = []
-    for choice in tqdm(CHOICES, unit="choice", leave=False, disable=None):
+    for choice in progress_bar(CHOICES, unit="choice", leave=False, disable=None):
         does = effect(steps, constraints, choice)
         numbers = (does.correlation, 100 * does.other_sign, does.size, does.right_minus_wrong)
         rows.append([choice.about, *(NOTHING if x is None else f"{x:.3f}" for x in numbers)])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from easyr1_fgrpo.evaluation.answers.asking import Answer, Rejected
 from easyr1_fgrpo.evaluation.answers.pictures import Picture, prepare
@@ -26,6 +25,7 @@ from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.files import replacing
 from easyr1_fgrpo.judges.protocol import Failure
 from easyr1_fgrpo.model_client.chat import CallFailed
+from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
 
 AWAY = (Failure.UNREACHABLE, Failure.DEADLINE)
@@ -104,7 +104,7 @@ async def run_items(task: Task, scoring: Scoring, out: Path, concurrency: int) -
     rows = _Rows(task)
     (out / "images").mkdir(parents=True, exist_ok=True)
     with (
-        tqdm(total=task.expected, desc=", ".join(task.traces), unit="item", smoothing=0.05) as bar,
+        progress_bar(total=task.expected, desc=", ".join(task.traces), unit="item", smoothing=0.05) as bar,
         TraceWriter(out, *task.traces) as writer,
     ):
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from easyr1_fgrpo.checkpoints import (
     STATE_FILE,
     CheckpointError,
@@ -28,6 +26,7 @@ from easyr1_fgrpo.checkpoints import (
 )
 from easyr1_fgrpo.export.card import model_card
 from easyr1_fgrpo.files import taken, whole_folder
+from easyr1_fgrpo.terminal import progress_bar
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 ADAPTER = "lora_adapter"
@@ -127,7 +126,7 @@ def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
 def _copy_files(source: Path, folder: Path) -> None:
     paths = [path for path in sorted(source.rglob("*")) if path.is_file()]
     total = sum(path.stat().st_size for path in paths)
-    with tqdm(total=total, desc="Copying", unit="B", unit_scale=True, delay=1.0) as bar:
+    with progress_bar(total=total, desc="Copying", unit="B", unit_scale=True, delay=1.0) as bar:
         for path in paths:
             target = folder / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from tqdm import tqdm
-
 from easyr1_fgrpo.judge_validation.questions import Case, Images
 from easyr1_fgrpo.judges.asking import ask as ask_judge
 from easyr1_fgrpo.judges.asking import per_rollout
 from easyr1_fgrpo.judges.protocol import Failure, Judge, JudgeRequest, Question, Verdict
+from easyr1_fgrpo.terminal import progress_bar
 
 UNDER_WAY = 256
 """Calls waiting for their judge at a time."""
@@ -44,7 +43,7 @@ async def ask(
     """
     verdicts: list[list[Verdict]] = [[] for _ in calls]
     pending = iter(enumerate(calls))
-    with tqdm(total=sum(map(len, calls)), desc="Asking the judge", unit="question", smoothing=0.05) as bar:
+    with progress_bar(total=sum(map(len, calls)), desc="Asking the judge", unit="question", smoothing=0.05) as bar:
 
         async def work() -> None:
             for number, call in pending:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from easyr1_fgrpo.files import whole_folder
 from easyr1_fgrpo.miniature.example import Example
@@ -26,6 +25,7 @@ from easyr1_fgrpo.miniature.scene import CELL, COLOURS, SHAPES, SIDE, STEP, Scen
 from easyr1_fgrpo.miniature.teacher import backbone_response
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
+from easyr1_fgrpo.terminal import progress_bar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -74,7 +74,7 @@ def draw_pool(world: World, rng: np.random.Generator, count: int) -> Pool:
     """Random examples and their pictures, as the model's own image processor cuts them into patches."""
     processor = build_image_processor()
     examples, patches = [], []
-    for _ in tqdm(range(count), desc="Drawing pictures", unit="scene"):
+    for _ in progress_bar(range(count), desc="Drawing pictures", unit="scene"):
         example = world.draw_example(rng)
         examples.append(example)
         patches.append(processor(images=[render(example.scene, rng)], return_tensors="pt")["pixel_values"])
@@ -90,7 +90,7 @@ def learn_to_see(model: Any, pool: Pool, rng: np.random.Generator, steps: int) -
     targets = torch.stack([_cell_targets(example.scene) for example in pool.examples])
     optimizer = torch.optim.AdamW([*model.model.visual.parameters(), *heads.parameters()], lr=3e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=max(steps, 1), pct_start=0.1)
-    progress = tqdm(range(steps), desc="Learning to see", unit="step")
+    progress = progress_bar(range(steps), desc="Learning to see", unit="step")
     for _ in progress:
         rows = rng.integers(len(pool.examples), size=BATCH)
         logits = heads(see(model, pool.patches[rows])).split(counts, dim=-1)
@@ -114,7 +114,7 @@ def learn_to_read(
         features = torch.cat([see(model, patches) for patches in pool.patches.split(256)])
     optimizer = torch.optim.AdamW(model.model.language_model.parameters(), lr=3e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
-    progress = tqdm(range(steps), desc="Learning to read", unit="step")
+    progress = progress_bar(range(steps), desc="Learning to read", unit="step")
     for _ in progress:
         rows = rng.integers(len(pool.examples), size=BATCH)
         texts = [

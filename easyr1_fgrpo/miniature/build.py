@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from easyr1_fgrpo.files import whole_folder
 from easyr1_fgrpo.miniature import rows
@@ -16,6 +15,7 @@ from easyr1_fgrpo.miniature.scene_file import scene_line
 from easyr1_fgrpo.miniature.teacher import noisy_response
 from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
 from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ROW_SCHEMA, write_rows
+from easyr1_fgrpo.terminal import progress_bar
 
 # Held-out splits come first: what they hold does not depend on how much training data is asked for.
 SPLITS = ("test", "val", "sft_val", "sft_train", "train")
@@ -56,7 +56,7 @@ def build(
         raise ValueError(f"held_out={held_out}: choose {NOTHING} or {', '.join(WORLDS[world].QUESTIONS)}")
     counts = {"test": test, "val": val, "sft_val": sft_val, "sft_train": sft, "train": train}
     seen: set[Example] = set()
-    bar = tqdm(total=sum(counts.values()), desc="Drawing scenes", unit="scene")
+    bar = progress_bar(total=sum(counts.values()), desc="Drawing scenes", unit="scene")
     with whole_folder(out) as folder, (folder / "scenes.jsonl").open("w", encoding="utf-8") as scenes, bar:
         for split, stream in zip(SPLITS, np.random.SeedSequence(seed).spawn(len(SPLITS)), strict=True):
             rng = np.random.default_rng(stream)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from easyr1_fgrpo.miniature import language
 from easyr1_fgrpo.miniature.backbone import IGNORED, read, see, tokenize
@@ -26,6 +25,7 @@ from easyr1_fgrpo.miniature.scene import OPPOSITE
 from easyr1_fgrpo.miniature.scene_file import read_scenes
 from easyr1_fgrpo.miniature.worlds import world_of
 from easyr1_fgrpo.pictures import decode
+from easyr1_fgrpo.terminal import progress_bar
 
 BATCH = 64
 
@@ -74,7 +74,9 @@ def measure(checkpoint: Path, shown: Sequence[Shown]) -> Followed:
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32).eval()
     chances = []
-    for start in tqdm(range(0, len(shown), BATCH), desc=f"Intervening on {checkpoint.name}", unit="batch", delay=1):
+    for start in progress_bar(
+        range(0, len(shown), BATCH), desc=f"Intervening on {checkpoint.name}", unit="batch", delay=1
+    ):
         chances.append(_answer_chances(model, tokenizer, shown[start : start + BATCH]))
     chances_BV = torch.cat(chances)
     wrong, right = (

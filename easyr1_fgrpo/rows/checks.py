@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
-from tqdm import tqdm
 
 from easyr1_fgrpo.rows.parquet import batches, count_rows
 from easyr1_fgrpo.rows.row import ExtraInfo, RewardModel, Row, explain
+from easyr1_fgrpo.terminal import progress_bar
 
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\([^)]*\)|-?\d+(?:\.\d+)?")
 """What differs between two problems of one cause: quoted text, lists, brackets, numbers."""
@@ -56,7 +56,7 @@ def _file_problems(path: str | Path, seen: dict[tuple[str, int], str]) -> list[s
         return [f"{path}: no rows"]
     problems: list[str] = []
     number = 0
-    bar = tqdm(total=total, desc=f"Checking {Path(path).name}", unit="row", delay=1.0, leave=False)
+    bar = progress_bar(total=total, desc=f"Checking {Path(path).name}", unit="row", delay=1.0, leave=False)
     with bar, ThreadPoolExecutor() as threads:  # Pillow decodes outside the interpreter lock
         for batch in batches(path):
             for key, problem in threads.map(_check_row, batch):

@@ -140,7 +140,9 @@ class FaithfulTrainer(PPOTrainerSync):
         # Before super(): verl marks the checkpoint as the latest in its last act, so that mark covers this file.
         save_state(self.fgrpo, self._checkpoint)
         if keep:
-            prune(folder, max(2, keep), self.global_steps)  # the new one and the last whole one; disks are sized for `keep`
+            prune(
+                folder, max(2, keep), self.global_steps
+            )  # the new one and the last whole one; disks are sized for `keep`
         super()._save_checkpoint()
         write_manifest(self._checkpoint)
         if keep:

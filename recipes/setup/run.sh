@@ -27,9 +27,25 @@ run_recipe() {
     resources=(--num-cpus=16) # logical, too: a machine with one GPU may have few cores
   fi
   export TOKENIZERS_PARALLELISM=false VERL_LOGGING_LEVEL=WARNING TRANSFORMERS_VERBOSITY=error
-  fgrpo stages "${arguments[@]}"
+  attended fgrpo stages "${arguments[@]}"
   start_ray "${resources[@]}"
   launch_judges "${arguments[@]}"
-  fgrpo train "${arguments[@]}"
-  fgrpo summary "${arguments[@]}"
+  attended fgrpo train "${arguments[@]}"
+  attended fgrpo summary "${arguments[@]}"
+}
+
+# A command that is told when this script is stopped (SIGTERM: kill, docker stop, a scheduler), and waited for while it says
+# what it leaves; on its own, the script would die first. Ctrl-C reaches the command from the terminal.
+attended() {
+  local child code
+  "$@" &
+  child=$!
+  trap 'kill -TERM "$child" 2>/dev/null || true' TERM
+  trap : INT
+  wait "$child" && code=0 || code=$?
+  while kill -0 "$child" 2>/dev/null; do # that was a signal to this script
+    wait "$child" && code=0 || code=$?
+  done
+  trap - TERM INT
+  return "$code"
 }

@@ -22,9 +22,10 @@ ARROWS = {
     "easyr1_fgrpo.normal_form": set(),
     "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.terminal": set(),
+    "easyr1_fgrpo.stopping": set(),
     "easyr1_fgrpo.statistics": set(),
     "easyr1_fgrpo.tables": {"statistics"},
-    "easyr1_fgrpo.rows": {"files", "pictures", "normal_form"},
+    "easyr1_fgrpo.rows": {"files", "pictures", "normal_form", "terminal"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
     "easyr1_fgrpo.config": {"extras", "terminal"},
@@ -42,6 +43,7 @@ ARROWS = {
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
     "easyr1_fgrpo.miniature": {
         *("rewards", "judges.protocol", "rows", "pictures", "files", "checkpoints", "config.schema", "normal_form"),
+        "terminal",
     },
     # FGRPO for any trainer
     "easyr1_fgrpo.training": {
@@ -60,12 +62,14 @@ ARROWS = {
             "task_prompt",
             "config.schema",
             "normal_form",
+            "terminal",
         ),
     },
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "pictures", "files"),
-        *("checkpoints", "config", "extras", "ray_token", "terminal", "report.traces.html", "report.traces.view"),
+        *("checkpoints", "config", "extras", "ray_token", "terminal", "stopping"),
+        *("report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.evaluation": {
         *(
@@ -80,7 +84,7 @@ ARROWS = {
             "statistics",
             "tables",
         ),
-        *("pictures", "published", "task_prompt", "config", "normal_form"),
+        *("pictures", "published", "task_prompt", "config", "normal_form", "terminal"),
     },
     "easyr1_fgrpo.judge_validation": {
         "rewards",
@@ -103,12 +107,13 @@ ARROWS = {
         "statistics",
         "config.schema",
         "evaluation.results",
+        "terminal",
     },
     # what users copy
     "recipes.examples": {"rewards"},
     "recipes.examples.trl_fgrpo": {"MultiplierController"},
     # on top
-    "easyr1_fgrpo.export": {"checkpoints", "files", "generation"},
+    "easyr1_fgrpo.export": {"checkpoints", "files", "generation", "terminal"},
     "easyr1_fgrpo.study": {
         *(
             "algorithm",
@@ -130,6 +135,7 @@ ARROWS = {
             "files",
             "ray_token",
             "terminal",
+            "stopping",
             "tables",
             "config",
             "extras",

@@ -7,13 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from easyr1_fgrpo.report.figures.dynamics import dynamics_figure
 from easyr1_fgrpo.report.figures.front import front_figure
 from easyr1_fgrpo.report.figures.quality import quality_figure
 from easyr1_fgrpo.report.figures.style import METADATA, house_style
 from easyr1_fgrpo.report.run_files import Run
+from easyr1_fgrpo.terminal import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +51,7 @@ def write_figures(runs: Sequence[Run], out: Path, formats: Iterable[Format]) -> 
     problems = [line for run in runs for line in run.problems]
     written = []
     with house_style():
-        for name, draw in tqdm(FIGURES.items(), desc="Drawing", unit="figure", leave=False, disable=None):
+        for name, draw in progress_bar(FIGURES.items(), desc="Drawing", unit="figure", leave=False, disable=None):
             figure, missing = draw(runs)
             problems += missing
             if figure is None:

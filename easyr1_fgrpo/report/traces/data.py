@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from easyr1_fgrpo.report.evaluation_files import Evaluation
 from easyr1_fgrpo.report.evaluations import sampled_first
 from easyr1_fgrpo.report.measured_on import Places
@@ -19,6 +17,7 @@ from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.subjects import run_names, subject, subjects
 from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
 from easyr1_fgrpo.report.traces.view import trace_view, visible
+from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.traces import TraceRecord
 
 
@@ -90,7 +89,7 @@ def _read(runs: Sequence[Run], most: int) -> TraceData:
         dict.fromkeys(data.sets.index(places.occasion(after)) for run in runs for after in sampled_first(run))
     )
     steps = _kept_steps(shelves, most)
-    with tqdm(total=data.total, desc="Traces", unit="trace", delay=1.0, leave=False) as bar:
+    with progress_bar(total=data.total, desc="Traces", unit="trace", delay=1.0, leave=False) as bar:
         for shelf in shelves:
             origin = {"source": data.sources.index(shelf.source), "set": data.sets.index(shelf.name)}
             for record in shelf.records:

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
-from tqdm import tqdm
+
+from easyr1_fgrpo.terminal import progress_bar
 
 from easyr1_fgrpo.pictures import rgb
 
@@ -78,7 +79,7 @@ def _each(
 
     with ThreadPoolExecutor() as threads:  # Pillow decodes and encodes outside the interpreter lock
         results = threads.map(attempt, files.values())
-        for digest, result in tqdm(
+        for digest, result in progress_bar(
             zip(files, results, strict=True), total=len(files), desc=title, unit="image", delay=1.0, leave=False
         ):
             if isinstance(result, str):

@@ -14,6 +14,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.checkpoints import finished_step
+from easyr1_fgrpo.stopping import stop_code
 from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run.alone import Alone
 from easyr1_fgrpo.verl_plugin.run.logs import cause_of, innermost, logged_to
@@ -35,7 +37,7 @@ def train(config: Any, done: int) -> int:
 
     Returns:
         The exit code: 0 when the last step is reached, `JUDGE_GONE` when a constraint could not be measured any more,
-        1 otherwise.
+        130 or 143 when a signal stopped it, 1 otherwise.
     """
     run_dir = Path(config.fgrpo.run_dir)
     if TENSORBOARD_DIR not in _job_variables():
@@ -46,13 +48,26 @@ def train(config: Any, done: int) -> int:
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
     with logged_to(run_dir / "train.log") as terminal:
         try:
-            with progress(run_dir, done, config.trainer.total_training_steps, terminal):
+            with progress(run_dir, done, config.trainer.total_training_steps, terminal) as reached:
                 _run(config)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if (code := stop_code(stop)) is None:
+                raise
+            print(_stopped(reached.step, Path(config.trainer.default_local_dir)), file=terminal)
+            return code
         except Exception as error:  # told below the bar, on a line of its own
             sys.stdout.flush()
             print(f"error: {cause_of(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)
             return JUDGE_GONE if isinstance(innermost(error), ConstraintUnmeasuredError) else 1
     return 0
+
+
+def _stopped(step: int, checkpoints: Path) -> str:
+    """What a stopped run leaves, and what the same command does next."""
+    saved = finished_step(checkpoints)
+    if saved is None:
+        return f"stopped at step {step}, no checkpoint yet: the same command starts anew"
+    return f"stopped at step {step}, last checkpoint {saved}: the same command resumes"
 
 
 def _job_variables() -> set[str]:

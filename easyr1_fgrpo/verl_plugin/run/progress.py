@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tqdm import tqdm
-
+from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.training.first_steps import WATCHED, signs
 from easyr1_fgrpo.training.judge_metrics import CAUSES
 from easyr1_fgrpo.training.metrics_file import MetricsFollower
@@ -20,15 +20,25 @@ from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
 RED = "\x1b[31m{}\x1b[0m"
 
 
+@dataclass
+class Reached:
+    """The last step that a run has done."""
+
+    step: int
+
+
 @contextmanager
-def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> Iterator[None]:
+def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> Iterator[Reached]:
     """A progress bar on the terminal, fed by metrics.jsonl; before the first step, what the cluster lacks for it."""
+    reached = Reached(done)
     stop = threading.Event()
     waiting = Waiting()
     follower = MetricsFollower(run_dir / "metrics.jsonl")
 
     def follow() -> None:
-        with tqdm(total=total, initial=done, desc="training", unit="step", file=terminal, dynamic_ncols=True) as bar:
+        with progress_bar(
+            total=total, initial=done, desc="training", unit="step", file=terminal, delay=0.0, dynamic_ncols=True
+        ) as bar:
             while True:
                 ended = stop.wait(1.0)
                 for step, metrics in follower.new():
@@ -39,6 +49,7 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
                         bar.write(RED.format(told) if terminal.isatty() else told, file=terminal)
                     bar.set_postfix_str(summary(metrics, coloured=terminal.isatty()), refresh=False)
                     bar.update(step - bar.n)
+                    reached.step = step
                 if ended:
                     return
                 if bar.n == done and (line := waiting.news()):
@@ -47,7 +58,7 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
-        yield
+        yield reached
     finally:
         stop.set()
         thread.join()

@@ -9,26 +9,26 @@ model than the warm start needs the data alone.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.checkpoints import quick_sha256
+from easyr1_fgrpo.checkpoints import finished_step, quick_sha256
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import begin, check_settings, write_json
+from easyr1_fgrpo.stopping import stop_code
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
 from easyr1_fgrpo.verl_plugin.preflight.machine import ON_CPU, machine_problems, warm_start_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
 from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, lock_problems, locked
+from easyr1_fgrpo.verl_plugin.run.stage_process import StageError, run_stage
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}
 _THREADS = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
@@ -72,12 +72,14 @@ def main(overrides: list[str], *, alone: bool = False) -> int:
             prepare_model(stages, settings.images)
         else:
             print(f"warm start: none needed, the run starts from {model}")
-    except subprocess.CalledProcessError as error:
-        print(f"error: exit code {error.returncode} from {' '.join(map(str, error.cmd))}", file=sys.stderr)
-        return 1
-    except (FileNotFoundError, ValueError, RunLockedError) as error:
+    except (FileNotFoundError, ValueError, RunLockedError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stop:
+        done = finished_step(_training(stages)) if model == stages["warm_start"] else None
+        after = f", last checkpoint of the warm start {done}" if done else ""
+        print(f"stopped{after}: the same command goes on", file=sys.stderr)
+        return stop_code(stop) or 1
     return 0
 
 
@@ -88,7 +90,7 @@ def prepare_data(stages: Any) -> None:
         stages: the config key `stages`: where results go, and how each is made.
 
     Raises:
-        subprocess.CalledProcessError: when the stage fails.
+        StageError: when the stage fails.
     """
     if "world" in stages:
         sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
@@ -106,7 +108,7 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         images: the pixel budget of the run.
 
     Raises:
-        subprocess.CalledProcessError: when a stage fails.
+        StageError: when a stage fails.
         FileNotFoundError: when the traces of the warm start are missing.
         ValueError: when a stopped warm start had other settings.
         RunLockedError: when another process makes the same warm start.
@@ -119,7 +121,7 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         print(f"backbone: a tokenizer, random weights and traces from {stages['rows']}", flush=True)
         budget = ["--min-pixels", str(images.min_pixels), "--max-pixels", str(images.max_pixels)]
         seed = ["--seed", str(stages["seed"])]
-        _call(_miniature("own", stages["rows"], "--out", stages["backbone"], *seed, *budget))
+        run_stage("backbone", _miniature("own", stages["rows"], "--out", stages["backbone"], *seed, *budget), _QUIET)
     if _missing("warm start", stages["warm_start"], _warm_start_is_made_from(stages, images)):
         _warm_start(stages, images)
 
@@ -142,7 +144,7 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
             "actor_rollout_ref.model.path a checkpoint that is warm already"
         )
     out = Path(stages["warm_start"])
-    training = out.with_name(f"{out.name}.training")
+    training, log = _training(stages), out.with_name(f"{out.name}.log")
     settings = [
         f"model.path={stages['backbone']}",
         f"data.train_files={stages['sft_file']}",
@@ -154,13 +156,16 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
     with locked(training, way_out="have another made beside it: stages.warm_start=ANOTHER"):
         # A stopped one goes on with the settings it was begun with.
         begin(training, {key: value for key, _, value in (setting.partition("=") for setting in settings)})
-        _call(
+        print(f"warm start: log in {log}", flush=True)
+        run_stage(
+            "warm start",
             [
                 *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
                 *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
                 *(f"trainer.default_local_dir={training}", *settings),
             ],
-            _CPU if ON_CPU in settings else None,
+            _QUIET | (_CPU if ON_CPU in settings else {}),
+            log,
         )
         exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
         if not exports:
@@ -170,9 +175,15 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
     shutil.rmtree(training)
 
 
+def _training(stages: Any) -> Path:
+    """Where a warm start is while it is made."""
+    out = Path(stages["warm_start"])
+    return out.with_name(f"{out.name}.training")
+
+
 def _stage(name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None) -> None:
     if _missing(name, folder, dict(zip(options[::2], options[1::2], strict=True))):
-        _call(_miniature(module, "--out", folder, *options), env)
+        run_stage(name, _miniature(module, "--out", folder, *options), _QUIET | (env or {}))
 
 
 def _miniature(*arguments: str) -> list[str]:
@@ -194,7 +205,3 @@ def _missing(name: str, folder: str, made_from: dict[str, str]) -> bool:
         check_settings(Path(folder), before, made_from, way_out)
     print(f"{name}: {'making' if missing else 'finished'} {folder}", flush=True)
     return missing
-
-
-def _call(command: list[str], env: dict[str, str] | None = None) -> None:
-    subprocess.run(command, check=True, env={**os.environ, **_QUIET, **(env or {})})

@@ -64,3 +64,31 @@ def test_a_failing_run_says_why_and_exits_with_one(tmp_path, monkeypatch, capfd)
     shown = capfd.readouterr().err
     assert f"error: step 1: 16 of 16 rollouts failed (see {tmp_path / 'train.log'})" in shown
     assert "Traceback" not in shown
+
+
+def test_a_stopped_run_says_what_it_leaves(tmp_path, monkeypatch, capfd):
+    """SystemExit(15) is what Ray makes of SIGTERM."""
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+
+    ends = []
+
+    def run(config):
+        MetricsFile(tmp_path / "metrics.jsonl").write(3, {})
+        raise ends[-1]
+
+    monkeypatch.setattr(launch, "_run", run)
+    for stop, code, saved, line in (
+        (KeyboardInterrupt(), 130, None, "stopped at step 3, no checkpoint yet: the same command starts anew"),
+        (KeyboardInterrupt(), 130, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
+        (KeyboardInterrupt(15), 143, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
+        (SystemExit(15), 143, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
+    ):
+        if saved:
+            (checkpoints / "latest_checkpointed_iteration.txt").write_text(saved)
+        ends.append(stop)
+        assert train(config_of(tmp_path), done=2) == code
+        assert capfd.readouterr().err.endswith(f"\n{line}\n")
+    ends.append(SystemExit(3))
+    with pytest.raises(SystemExit):
+        train(config_of(tmp_path), done=2)

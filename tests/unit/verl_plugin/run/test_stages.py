@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def called(monkeypatch, tmp_path):
     """Commands that were run; each makes the folder that it was told to make."""
     commands = []
 
-    def call(command, env=None):
+    def run(name, command, env, log=None):
         commands.append(command)
         folder = next((argument for flag, argument in pairwise(command) if flag == "--out"), None)
         if folder:
@@ -30,7 +31,7 @@ def called(monkeypatch, tmp_path):
             training = next(a.partition("=")[2] for a in command if a.startswith("trainer.default_local_dir="))
             (Path(training) / "global_step_1/huggingface").mkdir(parents=True)
 
-    monkeypatch.setattr(stages, "_call", call)
+    monkeypatch.setattr(stages, "run_stage", run)
     return commands
 
 
@@ -105,7 +106,7 @@ def test_a_warm_start_without_traces_is_refused(called, machine_fits, tmp_path, 
 
 def test_a_warm_start_on_the_cpu_says_so_whatever_the_run_trains_on(monkeypatch, tmp_path):
     given = []
-    monkeypatch.setattr(stages.subprocess, "run", lambda command, **more: given.append((command, more["env"])))
+    monkeypatch.setattr(stages, "run_stage", lambda name, command, env, log=None: given.append((command, env)))
     monkeypatch.setattr(stages, "machine_problems", lambda config, settings: [])
     (tmp_path / "s/backbone").mkdir(parents=True)
     (tmp_path / "sft.parquet").touch()
@@ -163,8 +164,10 @@ def test_each_backbone_reads_traces_of_its_convention():
 
 
 def test_a_stopped_warm_start_goes_on_with_its_own_settings_alone(called, tmp_path, capsys, monkeypatch):
-    def stopped(command, env=None):
-        raise stages.subprocess.CalledProcessError(1, command)
+    def stopped(name, command, env, log=None):
+        training = tmp_path / "s/warm_start.training"
+        (training / "latest_checkpointed_iteration.txt").write_text("20")
+        raise KeyboardInterrupt(signal.SIGTERM)
 
     overrides = [*TINY, f"stages.dir={tmp_path}/s"]
     monkeypatch.setattr(stages, "prepare_data", lambda given: None)
@@ -172,8 +175,9 @@ def test_a_stopped_warm_start_goes_on_with_its_own_settings_alone(called, tmp_pa
     (tmp_path / "s/sft.parquet").touch()
     overrides.append(f"stages.sft_file={tmp_path}/s/sft.parquet")
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "_call", stopped)
-        assert stages.main(overrides) == 1
+        patch.setattr(stages, "run_stage", stopped)
+        assert stages.main(overrides) == 143
+    assert capsys.readouterr().err == "stopped, last checkpoint of the warm start 20: the same command goes on\n"
     assert stages.main([*overrides, "fgrpo.images.max_pixels=9000"]) == 1
     assert "data.image_budget.max_pixels='7056', now '9000'" in capsys.readouterr().err
     assert called == []
