@@ -9,8 +9,13 @@ from packaging.utils import canonicalize_name
 
 DISTRIBUTION = "easyr1-fgrpo"
 
-OTHER_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "transfer_queue": "TransferQueue", "yaml": "PyYAML"}
-"""Modules that are installed under another name than they are imported by."""
+OTHER_NAMES = {
+    **{"PIL": "pillow", "hydra": "hydra-core", "sklearn": "scikit-learn"},
+    **{"transfer_queue": "TransferQueue", "yaml": "PyYAML"},
+    **{"markupsafe": "jinja2", "pydantic_core": "pydantic", "peft": "verl", "qwen_vl_utils": "verl"},
+    **{"safetensors": "transformers", "tokenizers": "transformers"},
+}
+"""Modules that are installed under another name than they are imported by, or that one of our requirements brings."""
 
 
 def missing(*modules: str) -> str | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from easyr1_fgrpo.extras import missing
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("easyr1_fgrpo", "reward_servers", "data_prep", "recipes")
 
@@ -294,3 +296,11 @@ def test_light_modules_stay_light(statement, absent):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=400, check=False)
     assert done.stderr == ""
     assert done.stdout == "[]\n"
+
+
+def test_whatever_is_imported_is_named_when_it_is_missing():
+    """With the extra that brings it; else its absence would be a traceback."""
+    imported = {name.partition(".")[0] for module, source in modules() for name in imports_of(module, source)}
+    theirs = imported - sys.stdlib_module_names - {*PACKAGES, "trl", ""}
+    assert {"safetensors", "peft", "torch", "typer"} <= theirs
+    assert [name for name in sorted(theirs) if missing(name) is None] == []

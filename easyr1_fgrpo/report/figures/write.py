@@ -46,11 +46,11 @@ def write_figures(runs: Sequence[Run], out: Path, formats: Iterable[Format]) -> 
     Raises:
         OSError: when a file cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
     formats = list(formats)
     problems = [line for run in runs for line in run.problems]
     written = []
     with house_style():
+        out.mkdir(parents=True, exist_ok=True)
         for name, draw in progress_bar(FIGURES.items(), desc="Drawing", unit="figure", leave=False, disable=None):
             figure, missing = draw(runs)
             problems += missing

@@ -13,9 +13,8 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from easyr1_fgrpo.terminal import progress_bar
-
 from easyr1_fgrpo.pictures import rgb
+from easyr1_fgrpo.terminal import progress_bar
 
 SIDES = (384, 288, 192, 128, 96)
 """Longest sides of a thumbnail in pixels, best first."""
