@@ -6,21 +6,24 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
 
-def completion(model: str, text: str | None, finish_reason: str, tokens: tuple[int, int]) -> dict[str, Any]:
-    """A reply of the protocol; `tokens` of prompt and completion."""
+def completion(
+    model: str, said: str | Mapping[str, Any] | None, finish_reason: str, tokens: tuple[int, int]
+) -> dict[str, Any]:
+    """A reply of the protocol with a text or a whole message; `tokens` of prompt and completion."""
+    message = said if isinstance(said, Mapping) else {"role": "assistant", "content": said}
     return {
         "id": "1",
         "object": "chat.completion",
         "created": 0,
         "model": model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}],
+        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
         "usage": {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)},
     }
 

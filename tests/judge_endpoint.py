@@ -5,7 +5,8 @@ server is to be killed: `with judge_process("--delay", "0.3") as (url, process)`
 
 Behaviours of a call: "answer"; a status such as "500" or "429" (with Retry-After); "drop" (the connection, without a
 byte), "half" (of a body), "broken" (no JSON), "empty" (JSON without choices), "text" (an answer that is no label),
-"wrong" (a label of the other question), "null" (no content), "hang" (answers when it is too late).
+"wrong" (a label of the other question), "null" (no content), "error" and "refused" (status 200 with an error of 503, of
+400), "hang" (answers when it is too late).
 """
 
 from __future__ import annotations
@@ -199,6 +200,10 @@ class Server:
                 return self._completion(case, None, finish_reason="length")
             case "empty":
                 return JSONResponse({"choices": []})
+            case "error":
+                return JSONResponse({"error": {"message": self.script.says, "code": 503}})
+            case "refused":
+                return JSONResponse({"error": {"message": self.script.says, "code": 400}})
             case "broken":
                 return Response('{"choices": [{"message"', media_type="application/json")
             case "drop":
@@ -213,7 +218,7 @@ class Server:
         body = {"error": {"message": self.script.says.replace("{key}", key)}}
         return JSONResponse(body, int(behaviour), {"Retry-After": self.script.retry_after})
 
-    def _completion(self, case: Case, text: str | None, finish_reason: str = "stop") -> Response:
+    def _completion(self, case: Case, text: str | Mapping[str, Any] | None, finish_reason: str = "stop") -> Response:
         reply = completion(case.body["model"], text, finish_reason, self.script.tokens)
         return Response(json.dumps(reply), media_type="application/json")
 

@@ -162,7 +162,7 @@ class AskEndpoint:
             reply = await self._client.ask(body)
         except (CallFailed, NoEndpoint) as error:
             return _text(row, number, None, self._client.chat.one_line(str(error)))
-        return _text(row, number, reply.text[:MAX_TEXT], "")
+        return _text(row, number, reply.whole[:MAX_TEXT], "")
 
     def _body(self, messages: list[dict[str, Any]], seed: int) -> bytes:
         body = {

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ConfigDict, Field
 
-from easyr1_fgrpo.model_client.chat import CallFailed, Reply
+from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
+from easyr1_fgrpo.model_client.replies import Reply
 from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient
 
 RETRIES = Retries(attempts=9, longest_pause_s=30.0)

@@ -20,12 +20,20 @@ from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
+    from easyr1_fgrpo.evaluation.scoring.scorer import ScorerSpec
 
 Judges = Annotated[
     str, typer.Option("--judge-overrides", metavar="OVERRIDES", help="who judges, e.g. 'judge=oracle'; else nobody")
 ]
 Scorer = Annotated[
     str, typer.Option(metavar="URL[,URL...][,served=MODEL][,key=VARIABLE]", help="a text model that matches answers")
+]
+ScorerParameters = Annotated[
+    str, typer.Option(metavar="JSON", help="further fields of the scorer's requests; null drops one")
+]
+ScorerReasoning = Annotated[
+    bool,
+    typer.Option("--scorer-reasoning", help="the scorer's word counts behind its thinking and in a code fence, too"),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, help="items under way at a time")]
 
@@ -49,6 +57,8 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="chooses rows, draws sampled responses, resamples")] = 0,
     judge_overrides: Judges = "",
     scorer: Scorer = "",
+    scorer_parameters: ScorerParameters = "{}",
+    scorer_reasoning: ScorerReasoning = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="length limit of a response")] = 4096,
     parameters: Annotated[str, typer.Option(metavar="JSON", help="further fields of a request; null drops one")] = "{}",
     concurrency: Concurrency = 64,
@@ -60,7 +70,7 @@ def evaluate(
     A checkpoint folder is served by vLLM where that is installed, and answers in this process elsewhere. The same
     command again goes on where it was interrupted, and prints the tables of what is finished.
     """
-    from easyr1_fgrpo.evaluation.answers.models import parse_address, parse_models
+    from easyr1_fgrpo.evaluation.answers.models import parse_models
     from easyr1_fgrpo.evaluation.benchmarks import parse_source
     from easyr1_fgrpo.evaluation.evaluate import evaluate as run
     from easyr1_fgrpo.evaluation.plan import Plan
@@ -80,9 +90,9 @@ def evaluate(
             modes=list(dict.fromkeys(mode)),
             samples=samples,
             seed=seed,
-            scorer=parse_address(scorer) if scorer else None,
+            scorer=_scorer(scorer, scorer_parameters, scorer_reasoning),
             max_new_tokens=max_new_tokens,
-            parameters=_object(parameters),
+            parameters=_object("--parameters", parameters),
             concurrency=concurrency,
             deadline_s=deadline,
             patience_s=patience,
@@ -106,13 +116,14 @@ def audit(
     style: Annotated[str, typer.Option(help="the grammar of the responses")] = "ours",
     judge_overrides: Judges = "",
     scorer: Scorer = "",
+    scorer_parameters: ScorerParameters = "{}",
+    scorer_reasoning: ScorerReasoning = False,
     concurrency: Concurrency = 64,
 ) -> None:
     """Score traces somebody already has: one JSON object a line with question, response, ground_truth and images.
 
     Optional are choices, id, category, group, benchmark, boxes and truncated. No model is called but the judges.
     """
-    from easyr1_fgrpo.evaluation.answers.models import parse_address
     from easyr1_fgrpo.evaluation.audit import FIELDS, Audit
     from easyr1_fgrpo.evaluation.audit import audit as run
     from easyr1_fgrpo.evaluation.benchmarks import NAME
@@ -138,7 +149,7 @@ def audit(
             images=images,
             out=out,
             names=names,
-            scorer=parse_address(scorer) if scorer else None,
+            scorer=_scorer(scorer, scorer_parameters, scorer_reasoning),
             concurrency=concurrency,
         )
         scoring = read_judges(shlex.split(judge_overrides))
@@ -199,11 +210,21 @@ def _console() -> Any:
     return console if console.is_terminal else Console(width=200)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _scorer(address: str, parameters: str, accept_reasoning: bool) -> ScorerSpec | None:
+    from easyr1_fgrpo.evaluation.answers.models import parse_address
+    from easyr1_fgrpo.evaluation.scoring.scorer import ScorerSpec
+
+    fields = _object("--scorer-parameters", parameters)
+    if not address and (fields or accept_reasoning):
+        raise ValueError("--scorer-parameters and --scorer-reasoning: name a --scorer")
+    return ScorerSpec(parse_address(address), fields, accept_reasoning) if address else None
+
+
+def _object(option: str, text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"--parameters {text}: no JSON ({error})") from error
+        raise ValueError(f"{option} {text}: no JSON ({error})") from error
     if not isinstance(values, dict) or {"model", "messages", "stream"} & values.keys():
-        raise ValueError(f"--parameters {text}: a JSON object without model, messages and stream")
+        raise ValueError(f"{option} {text}: a JSON object without model, messages and stream")
     return values

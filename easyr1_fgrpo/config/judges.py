@@ -69,8 +69,10 @@ class ModelJudgeConfig(Settings):
         max_retries: repetitions of a failed call, each at the least busy URL.
         structured_outputs: the servers constrain the answer to the labels (vLLM's `structured_outputs`); whatever they
             do, an answer that is no label is invalid.
+        accept_reasoning: a label behind a closed thinking block (`<think>...</think>`), in a code fence or in stars
+            counts, too; strictly, an answer is the label and nothing else.
         parameters: further fields of the chat completion request. Without max_tokens or max_completion_tokens among
-            them, an answer may be as long as its labels need.
+            them, an answer may be as long as its labels need, with accept_reasoning as the server allows.
         prompt: a custom template file; empty for ours. See `easyr1_fgrpo/judges/prompt.py`.
         coordinates: how the model writes boxes.
         repetition: what a claim that only repeats an earlier one is: "skip" (the paper's prompt) or "incorrect" (its
@@ -88,6 +90,7 @@ class ModelJudgeConfig(Settings):
     deadline_s: Annotated[float, Field(gt=0.0)] = 20.0
     max_retries: Annotated[int, Field(ge=0)] = 3
     structured_outputs: bool = True
+    accept_reasoning: bool = False
     parameters: dict[str, Any] = Field(default_factory=lambda: {"temperature": 0.0})
     prompt: str = ""
     coordinates: Convention = "pixels"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from easyr1_fgrpo.checkpoints import checkpoint_sha256
-from easyr1_fgrpo.evaluation.answers.asking import Answer, AnswerLog, Asking, ask, check
+from easyr1_fgrpo.evaluation.answers.asking import Answer, AnswerLog, Asking, ask
 from easyr1_fgrpo.evaluation.answers.in_process import InProcess, check_request
 from easyr1_fgrpo.evaluation.answers.launch import served
 from easyr1_fgrpo.evaluation.answers.models import ModelSpec
@@ -78,8 +78,7 @@ class AskedModel:
             if answer is None:
                 answer = await self._say(asking, item, pictures)
                 self._log.put(key, answer)
-            check(answer)
-            return answer
+            return answer.scored
 
         return Task(
             model=self._spec.name,

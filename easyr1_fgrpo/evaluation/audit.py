@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from easyr1_fgrpo.checkpoints import file_sha256
-from easyr1_fgrpo.evaluation.answers.asking import Answer, check, content_hash
+from easyr1_fgrpo.evaluation.answers.asking import Answer, content_hash
 from easyr1_fgrpo.evaluation.answers.models import ModelSpec
 from easyr1_fgrpo.evaluation.answers.pictures import Picture
 from easyr1_fgrpo.evaluation.benchmarks import NAME, Item, Reject
@@ -22,10 +22,9 @@ from easyr1_fgrpo.evaluation.plan import Plan, connection
 from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
 from easyr1_fgrpo.evaluation.run_items import Task, run_items
 from easyr1_fgrpo.evaluation.scoring.score import Scoring
-from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
+from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer, ScorerSpec
 from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
-from easyr1_fgrpo.model_client.client import Address
 from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.rewards import Box
@@ -76,7 +75,7 @@ class Audit:
         images: folder that image names are relative to; nothing outside of it is read.
         out: folder to write into; finished items in it are used again.
         names: their field for ours; a dot goes into an object (`evaluation.item`).
-        scorer: where the answer scorer is served; None for none.
+        scorer: the answer scorer; None for none.
         concurrency: traces under way at a time.
     """
 
@@ -86,7 +85,7 @@ class Audit:
     images: Path
     out: Path
     names: Mapping[str, str] = field(default_factory=dict)
-    scorer: Address | None = None
+    scorer: ScorerSpec | None = None
     concurrency: int = 64
 
 
@@ -103,16 +102,14 @@ async def audit(job: Audit, scoring: Scoring) -> tuple[Evaluation, list[RejectRe
     try:
         async with AsyncExitStack() as stack:
             if job.scorer:
-                client = await stack.enter_async_context(connection(job.scorer, plan))
-                scoring = replace(scoring, scorer=AnswerScorer(client, await client.served_name()))
+                client = await stack.enter_async_context(connection(job.scorer.address, plan))
+                scoring = replace(scoring, scorer=AnswerScorer(client, await client.served_name(), job.scorer))
             for benchmark in benchmarks_of(job):
                 lines: dict[str, Line] = {}
 
                 async def respond(item: Item, pictures: Sequence[Picture], lines: dict[str, Line] = lines) -> Answer:
                     line = lines.pop(item.id)
-                    answer = Answer(line.response, line.truncated)
-                    check(answer)
-                    return answer
+                    return Answer(line.response, line.truncated).scored
 
                 def answer_key(item: Item, lines: dict[str, Line] = lines) -> str:
                     return content_hash(job.style.name, item.id, lines[item.id].model_dump(mode="json"))

@@ -48,8 +48,8 @@ async def evaluate(plan: Plan, scoring: Scoring) -> tuple[Evaluation, list[Rejec
     try:
         async with AsyncExitStack() as stack:
             if plan.scorer:
-                client = await stack.enter_async_context(connection(plan.scorer, plan))
-                scoring = replace(scoring, scorer=AnswerScorer(client, await client.served_name()))
+                client = await stack.enter_async_context(connection(plan.scorer.address, plan))
+                scoring = replace(scoring, scorer=AnswerScorer(client, await client.served_name(), plan.scorer))
             for spec in plan.models:
                 async with AsyncExitStack() as model_stack:
                     model = await AskedModel.prepare(spec, plan, model_stack)

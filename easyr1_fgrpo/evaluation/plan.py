@@ -11,6 +11,7 @@ from typing import Any
 from easyr1_fgrpo.evaluation.answers.models import ModelSpec
 from easyr1_fgrpo.evaluation.benchmarks import Item, Reject, Source
 from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.evaluation.scoring.scorer import ScorerSpec, with_parameters
 from easyr1_fgrpo.model_client.client import PATIENCE_S, Address, ModelClient
 
 
@@ -25,7 +26,7 @@ class Plan:
         modes: how responses are drawn.
         samples: rows of each benchmark, a seeded choice in its order; None for all.
         seed: chooses these rows, draws sampled responses, and resamples.
-        scorer: where the answer scorer is served; None for none.
+        scorer: the answer scorer; None for none.
         max_new_tokens: length limit of a response.
         parameters: further fields of a request; None takes a field out.
         concurrency: items under way at a time, and how many a checkpoint in this process answers together.
@@ -39,7 +40,7 @@ class Plan:
     modes: Sequence[Mode] = (Mode.GREEDY,)
     samples: int | None = None
     seed: int = 0
-    scorer: Address | None = None
+    scorer: ScorerSpec | None = None
     max_new_tokens: int = 4096
     parameters: Mapping[str, Any] = field(default_factory=dict)
     concurrency: int = 64
@@ -48,8 +49,7 @@ class Plan:
 
     def request(self, mode: Mode) -> dict[str, Any]:
         """The fields of every request (greedy pass@1 in FGRPO B.1) where `parameters` say nothing else."""
-        fields = {"temperature": mode.temperature, "max_tokens": self.max_new_tokens, **self.parameters}
-        return {name: value for name, value in fields.items() if value is not None}
+        return with_parameters({"temperature": mode.temperature, "max_tokens": self.max_new_tokens}, self.parameters)
 
     def rows(self, source: Source) -> Iterator[Item | Reject]:
         """The rows of a benchmark that are asked."""

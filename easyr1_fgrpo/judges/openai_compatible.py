@@ -18,6 +18,7 @@ from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question,
 from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
 from easyr1_fgrpo.model_client.pictures import DataUrls
+from easyr1_fgrpo.model_client.replies import plain
 from easyr1_fgrpo.model_client.retrying import Asking, Retries, RetryingClient
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class OpenAICompatibleJudge:
         key = ""
         if self._cache is not None:
             async with asyncio.timeout(case.asking.limit_s):
-                key = cache_key(case.prompt.version, await self._body(case))
+                key = cache_key(self._reading(case.prompt), await self._body(case))
                 known = await self._cache.get(key)
             if known is not None:
                 case.cached = len(case.requests)
@@ -175,13 +176,19 @@ class OpenAICompatibleJudge:
         reply = await self._client.ask(lambda: self._content(case), case.asking)
         case.prompt_tokens, case.completion_tokens = reply.prompt_tokens, reply.completion_tokens
         text = self._client.chat.storable(reply.text)
-        labels = case.prompt.parse(reply.text, len(case.requests))
+        answer = plain(reply.text) if self._config.accept_reasoning else reply.text
+        labels = case.prompt.parse(answer, len(case.requests))
         if labels is None:
             cause = "the answer is no label" + (", it was cut off" if reply.finish_reason == "length" else "")
+            cause += ", it only thought" if reply.reasoning and not reply.text else ""
             return self._failed(case, Failure.INVALID, cause, text)
         if self._cache is not None:
             await asyncio.wait([asyncio.ensure_future(self._cache.put(key, labels, text))], timeout=CACHE_WAIT_S)
         return self._labelled(labels, text)
+
+    def _reading(self, prompt: Prompt) -> str:
+        """What asks and what reads the answer: a verdict that was read loosely is none for who reads strictly."""
+        return f"{prompt.version} loose" if self._config.accept_reasoning else prompt.version
 
     async def _body(self, case: _Case) -> str:
         """The JSON of the request, with names by content instead of the images' data URLs."""
@@ -192,7 +199,7 @@ class OpenAICompatibleJudge:
                 "messages": case.prompt.messages(case.requests, lambda image: case.names[id(image)]),
                 **self._config.parameters,
             }
-            if not TOKEN_LIMITS & body.keys():
+            if not TOKEN_LIMITS & body.keys() and not self._config.accept_reasoning:
                 body["max_tokens"] = TOKENS_PER_LABEL * (1 + len(case.requests))
             if self._config.structured_outputs:
                 body["structured_outputs"] = case.prompt.structure(len(case.requests))

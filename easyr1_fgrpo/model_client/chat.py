@@ -8,14 +8,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from easyr1_fgrpo.model_client.endpoints import Outcome
+from easyr1_fgrpo.model_client.replies import ErrorReply, Reply, read_reply
 
 MAX_TEXT = 2000
 """Characters of a server's answer that are stored."""
@@ -66,16 +65,6 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         self.text = text
         self.sent = sent
         self.status = status
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The model's reply: its text, why it stopped, and the tokens as the server counts them."""
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class ChatClient:
@@ -133,7 +122,9 @@ class ChatClient:
         """
         content = await self._call("POST", url, "/chat/completions", limit_s, body)
         try:
-            return _read(content)
+            return read_reply(content)
+        except ErrorReply as error:
+            raise self._refusal(url, error.status, error.text, "") from None
         except (ValueError, RecursionError) as error:
             raise self._unreadable(url, "chat completion", content, error) from None
 
@@ -226,7 +217,7 @@ class ChatClient:
         return CallFailed(
             cause,
             outcome=Outcome.FAULT if status >= 500 else Outcome.ALIVE,
-            again=status >= 500 or status in PASSING,
+            again=status >= 500 or status in PASSING or status == 200,  # an error that names no status
             retry_after_s=_retry_after_s(retry_after) if status in (429, 503) else 0.0,
             text=self.storable(text),
             status=status,
@@ -252,28 +243,3 @@ def _retry_after_s(header: str) -> float:
 
 def _seconds_until(date: str) -> float:
     return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
-
-
-def _read(content: bytes) -> Reply:
-    """The parts of a chat completion that count.
-
-    Raises:
-        ValueError: when it is none.
-    """
-    completion = json.loads(content)
-    match completion:
-        case {"choices": [{"message": {"content": str() | None as text}, **choice}, *_]}:
-            usage = completion.get("usage")
-            return Reply(
-                text or "",
-                str(choice.get("finish_reason")),
-                _count(usage, "prompt_tokens"),
-                _count(usage, "completion_tokens"),
-            )
-    raise ValueError("its JSON lacks choices[0].message.content")
-
-
-def _count(usage: Any, name: str) -> int:
-    """A count of tokens; 0 where the server gives none that is one."""
-    count = usage.get(name) if isinstance(usage, dict) else None
-    return count if type(count) is int and 0 <= count < 10**9 else 0

@@ -6,8 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from easyr1_fgrpo.model_client.chat import CallFailed, Reply
+from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
+from easyr1_fgrpo.model_client.replies import Reply
 from easyr1_fgrpo.model_client.retrying import Retries, RetryingClient
 
 ATTEMPTS = 4

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
-from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient, Reply
+from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient
 from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome, Slot
+from easyr1_fgrpo.model_client.replies import Reply
 from easyr1_fgrpo.model_client.silence import Silence
 
 FIRST_PAUSE_S = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from easyr1_fgrpo.files import LineFile
 from easyr1_fgrpo.model_client.client import ModelClient
 
 MAX_CHARACTERS = 100_000
-"""Of a response: far more than 4,096 tokens of a language need; a longer one is not scored."""
+"""Of a response: far more than 4,096 tokens of a language need; a longer one is scored as one that was cut there."""
 
 
 class Rejected(Exception):  # noqa: N818 - it becomes a row of the rejects
@@ -31,6 +31,13 @@ class Answer:
     text: str
     truncated: bool = False
     tokens: int = 0
+
+    @property
+    def scored(self) -> Answer:
+        """The answer as it is scored: an endless one is cut. Nothing is left out, which would do a model no harm."""
+        if len(self.text) <= MAX_CHARACTERS:
+            return self
+        return replace(self, text=self.text[:MAX_CHARACTERS], truncated=True)
 
 
 @dataclass(frozen=True)
@@ -79,19 +86,7 @@ async def ask(client: ModelClient, asking: Asking, item: Item, pictures: Sequenc
         CallFailed, ModelGone: see `ModelClient.complete`.
     """
     reply = await client.complete(asking.body(item, pictures))
-    return Answer(reply.text, reply.finish_reason == "length", reply.completion_tokens)
-
-
-def check(answer: Answer) -> None:
-    """Refuse what is no response.
-
-    Raises:
-        Rejected: for an empty or an endless one.
-    """
-    if not answer.text.strip():
-        raise Rejected("empty response")
-    if len(answer.text) > MAX_CHARACTERS:
-        raise Rejected(f"response of {len(answer.text):,} characters, at most {MAX_CHARACTERS:,} are scored")
+    return Answer(reply.whole, reply.finish_reason == "length", reply.completion_tokens)
 
 
 class AnswerLog:

@@ -26,8 +26,8 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
         that hold, of the questions whose verdicts all came), inconsistency, inconsistency_at_least,
         inconsistency_at_most, uncertain (of the judged), unparsable, unjudged, semantic_grounding (mean R_S of the
         rollouts with a value), no_claim (no sentence of the trace was scored), grounding_unjudged, spatial_grounding
-        (rows with reference boxes), format, truncated, response_tokens. Shares are of all questions unless
-        stated otherwise.
+        (rows with reference boxes), format, empty (replies without text), truncated, response_tokens. Shares are of all
+        questions unless stated otherwise.
     """
     judged = [item.inconsistent for item in items if item.inconsistent is not None]
     return {
@@ -45,6 +45,7 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
         "grounding_unjudged": share(_unjudged(item.semantic_reason) for item in items),
         "spatial_grounding": mean((item.spatial_grounding for item in items), seed),
         "format": share(item.well_formed for item in items),
+        "empty": share(item.empty for item in items),
         "truncated": share(item.truncated for item in items),
         "response_tokens": mean((item.tokens for item in items), seed),
     }

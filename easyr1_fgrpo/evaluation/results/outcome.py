@@ -23,6 +23,7 @@ class Outcome(BaseModel):
         semantic_grounding: R_S; None when it has no value, and `semantic_reason` says why.
         spatial_grounding: R_G; None for a row without reference boxes.
         item, category, group: of a benchmark's item, as `benchmarks.Item`; "" elsewhere.
+        empty: whether the reply had no text at all.
         accurate_by_scorer: the LLM scorer's word on the answer; None when none was asked or it gave none.
     """
 
@@ -42,6 +43,7 @@ class Outcome(BaseModel):
     item: str = ""
     category: str = ""
     group: str = ""
+    empty: bool = False
     accurate_by_scorer: bool | None = None
 
     @classmethod
@@ -63,6 +65,7 @@ class Outcome(BaseModel):
             item=asked.item if asked else "",
             category=asked.category if asked else "",
             group=asked.group if asked else "",
+            empty=not record.response.strip(),
             accurate_by_scorer=asked.scorer.right if asked and asked.scorer else None,
         )
 

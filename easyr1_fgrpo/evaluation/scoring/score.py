@@ -82,7 +82,8 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
     )
     scorer = None
     if scoring.scorer is not None:
-        scorer = await scoring.scorer.score(sample.question_with_choices, item.answer, parsed.answer or answer.text)
+        reply = parsed.answer or answer.text
+        scorer = await scoring.scorer.score(sample.question_with_choices, item.answer, reply)
     images = tuple(picture.sha256 for picture in pictures)
     record = TraceRecord.from_score(sample, rollout, images=images, response=answer.text, step=0, session=0)
     evaluation = EvaluationRecord(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 import jinja2
 
 from easyr1_fgrpo.judges.fence import fence
 from easyr1_fgrpo.model_client.chat import CallFailed
-from easyr1_fgrpo.model_client.client import ModelClient
+from easyr1_fgrpo.model_client.client import Address, ModelClient
+from easyr1_fgrpo.model_client.replies import plain
 from easyr1_fgrpo.traces import ScorerRecord
 
 MAX_QUESTION = 8_000
@@ -23,15 +27,44 @@ MAX_TEXT = 500
 WORDS = {"RIGHT": True, "WRONG": False}
 
 
+@dataclass(frozen=True)
+class ScorerSpec:
+    """Which scorer, and how it is asked.
+
+    Attributes:
+        address: where it is served.
+        parameters: further fields of a request; None takes a field out.
+        accept_reasoning: a word behind a closed thinking block, in a code fence or in stars counts, too.
+    """
+
+    address: Address
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    accept_reasoning: bool = False
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The fields of a request besides model and messages; who thinks may write as much as the server allows."""
+        limit = {} if self.accept_reasoning else {"max_tokens": 8}
+        return with_parameters({"temperature": 0.0, **limit}, self.parameters)
+
+
+def with_parameters(defaults: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request: parameters over defaults, those that are None left out; one limit of tokens."""
+    newer = {"max_tokens": None} if parameters.get("max_completion_tokens") is not None else {}
+    fields = {**defaults, **newer, **parameters}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 class AnswerScorer:
     """Asks a text model of the class of Qwen3-4B-Instruct-2507 about every answer.
 
     Args:
         client: the model.
         served: its name at its server.
+        spec: how it is asked.
     """
 
-    def __init__(self, client: ModelClient, served: str) -> None:
+    def __init__(self, client: ModelClient, served: str, spec: ScorerSpec) -> None:
         source = (files("easyr1_fgrpo.evaluation.scoring") / "prompts" / "answer_scorer.jinja").read_text(
             encoding="utf-8"
         )
@@ -40,7 +73,9 @@ class AnswerScorer:
         self._rules = self._render("rules")
         self._client = client
         self.name = served
-        self.version = hashlib.sha256(f"{served}\0{source}".encode()).hexdigest()[:12]
+        self._spec = spec
+        asked = json.dumps([spec.request, spec.accept_reasoning], sort_keys=True)
+        self.version = hashlib.sha256(f"{served}\0{source}\0{asked}".encode()).hexdigest()[:12]
 
     async def score(self, question: str, reference: str, reply: str) -> ScorerRecord:
         """Compare a reply with the reference.
@@ -56,6 +91,8 @@ class AnswerScorer:
         Raises:
             ModelGone: when the scorer cannot be asked any more.
         """
+        if not reply.strip():
+            return ScorerRecord(scorer=self.name, right=False, cause="there is no reply")
         texts = {
             "question": fence(question, MAX_QUESTION),
             "reference": fence(reference, MAX_QUESTION),
@@ -67,15 +104,14 @@ class AnswerScorer:
                 {"role": "system", "content": self._rules},
                 {"role": "user", "content": self._render("case", **texts)},
             ],
-            "temperature": 0.0,
-            "max_tokens": 8,
+            **self._spec.request,
         }
         try:
             answered = await self._client.complete(json.dumps(body).encode())
         except CallFailed as error:
             return ScorerRecord(scorer=self.name, right=None, cause=str(error))
         text = answered.text[:MAX_TEXT]
-        right = read(answered.text)
+        right = read(plain(answered.text) if self._spec.accept_reasoning else answered.text)
         cause = "" if right is not None else "the answer is neither RIGHT nor WRONG"
         return ScorerRecord(scorer=self.name, right=right, cause=cause, text=text)
 

@@ -23,12 +23,17 @@ TITLES = {
     "format": "format",
 }
 _SHARES = {
+    "empty": "  empty replies, wrong",
     "unparsable": "  no trace or no answer",
     "unjudged": "  not judged",
     "no_claim": "  no claim",
     "grounding_unjudged": "  claims not judged",
 }
-_BELOW = {"inconsistency": ("unparsable", "unjudged"), "semantic_grounding": ("no_claim", "grounding_unjudged")}
+_BELOW = {
+    "accuracy": ("empty",),
+    "inconsistency": ("unparsable", "unjudged"),
+    "semantic_grounding": ("no_claim", "grounding_unjudged"),
+}
 _INTERVALS = "per cent, 95 % interval in brackets: Wilson's for shares, bootstrap for means and the average"
 
 
@@ -57,6 +62,8 @@ def accuracy_table(evaluation: Evaluation, seed: int = 0) -> Grid:
                 rows.append((model, way, "authors", *_authors_row(evaluation, model, way)))
     rejected = sum(result.totals.rejected_items for result in evaluation.results)
     note = f"; {rejected} rejected items are left out" if rejected else ""
+    if empty := _empty(evaluation.results):
+        note += f"; {empty} empty replies count as wrong"
     labels = ("model", "matched by", "aggregated as")
     return _grid(evaluation, "accuracy", "Accuracy, pass@1, greedy where not stated otherwise", labels, rows, note)
 
@@ -74,6 +81,10 @@ def quality_table(evaluation: Evaluation, seed: int = 0) -> Grid:
                 bounds = [_bounds(evaluation.of(model, occasion)) for occasion in evaluation.occasions]
                 rows.append((model, "  its bounds", *bounds, *blanks))
             for share in _BELOW.get(measure, ()):
+                if share == "empty" and not any(
+                    outcome.empty for of in _of(evaluation, model) for outcome in of.outcomes
+                ):
+                    continue
                 found = [_share(evaluation.of(model, occasion), share) for occasion in evaluation.occasions]
                 rows.append((model, _SHARES[share], *found, *blanks))
     note = (
@@ -178,6 +189,11 @@ def _bounds(result: BenchmarkResult | None) -> str:
 def _cells(found: Difference) -> tuple[Cell, ...]:
     p = NOTHING if found.p_value is None else "<0.001" if found.p_value < 0.001 else f"{found.p_value:.3f}"
     return found.estimate, str(found.estimate.n), p
+
+
+def _empty(results: Sequence[BenchmarkResult]) -> int:
+    """How many replies had no text."""
+    return sum(outcome.empty for result in results for outcome in result.outcomes)
 
 
 def _of(evaluation: Evaluation, model: str) -> list[BenchmarkResult]:

@@ -7,6 +7,7 @@ from judge_traces import RecordingJudge, write_run
 
 from easyr1_fgrpo.evaluation.audit import Audit, audit
 from easyr1_fgrpo.evaluation.styles import STYLES
+from easyr1_fgrpo.evaluation.tables.benchmarks import tables
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.traces import read_traces
 
@@ -49,7 +50,7 @@ async def test_bad_lines_are_named_and_the_rest_is_scored(job):
     )
     evaluation, rejects = await audit(job, UNJUDGED)
     reasons = {reject.row: reject.reason for reject in rejects}
-    assert [o.item for o in evaluation.results[0].outcomes] == ["good", "line 11"]
+    assert [o.item for o in evaluation.results[0].outcomes] == ["good", "line 10", "line 11"]
     said = {
         "line 2": "no JSON object",
         "line 3": "it is no object",
@@ -59,13 +60,22 @@ async def test_bad_lines_are_named_and_the_rest_is_scored(job):
         "line 7": "'absent.png' is not in",
         "line 8": "'../outside.png' is not in",
         "line 9": "none of the choices",
-        "line 10": "empty response",
         "line 12": "boxes",
     }
     assert reasons.keys() == said.keys()
     assert all(part in reasons[row] for row, part in said.items())
     assert evaluation.results[0].totals.rows == 12
-    assert len((job.out / "rejects.jsonl").read_text().splitlines()) == 10
+    assert len((job.out / "rejects.jsonl").read_text().splitlines()) == 9
+
+
+async def test_an_empty_reply_is_wrong_and_named(job):
+    write(job, line(id="right"), line(id="wrong", response=response("right")), line(id="empty", response=""))
+    evaluation, _ = await audit(job, UNJUDGED)
+    (result,) = evaluation.results
+    assert (result.metrics["accuracy"].value, result.metrics["empty"].value) == (1 / 3, 1 / 3)
+    accuracy, quality = tables(evaluation)
+    assert "; 1 empty replies count as wrong. " in accuracy.caption
+    assert any(row[1] == "  empty replies, wrong" for row in quality.rows)
 
 
 async def test_fields_of_any_name_and_depth(job):

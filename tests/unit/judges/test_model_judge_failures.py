@@ -7,6 +7,7 @@ from email.utils import formatdate
 import pytest
 from judge_endpoint import Script, judge_endpoint
 
+from easyr1_fgrpo.judges.cache import VerdictCache
 from easyr1_fgrpo.judges.protocol import Failure, Label
 from easyr1_fgrpo.model_client import chat
 from easyr1_fgrpo.model_client.chat import MAX_TEXT
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("no_back_off")
 
 
 async def test_passing_trouble_is_repeated():
-    for trouble in ["408", "409", "429", "500", "502", "503", "drop", "half", "broken", "empty"]:
+    for trouble in ["408", "409", "429", "500", "502", "503", "drop", "half", "broken", "empty", "error"]:
         verdict, server = await asked(Script(first=[trouble, trouble]))
         assert verdict.label is Label.CORRECT
         assert (verdict.usage.calls, verdict.usage.retries) == (3, 2)
@@ -31,7 +32,8 @@ async def test_lasting_trouble_ends_after_the_retries():
         ("drop", "broke the connection"),
         ("half", "broke the connection"),
         ("broken", "answered with no chat completion"),
-        ("empty", "lacks choices[0].message.content"),
+        ("empty", "lacks choices[0].message"),
+        ("error", 'answered 503: {"message": "as told"'),
     ]:
         verdict, server = await asked(Script(shares={trouble: 1.0}), max_retries=2)
         assert (verdict.label, verdict.failure) == (None, Failure.UNREACHABLE)
@@ -42,12 +44,46 @@ async def test_lasting_trouble_ends_after_the_retries():
 
 
 async def test_a_refusal_is_not_repeated():
-    for status in ["400", "401", "403", "404", "422"]:
+    for status in ["400", "401", "403", "404", "422", "refused"]:
         verdict, server = await asked(Script(shares={status: 1.0}, says="no such model"))
         assert verdict.failure is Failure.UNREACHABLE
-        assert f"answered {status}" in verdict.cause
+        assert f"answered {status.replace('refused', '400')}" in verdict.cause
         assert "no such model" in verdict.cause
         assert server.calls == verdict.usage.calls == 1
+
+
+async def test_a_model_that_was_cut_off_while_it_thought_is_no_outage():
+    """Ten of them in a row opened the circuit breaker, and healthy questions went unasked."""
+    thinking = {"role": "assistant", "reasoning_content": "First I look at the"}
+    says = iter([*[thinking] * 20, *["CORRECT"] * 20])
+    with judge_endpoint(Script(answer=lambda case: next(says))) as server:
+        async with judging(server, concurrency=1, max_retries=0) as judge:
+            verdicts = [await judge.ask(CLAIM) for _ in range(40)]
+    assert [verdict.failure for verdict in verdicts] == [Failure.INVALID] * 20 + [None] * 20
+    assert verdicts[0].cause == "the answer is no label, it only thought"
+    assert server.calls == 40
+
+
+async def test_a_label_behind_thinking_or_in_a_fence_counts_where_the_config_says_so():
+    for said in ["<think>INCORRECT? No.</think>\n\nCORRECT", "```\nCORRECT\n```", "**CORRECT**"]:
+        strict, _ = await asked(Script(answer=lambda case, said=said: said))
+        assert (strict.label, strict.failure) == (None, Failure.INVALID)
+        loose, server = await asked(Script(answer=lambda case, said=said: said), accept_reasoning=True)
+        assert loose.label is Label.CORRECT
+        assert "max_tokens" not in server.bodies[0]
+    unsure = "CORRECT, I think. INCORRECT?"
+    assert (await asked(Script(answer=lambda case: unsure), accept_reasoning=True))[0].label is None
+
+
+async def test_a_verdict_that_was_read_loosely_is_none_for_who_reads_strictly(tmp_path):
+    fenced = Script(answer=lambda case: "```\nCORRECT\n```")
+    parameters = {"temperature": 0.0, "max_tokens": 64}
+    with judge_endpoint(fenced) as server:
+        for accept, label in [(True, Label.CORRECT), (False, None), (True, Label.CORRECT)]:
+            cache = VerdictCache(tmp_path / "cache", max_gib=0.1)
+            async with judging(server, cache=cache, parameters=parameters, accept_reasoning=accept) as judge:
+                assert (await judge.ask(CLAIM)).label is label
+    assert server.calls == 2
 
 
 async def test_an_answer_that_is_no_label_is_invalid_and_not_repeated():

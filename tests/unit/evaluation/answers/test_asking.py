@@ -2,11 +2,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from model_endpoint import Model, scripted
 
-from easyr1_fgrpo.evaluation.answers.asking import MAX_CHARACTERS, Answer, AnswerLog, Asking, Rejected, check
+from easyr1_fgrpo.evaluation.answers.asking import MAX_CHARACTERS, Answer, AnswerLog, Asking, ask
 from easyr1_fgrpo.evaluation.answers.pictures import prepare
 from easyr1_fgrpo.evaluation.mode import question_seed
 from easyr1_fgrpo.evaluation.styles import STYLES
+from easyr1_fgrpo.model_client.client import Address, ModelClient
 
 from ..made_items import item, picture
 
@@ -109,12 +111,23 @@ def test_a_torn_line_costs_one_answer(tmp_path, torn):
     assert AnswerLog(path).get("c") == ANSWERS["c"]
 
 
-def test_no_response_and_an_endless_one_are_refused():
-    check(Answer("x" * MAX_CHARACTERS))
-    for text, reason in [
-        ("", "empty response"),
-        (" \n", "empty response"),
-        ("x" * 200_000, "response of 200,000 char"),
+def test_an_endless_response_is_scored_as_one_that_was_cut():
+    for answer in (Answer(""), Answer(" \n"), Answer("x" * MAX_CHARACTERS)):
+        assert answer.scored is answer
+    assert Answer("x" * 200_000, tokens=7).scored == Answer("x" * MAX_CHARACTERS, truncated=True, tokens=7)
+
+
+async def test_thinking_that_the_server_sends_apart_is_the_trace():
+    for message, text in [
+        ({"content": "<answer>left</answer>", "reasoning_content": "It is left."}, response_of("It is left.")),
+        ({"content": "<answer>left</answer>", "reasoning": "It is left."}, response_of("It is left.")),
+        ({"reasoning": "It is"}, "<think>\nIt is"),
+        ({"content": None}, ""),
     ]:
-        with pytest.raises(Rejected, match=reason):
-            check(Answer(text))
+        with scripted(Model(answer=lambda asked, message=message: message)) as model:
+            async with ModelClient(Address((model.url,)), concurrency=1, deadline_s=5.0) as client:
+                assert (await ask(client, ASKING, item(1), [])).text == text
+
+
+def response_of(trace):
+    return f"<think>\n{trace}\n</think>\n<answer>left</answer>"

@@ -1,0 +1,123 @@
+"""What OpenAI-compatible servers send as a chat completion: text, thinking, or an error in a good answer's place."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_REASONING = ("reasoning_content", "reasoning")
+"""Where servers put a model's thinking beside `content`: vLLM and DeepSeek, newer vLLM and OpenRouter."""
+
+_THOUGHT = re.compile(r".*(?:</think(?:ing)?>|\[/THINK\]|<\|end_of_thought\|>)", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```[\w-]*\s*(.*?)\s*```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The model's reply.
+
+    Attributes:
+        text: "" where there is none, as from a model that was cut off while it thought.
+        finish_reason: why it stopped.
+        prompt_tokens, completion_tokens: as the server counts them; 0 where it does not.
+        reasoning: its thinking, where the server sends it apart from the text.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning: str = ""
+
+    @property
+    def whole(self) -> str:
+        """Thinking and text as the model wrote them: `<think>...</think>` and the text."""
+        if not self.reasoning or self.text.lstrip().startswith("<think>"):
+            return self.text
+        return f"<think>\n{self.reasoning}\n</think>\n{self.text}" if self.text else f"<think>\n{self.reasoning}"
+
+
+class ErrorReply(Exception):  # noqa: N818 - what a server says
+    """An error object in a reply of status 200.
+
+    Attributes:
+        status: the status of HTTP that it means; 200 where it names none.
+        text: the object's JSON.
+    """
+
+    def __init__(self, error: Any) -> None:
+        self.text = error if isinstance(error, str) else json.dumps(error)
+        code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+        known = str(code).isdecimal() and 400 <= int(str(code)) < 600
+        refused = isinstance(error, dict) and error.get("type") == "invalid_request_error"
+        self.status = int(str(code)) if known else 400 if refused else 200
+        super().__init__(self.text)
+
+
+def read_reply(content: bytes) -> Reply:
+    """The parts of a chat completion that count.
+
+    Raises:
+        ErrorReply: when it is an error.
+        ValueError: when it is none.
+    """
+    completion = json.loads(content)
+    match completion:
+        case {"error": error} if error:
+            raise ErrorReply(error)
+        case {"object": "error"} | {"choices": [{"error": {}}, *_]}:
+            raise ErrorReply(completion if "object" in completion else completion["choices"][0]["error"])
+        case {"choices": [{"message": {} as message, **choice}, *_]}:
+            text, thinking = _content(message.get("content"))
+            apart = next((message[name] for name in _REASONING if isinstance(message.get(name), str)), "")
+            refusal = message.get("refusal")
+            usage = completion.get("usage")
+            return Reply(
+                text or (refusal if isinstance(refusal, str) else ""),
+                str(choice.get("finish_reason")),
+                _count(usage, "prompt_tokens"),
+                _count(usage, "completion_tokens"),
+                apart or thinking,
+            )
+    raise ValueError("its JSON lacks choices[0].message")
+
+
+def plain(text: str) -> str:
+    """What a model says besides its thinking: behind the last end of a thinking block, out of a code fence or stars."""
+    thought = _THOUGHT.match(text)
+    text = text[thought.end() if thought else 0 :].strip()
+    fenced = _FENCE.fullmatch(text)
+    return (fenced[1] if fenced else text).strip().strip("*`")
+
+
+def _content(content: Any) -> tuple[str, str]:
+    """Text and thinking of a content: a text, nothing, or a list of parts."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list):
+        raise ValueError("its choices[0].message.content is neither a text nor a list of parts")
+    text: list[str] = []
+    thinking: list[str] = []
+    for part in content:
+        said = part if isinstance(part, str) else _said(part)
+        is_thinking = isinstance(part, dict) and str(part.get("type")) in ("thinking", "reasoning", "redacted_thinking")
+        (thinking if is_thinking else text).append(said)
+    return "".join(text), "".join(thinking)
+
+
+def _said(part: Any) -> str:
+    """The words of a part; Mistral's thinking is a list of parts again."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        return ""
+    words = next((part[name] for name in ("text", "thinking", "reasoning", "refusal") if name in part), "")
+    return "".join(map(_said, words)) if isinstance(words, list) else _said(words)
+
+
+def _count(usage: Any, name: str) -> int:
+    """A count of tokens; 0 where the server gives none that is one."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count < 10**9 else 0
