@@ -83,6 +83,7 @@ def test_the_miniatures_rows_are_rows(tmp_path):
         ({"images": [{"bytes": picture(form="JPEG")[:-40]}]}, "unreadable image"),
         ({"reward_model__ground_truth": None}, "reward_model.ground_truth: is missing"),
         ({"reward_model__ground_truth": " "}, "reward_model.ground_truth: is blank"),
+        ({"extra_info__choices": ["left", "right", "Left."]}, "'left' and 'Left.' are the same answer"),
         ({"reward_model__ground_truth": "up"}, "ground_truth 'up' is none of the choices ['left', 'right']"),
         ({"prompt": []}, "prompt: is empty"),
         ({"prompt": [{"role": "user", "content": "Left?"}]}, "the prompt has 0 <image> marks for 1 images"),

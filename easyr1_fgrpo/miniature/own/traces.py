@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
 
+from easyr1_fgrpo.normal_form import normalize_answer
 from easyr1_fgrpo.rows import Row
 
 WRONG = 0.3
@@ -25,20 +25,21 @@ class Answers:
     """What a data set's questions are answered with: where wrong answers are drawn from."""
 
     def __init__(self) -> None:
-        self._same: dict[str, dict[str, None]] = defaultdict(dict)  # dictionaries keep the order, so draws repeat
-        self._all: dict[str, None] = {}
+        # Answers with their normal forms; dictionaries keep the order, so draws repeat.
+        self._same: dict[str, dict[str, str]] = defaultdict(dict)
+        self._all: dict[str, str] = {}
 
     def add(self, row: Row) -> None:
         """Take a row's answer in."""
         answer = row.reward_model.ground_truth
-        self._same[row.extra_info.question][answer] = None
-        self._all[answer] = None
+        self._same[row.extra_info.question][answer] = self._all[answer] = normalize_answer(answer)
 
     def wrong(self, row: Row, rng: random.Random) -> str | None:
         """Another option, else another answer to the same question, else to any; None where there is no other."""
-        right = row.reward_model.ground_truth
-        for pool in (row.extra_info.choices, self._same[row.extra_info.question], self._all):
-            others: Sequence[str] = [answer for answer in pool if answer.casefold() != right.casefold()]
+        right = normalize_answer(row.reward_model.ground_truth)
+        options = {choice: normalize_answer(choice) for choice in row.extra_info.choices}
+        for pool in (options, self._same[row.extra_info.question], self._all):
+            others = [answer for answer, normal in pool.items() if normal != right]
             if others:
                 return rng.choice(others)
         return None
