@@ -25,7 +25,7 @@ LOOKED_AT = 200
 TRAIN, VAL = "train", "val"
 _SPLITS = {"training": TRAIN, "validation": VAL, "valid": VAL, "dev": VAL}
 _SPLIT_IN_NAME = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])")
-_PATTERNS = ("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv", "**/*.tsv")
+_PATTERNS = ("**/*.parquet", "**/*.jsonl", "**/*.json", "**/*.csv", "**/*.tsv", "**/*.xlsx")
 
 
 @dataclass(frozen=True)

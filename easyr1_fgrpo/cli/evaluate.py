@@ -104,13 +104,13 @@ def evaluate(
 
 
 def audit(
-    traces: Annotated[Path, typer.Argument(metavar="TRACES.jsonl")],
+    traces: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines or array, CSV, TSV, parquet, xlsx")],
     images: Annotated[Path, typer.Option(help="folder that the traces' image names are relative to")],
     out: Annotated[
         Path, typer.Option(help="folder for everything; finished items in it are used again", callback=out_folder)
     ],
     field: Annotated[
-        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="their field for one of ours; a.b goes into objects")
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="their field for one of ours; a.b, a.0 go into it")
     ] = None,
     name: Annotated[str, typer.Option(help="of the model in tables; the file's name when left out")] = "",
     style: Annotated[str, typer.Option(help="the grammar of the responses")] = "ours",
@@ -120,13 +120,15 @@ def audit(
     scorer_reasoning: ScorerReasoning = False,
     concurrency: Concurrency = 64,
 ) -> None:
-    """Score traces somebody already has: one JSON object a line with question, response, ground_truth and images.
+    """Score answers somebody already has: records with question, response, ground_truth and images.
 
-    Optional are choices, id, category, group, benchmark, boxes and truncated. No model is called but the judges.
+    Optional are choices, id, category, group, benchmark, boxes and truncated. Result files of VLMEvalKit and lmms-eval
+    are known by their fields. No model is called but the judges.
     """
-    from easyr1_fgrpo.evaluation.audit import FIELDS, Audit
+    from easyr1_fgrpo.evaluation.audit import Audit
     from easyr1_fgrpo.evaluation.audit import audit as run
     from easyr1_fgrpo.evaluation.benchmarks import NAME
+    from easyr1_fgrpo.evaluation.result_files import FIELDS, theirs
     from easyr1_fgrpo.evaluation.scoring.judges import read_judges
     from easyr1_fgrpo.evaluation.styles import STYLES
 
@@ -142,13 +144,15 @@ def audit(
             raise ValueError(f"{traces}: no such trace file")
         if not images.is_dir():
             raise ValueError(f"--images {images}: no such folder")
+        if read := theirs(traces, names):
+            typer.echo("fields: " + ", ".join(f"{ours}={name}" for ours, name in read.items()))
         job = Audit(
             traces=traces,
             name=name or traces.stem,
             style=STYLES[style],
             images=images,
             out=out,
-            names=names,
+            names=read,
             scorer=_scorer(scorer, scorer_parameters, scorer_reasoning),
             concurrency=concurrency,
         )

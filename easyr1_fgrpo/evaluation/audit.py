@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import base64
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from easyr1_fgrpo.evaluation.answers.pictures import Picture
 from easyr1_fgrpo.evaluation.benchmarks import NAME, Item, Reject
 from easyr1_fgrpo.evaluation.evaluate import Asked, result_of, write
 from easyr1_fgrpo.evaluation.plan import Plan, connection
+from easyr1_fgrpo.evaluation.result_files import named_records, ours_of
 from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
 from easyr1_fgrpo.evaluation.run_items import Task, run_items
 from easyr1_fgrpo.evaluation.scoring.score import Scoring
@@ -27,13 +29,13 @@ from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.pictures import decode
+from easyr1_fgrpo.published.options import by_letter, split_options, unlettered
 from easyr1_fgrpo.rewards import Box
 
-FIELDS = (
-    *("question", "response", "ground_truth", "images", "choices"),
-    *("id", "category", "group", "benchmark", "boxes", "truncated"),
-)
-"""What a line may hold, under these names or others; the first four are needed."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+LONGEST_NAME = 1000
+"""Characters; what is longer is a picture in base64."""
 
 
 def _not_blank(text: str) -> str:
@@ -69,12 +71,12 @@ class Audit:
     """What is scored.
 
     Attributes:
-        traces: a JSONL file.
+        traces: the file, see `result_files.named_records`.
         name: of whoever wrote the traces, in tables and files.
         style: the grammar of the responses.
         images: folder that image names are relative to; nothing outside of it is read.
         out: folder to write into; finished items in it are used again.
-        names: their field for ours; a dot goes into an object (`evaluation.item`).
+        names: their field for ours, see `result_files.theirs`.
         scorer: the answer scorer; None for none.
         concurrency: traces under way at a time.
     """
@@ -149,46 +151,47 @@ def benchmarks_of(job: Audit) -> list[str]:
 def _source(job: Audit, benchmark: str, lines: dict[str, Line]) -> Iterator[Item | Reject]:
     """The lines of a benchmark as items; each is left in `lines` under its item's id until it is asked for."""
     first = benchmarks_of(job)[0]
-    for number, row in _lines(job):
+    seen: Counter[str] = Counter()
+    for name, row in _lines(job):
         if isinstance(row, str):
             if benchmark == first:
-                yield Reject(benchmark, f"line {number}", row)
+                yield Reject(benchmark, name, row)
         elif (row.benchmark or first) == benchmark:
             if problem := _problem(row):
-                yield Reject(benchmark, f"line {number}", problem)
+                yield Reject(benchmark, name, problem)
                 continue
-            item = _item(job, row, benchmark, row.id or f"line {number}")
+            identity = row.id or name
+            seen[identity] += 1
+            item = _item(job, row, benchmark, identity if seen[identity] == 1 else f"{identity} #{seen[identity]}")
             lines[item.id] = row
             yield item
 
 
-def _lines(job: Audit) -> Iterator[tuple[int, Line | str]]:
-    """Line numbers from 1 with the line, or what is wrong with it."""
-    with job.traces.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            try:
-                values = json.loads(raw)
-                if not isinstance(values, dict):
-                    raise ValueError("it is no object")
-                yield number, Line.model_validate(_ours(values, job.names))
-            except ValidationError as error:
-                yield number, "; ".join(_said(job, item) for item in error.errors())
-            except (ValueError, RecursionError) as error:
-                yield number, f"no JSON object ({error})"
+def _lines(job: Audit) -> Iterator[tuple[str, Line | str]]:
+    """Names of records ("line 3") with the line, or what is wrong with it."""
+    for name, record in named_records(job.traces):
+        if isinstance(record, str):
+            yield name, record
+            continue
+        try:
+            yield name, _read(Line.model_validate(ours_of(record, job.names)))
+        except ValidationError as error:
+            yield name, "; ".join(_said(job, item) for item in error.errors())
+        except ValueError as error:
+            yield name, str(error)
 
 
-def _ours(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a line under our names; those it lacks are left out."""
-    found = {}
-    for name in FIELDS:
-        here: Any = values
-        for part in names.get(name, name).split("."):
-            here = here.get(part) if isinstance(here, Mapping) else None
-        if here is not None:
-            found[name] = here
-    return found
+def _read(line: Line) -> Line:
+    """The line with options that stand in its question, and the text of the answer that a letter names."""
+    question, choices = (line.question, line.choices) if line.choices else split_options(line.question)
+    choices = unlettered(choices)
+    answer = line.ground_truth
+    if choices and not named_by_text(answer, choices):
+        try:
+            answer = by_letter(answer, choices)
+        except ValueError:  # options that are not the answer's are none; those of a field are named as wrong
+            question, choices = line.question, unlettered(line.choices)
+    return line.model_copy(update={"question": question, "choices": choices, "ground_truth": answer})
 
 
 def _said(job: Audit, item: Any) -> str:
@@ -224,14 +227,27 @@ def _item(job: Audit, line: Line, benchmark: str, identity: str) -> Item:
 
 
 def _open(folder: Path, name: str) -> Image.Image:
-    """An image below the folder, by file name or, as our own traces name them, by hash.
+    """An image below the folder, by file name or without its suffix (our own traces name them by hash), or a data URL.
 
     Raises:
-        ValueError: when it is not there, or not below the folder.
+        ValueError: when it is not there, not below the folder, or none.
     """
+    if (file := _written_in(name)) is not None:
+        return decode(file)
     root = folder.resolve()
-    paths = [(root / file).resolve() for file in (name, f"{name}.png")]
+    paths = [(root / f"{name}{suffix}").resolve() for suffix in ("", *SUFFIXES)]
     found = next((path for path in paths if path.is_relative_to(root) and path.is_file()), None)
     if found is None:
         raise ValueError(f"{name!r} is not in {folder}")
     return decode(found.read_bytes())
+
+
+def _written_in(text: str) -> bytes | None:
+    """The file that a record holds itself, as a data URL or in base64; None for the name of a file."""
+    is_url = text.startswith("data:image/")
+    if not is_url and len(text) < LONGEST_NAME:
+        return None
+    try:
+        return base64.b64decode(text.partition(",")[2] if is_url else text, validate=True)
+    except ValueError as error:
+        raise ValueError(f"{text[:30]!r}... is no picture in base64 ({error})") from None

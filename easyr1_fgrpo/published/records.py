@@ -1,10 +1,11 @@
-"""Records of published files: parquet, JSON lines, a JSON array, CSV; never a whole file in memory."""
+"""Records of published files: parquet, JSON lines, a JSON array, CSV, xlsx; these never whole in memory."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -113,7 +114,9 @@ def _text_records(path: Path) -> Iterator[Record]:
         return _array(path)
     if path.suffix in (".csv", ".tsv"):
         return _table(path)
-    raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json nor .csv nor .tsv")
+    if path.suffix == ".xlsx":
+        return _sheet(path)
+    raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json nor .csv nor .tsv nor .xlsx")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -139,7 +142,8 @@ def _array(path: Path) -> Iterator[Record]:
     decoder, text, at = json.JSONDecoder(), "", 0
     with path.open(encoding="utf-8") as file:
         if (text := file.read(_CHUNK).lstrip())[:1] != "[":
-            raise ValueError(f"{path}: is no JSON array")
+            yield from _only_list(path)
+            return
         at = 1
         while True:
             at = _skip(text, at)
@@ -153,6 +157,39 @@ def _array(path: Path) -> Iterator[Record]:
                 text, at = text[at:] + more, 0
                 continue
             yield _named(value)
+
+
+def _only_list(path: Path) -> Iterator[Record]:
+    """The records of an object that holds one list of objects, besides what else it says."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged or cut off ({_first_line(error)})") from None
+    lists = [
+        part
+        for part in (value.values() if isinstance(value, dict) else ())
+        if isinstance(part, list) and part and all(isinstance(entry, dict) for entry in part)
+    ]
+    if len(lists) != 1:
+        raise ValueError(f"{path}: is no JSON array, nor an object with one list of records ({len(lists)} in it)")
+    yield from lists[0]
+
+
+def _sheet(path: Path) -> Iterator[Record]:
+    """Rows of a workbook's first sheet under its first row; empty cells are None."""
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise ValueError(f"{path}: openpyxl is not installed, which reads .xlsx: pip install openpyxl") from None
+    try:
+        sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
+        rows = sheet.iter_rows(values_only=True)
+        header = [str(name) if name is not None else "" for name in next(rows, ())]
+        for row in rows:
+            if any(value is not None for value in row):
+                yield {name: value for name, value in zip(header, row, strict=False) if name}
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: cannot be read as .xlsx ({_first_line(error)})") from None
 
 
 def _table(path: Path) -> Iterator[Record]:

@@ -1,14 +1,20 @@
 import asyncio
+import base64
+import csv
 import json
 from dataclasses import replace
 
 import pytest
 from judge_traces import RecordingJudge, write_run
+from openpyxl import Workbook
+from PIL import Image
 
 from easyr1_fgrpo.evaluation.audit import Audit, audit
+from easyr1_fgrpo.evaluation.result_files import theirs
 from easyr1_fgrpo.evaluation.styles import STYLES
 from easyr1_fgrpo.evaluation.tables.benchmarks import tables
 from easyr1_fgrpo.judges.protocol import Question
+from easyr1_fgrpo.pictures import wire_png as png
 from easyr1_fgrpo.traces import read_traces
 
 from .judges import TextJudge
@@ -53,7 +59,7 @@ async def test_bad_lines_are_named_and_the_rest_is_scored(job):
     assert [o.item for o in evaluation.results[0].outcomes] == ["good", "line 10", "line 11"]
     said = {
         "line 2": "no JSON object",
-        "line 3": "it is no object",
+        "line 3": "no field question",
         "line 4": "no field question: name yours by --field question=THEIRS",
         "line 5": "ground_truth: is blank",
         "line 6": "no image",
@@ -86,6 +92,86 @@ async def test_fields_of_any_name_and_depth(job):
     (result,) = evaluation.results
     assert (result.benchmark, result.metrics["accuracy"].value) == ("b-1", 1.0)
     assert result.metrics["inconsistency"].n == 1
+
+
+def vlmevalkit(**changes):
+    """A row of a result file of VLMEvalKit: options in columns, the right one by its letter."""
+    row = {"index": 7, "question": "Where?", "A": "left", "B": "right", "C": None, "answer": "A", "category": "side"}
+    return row | {"prediction": response()} | changes
+
+
+def lmms_eval(**changes):
+    """A line of lmms-eval's samples: options and instruction in the prompt, responses in lists."""
+    asked = "Where?\nA. left\nB. right\nAnswer with the option's letter from the given choices directly."
+    return {"doc_id": 7, "target": "A", "filtered_resps": [response()], "input": asked, "acc": 1.0} | changes
+
+
+async def audited(job, traces):
+    job = replace(job, traces=traces, names=theirs(traces, {}), out=job.out / traces.name)
+    evaluation, rejects = await audit(job, UNJUDGED)
+    records, _ = read_traces(list((job.out / "traces").glob("*.jsonl")))
+    return evaluation.results[0], rejects, records
+
+
+async def test_result_files_of_vlmevalkit_are_read_as_they_are(job, tmp_path, subtests):
+    picture(5).save(job.images / "7.jpg", quality=95)
+    picture(5).save(job.images / "8.png")
+    rows = [vlmevalkit(), vlmevalkit(index=8, answer="B"), vlmevalkit(prediction=None)]
+    workbook = Workbook()
+    workbook.active.append(list(rows[0]))
+    for row in rows:
+        workbook.active.append(list(row.values()))
+    workbook.save(tmp_path / "a.xlsx")
+    for name, separator in (("a.tsv", "\t"), ("a.csv", ",")):
+        with (tmp_path / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter=separator)
+            writer.writeheader()
+            writer.writerows(rows)
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    for file in ("a.xlsx", "a.tsv", "a.csv", "a.json"):
+        with subtests.test(file):
+            result, rejects, records = await audited(job, tmp_path / file)
+            assert rejects == []
+            assert [(o.item, o.accurate, o.empty, o.category) for o in result.outcomes] == [
+                ("7", True, False, "side"),
+                ("8", False, False, "side"),
+                ("7 #2", False, True, "side"),  # the same index once more, and a model that said nothing
+            ]
+            assert result.metrics["accuracy"].value == 1 / 3
+            assert {(record.question, record.choices) for record in records} == {("Where?", ("left", "right"))}
+
+
+async def test_samples_of_lmms_eval_are_read_as_they_are(job, tmp_path, subtests):
+    picture(5).save(job.images / "7.jpg", quality=95)
+    samples = [lmms_eval(), lmms_eval(target="(B)"), lmms_eval(resps=[[response()]], filtered_resps=["A"])]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    (tmp_path / "a.json").write_text(json.dumps({"args": {}, "logs": samples, "time": "now"}))
+    for file in ("a.jsonl", "a.json"):
+        with subtests.test(file):
+            result, rejects, records = await audited(job, tmp_path / file)
+            assert rejects == []
+            assert [(o.item, o.accurate) for o in result.outcomes] == [("7", True), ("7 #2", False), ("7 #3", True)]
+            assert {record.choices for record in records} == {("left", "right")}
+            assert all(record.question.startswith("Where?") for record in records)
+
+
+async def test_several_responses_want_one_to_be_named(job, tmp_path):
+    picture(5).save(job.images / "7.jpg")
+    (tmp_path / "a.jsonl").write_text(json.dumps(lmms_eval(resps=[[response(), response("right")]])) + "\n")
+    _, (reject,), _ = await audited(job, tmp_path / "a.jsonl")
+    assert reject.reason == "resps holds 2 values: name one, such as resps.0"
+    named = theirs(tmp_path / "a.jsonl", {"response": "resps.0.1"})
+    evaluation, rejects = await audit(replace(job, traces=tmp_path / "a.jsonl", names=named), UNJUDGED)
+    assert (rejects, evaluation.results[0].metrics["accuracy"].value) == ([], 0.0)
+
+
+async def test_a_picture_may_be_in_the_record(job):
+    file = base64.b64encode(png(Image.effect_noise((84, 84), 60))).decode()
+    wrong = line(images="data:image/png;base64,?")
+    write(job, line(images=[f"data:image/png;base64,{file}"]), line(images=file), wrong)
+    evaluation, (reject,) = await audit(job, UNJUDGED)
+    assert evaluation.results[0].totals.scored == 2
+    assert "no picture in base64" in reject.reason
 
 
 async def test_benchmarks_are_told_apart(job):
