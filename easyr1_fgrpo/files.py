@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from filelock import FileLock, Timeout
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -185,22 +187,39 @@ def whole_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Raises:
         FileExistsError: when `out` already holds something that is not to be replaced.
+        BlockingIOError: when another process is making it.
     """
     out = out.absolute()
-    if not replace and taken(out):
-        raise FileExistsError(f"{out} is not empty: remove it or choose another folder")
     partial, earlier = (out.with_name(f".{out.name}.{what}") for what in ("partial", "earlier"))
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
-    partial.mkdir(parents=True)
+    with _only_maker(out):
+        if not replace and taken(out):
+            raise FileExistsError(f"{out} is not empty: remove it or choose another folder")
+        shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
+        partial.mkdir()
+        try:
+            yield partial
+            if replace and out.exists():
+                shutil.rmtree(earlier, ignore_errors=True)
+                out.rename(earlier)
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)
+
+
+@contextmanager
+def _only_maker(out: Path) -> Iterator[None]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = out.with_name(f".{out.name}.lock")
     try:
-        yield partial
-        if replace and out.exists():
-            shutil.rmtree(earlier, ignore_errors=True)
-            out.rename(earlier)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(earlier, ignore_errors=True)
+        held = FileLock(lock, timeout=0).acquire()
+    except Timeout as error:
+        raise BlockingIOError(f"{out}: another process is making it; wait for its end, or end it") from error
+    with held:
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager

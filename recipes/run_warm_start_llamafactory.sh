@@ -60,6 +60,7 @@ for key, pixels in images.items():
 print(values["output_dir"], json.dumps({**images, "coordinates": coordinates}), sep="\n")
 PYTHON
 ) || exit 1
+rm -f "$output/image_budget.json" # finished is what has it: an earlier training's would stand for this one
 export FORCE_TORCHRUN=1 NPROC_PER_NODE=$gpus
 llamafactory-cli train "$config" dataset_dir="$data" dataset="$datasets" \
   gradient_accumulation_steps=$((8 / gpus)) "$@"

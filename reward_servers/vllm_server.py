@@ -44,8 +44,7 @@ def environment(config: VllmServerConfig, inherited: Mapping[str, str]) -> dict[
 
 def reservation(config: VllmServerConfig) -> dict[str, float]:
     """The Ray resources a server takes: the one bundle of its placement group."""
-    num_gpus = config.tensor_parallel_size if config.num_gpus is None else config.num_gpus
-    wanted = {"CPU": config.num_cpus, "GPU": float(num_gpus)}
+    wanted = {"CPU": config.num_cpus, "GPU": float(config.gpus)}
     return {name: amount for name, amount in wanted.items() if amount > 0}
 
 

@@ -20,6 +20,6 @@ def export(
 
     try:
         checkpoint = run(source, out)
-    except CheckpointError as error:
+    except (CheckpointError, OSError) as error:
         fail(error)
     typer.echo(f"{checkpoint.folder} -> {out}")

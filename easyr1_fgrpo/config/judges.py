@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -133,7 +134,8 @@ class VllmServerConfig(Settings):
         command: the executable and what comes before the model: vLLM may live in another environment than ours.
         tensor_parallel_size: GPUs the model is split over; all on one node.
         gpu_memory_utilization: share of each GPU's memory that vLLM takes.
-        num_gpus: GPUs of the Ray cluster that the server reserves; None for `tensor_parallel_size`, 0 for a CPU build.
+        num_gpus: GPUs of the Ray cluster that the server reserves; None for as many as it is split over, 0 for a CPU
+            build.
         num_cpus: logical CPUs that it reserves.
         port: where it listens; 0 takes a free one, the same over restarts.
         arguments: further `--key value` arguments; True writes the bare `--key`.
@@ -152,6 +154,38 @@ class VllmServerConfig(Settings):
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     start_deadline_s: Annotated[float, Field(gt=0.0)] = 1800.0
+
+    @property
+    def parallel_size(self) -> int:
+        """GPUs that vLLM takes on its node: the tensor, pipeline and data parallel sizes, multiplied."""
+        sizes = {key.replace("_", "-"): value for key, value in self.arguments.items()}
+        replicas = sizes.get("data-parallel-size-local", sizes.get("data-parallel-size", 1))
+        return self.tensor_parallel_size * int(sizes.get("pipeline-parallel-size", 1)) * int(replicas)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that the server reserves."""
+        return self.parallel_size if self.num_gpus is None else self.num_gpus
+
+    @model_validator(mode="after")
+    def _started_as_counted(self) -> VllmServerConfig:
+        for key, value in self.arguments.items():
+            if key.replace("_", "-") == "tensor-parallel-size":
+                raise ValueError(f"arguments.{key}={value}: say it as tensor_parallel_size")
+            if key.replace("_", "-") in _SIZES and not (type(value) is int and value >= 1):
+                raise ValueError(f"arguments.{key}={value}: give a whole number from 1 on")
+        if self.num_gpus and math.ceil(self.num_gpus) < self.parallel_size:
+            raise ValueError(
+                f"num_gpus={self.num_gpus:g}: vLLM is split over {self.parallel_size} GPUs (tensor_parallel_size x "
+                "pipeline-parallel-size x data-parallel-size); reserve as many, or leave it out"
+            )
+        if self.num_gpus and self.num_gpus > 1 and not self.num_gpus.is_integer():
+            raise ValueError(f"num_gpus={self.num_gpus:g}: Ray gives whole GPUs, or a part of one")
+        return self
+
+
+_SIZES = ("pipeline-parallel-size", "data-parallel-size", "data-parallel-size-local")
+"""Arguments of `vllm serve` that multiply its GPUs."""
 
 
 JudgeServerConfig = Annotated[EmbeddedServerConfig | VllmServerConfig, Field(discriminator="kind")]

@@ -64,39 +64,43 @@ install_pinned() {
   echo "$wanted" >"$stamp"
 }
 
-# After prepare_environment, whose uv it uses.
+# After prepare_environment, whose uv they use.
 prepare_gpu_path() {
-  local wanted stamp=.venv-vllm/.installed constraints=recipes/setup/constraints-vllm.txt ours=tests/gpu_path/vllm_on_cpu
-  wanted=$(cat pyproject.toml "$constraints" "$ours"/*.{toml,py} recipes/setup/environment.sh | sha256sum)
-  if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
-    echo "== installing what $constraints pins into .venv-vllm (4 GB)"
-    [ -x .venv-vllm/bin/python ] || .venv/bin/python -m venv .venv-vllm
-    UV_PYTHON=.venv-vllm/bin/python uv_install --requirement "$constraints" || return 1
-    # torchvision's wheel is linked against CUDA, so its operators do not load here, and its import fails where it describes
-    # two of them to torch. Described as it does with all others, only if they loaded, it imports; processors need no more.
-    sed -i 's/@torch.library.register_fake("torchvision::/@register_meta("/' \
-      .venv-vllm/lib/python3.*/site-packages/torchvision/_meta_registrations.py
-    UV_PYTHON=.venv-vllm/bin/python uv_install --no-build-isolation --reinstall-package vllm "./$ours" --editable . || return 1
-    .venv-vllm/bin/python -c 'import torchvision, vllm; from vllm.platforms import current_platform as p; assert p.is_cpu()' ||
-      return 1
-    echo "$wanted" >"$stamp"
-  fi
-  activate_environment .venv-vllm
+  prepare_beside vllm '4 GB' finish_gpu_path tests/gpu_path/vllm_on_cpu/*.{toml,py} recipes/setup/environment.sh
 }
 
-# After prepare_environment, whose uv it uses: TRL beside this package, as its users have them, without verl and Ray.
+finish_gpu_path() {
+  # torchvision's wheel is linked against CUDA, so its operators do not load here, and its import fails where it describes
+  # two of them to torch. Described as it does with all others, only if they loaded, it imports; processors need no more.
+  sed -i 's/@torch.library.register_fake("torchvision::/@register_meta("/' \
+    .venv-vllm/lib/python3.*/site-packages/torchvision/_meta_registrations.py
+  uv_install --no-build-isolation --reinstall-package vllm ./tests/gpu_path/vllm_on_cpu --editable . || return 1
+  .venv-vllm/bin/python -c 'import torchvision, vllm; from vllm.platforms import current_platform as p; assert p.is_cpu()'
+}
+
+# TRL beside this package, as its users have them, without verl and Ray.
 prepare_trl() {
-  local wanted constraints=recipes/setup/constraints-trl.txt stamp=.venv-trl/.installed
-  wanted=$(cat pyproject.toml "$constraints" | sha256sum)
+  prepare_beside trl '1 GB' finish_trl
+}
+
+finish_trl() {
+  uv_install --no-build-isolation --editable . && .venv/bin/uv pip check --quiet --python .venv-trl/bin/python
+}
+
+# prepare_beside NAME SIZE FINISH [FILE...]: what constraints-NAME.txt pins into .venv-NAME, then FINISH; again when they, or a
+# FILE, changed.
+prepare_beside() {
+  local wanted constraints=recipes/setup/constraints-$1.txt stamp=.venv-$1/.installed
+  wanted=$(cat pyproject.toml "$constraints" "${@:4}" | sha256sum)
   if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
-    echo "== installing what $constraints pins into .venv-trl (1 GB)"
-    [ -x .venv-trl/bin/python ] || .venv/bin/python -m venv .venv-trl
-    UV_PYTHON=.venv-trl/bin/python uv_install --requirement "$constraints" || return 1
-    UV_PYTHON=.venv-trl/bin/python uv_install --no-build-isolation --editable . || return 1
-    .venv/bin/uv pip check --quiet --python .venv-trl/bin/python || return 1
+    echo "== installing what $constraints pins into .venv-$1 ($2)"
+    [ -x ".venv-$1/bin/python" ] || .venv/bin/python -m venv ".venv-$1"
+    local UV_PYTHON=.venv-$1/bin/python
+    uv_install --requirement "$constraints" || return 1
+    "$3" || return 1
     echo "$wanted" >"$stamp"
   fi
-  activate_environment .venv-trl
+  activate_environment ".venv-$1"
 }
 
 # Exactly the named packages and nothing a resolver would choose; into .venv, or where UV_PYTHON is.

@@ -9,7 +9,7 @@ from integration.recipes import HERE
 RECIPE = "recipes/run_fgrpo_qwen25vl_7b.sh"
 ON_VLLM = [
     "actor_rollout_ref.rollout.name=vllm",
-    "actor_rollout_ref.rollout.load_format=auto",  # as in scale/gpu.yaml
+    "actor_rollout_ref.rollout.load_format=auto",  # as in config/gpu.yaml
     # On a CPU vLLM has neither graphs nor sleep, and refuses verl's determinism, which needs a GPU's kernels.
     "actor_rollout_ref.rollout.enforce_eager=true",
     "+actor_rollout_ref.rollout.enable_sleep_mode=false",

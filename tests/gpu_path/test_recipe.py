@@ -67,8 +67,11 @@ def _equation_4(runs: Runs) -> None:
 
 
 def test_a_blind_rollout_engine_stops_the_run_in_its_first_step(runs: Runs) -> None:
-    """Dummy weights leave vLLM without the mean and deviation of pictures, and no weight sync brings them."""
-    process = runs.start("blind", "actor_rollout_ref.rollout.load_format=dummy")
+    """Dummy weights leave vLLM without the mean and deviation of pictures, and no weight sync brings them.
+
+    Said as load_format=dummy the plan refuses them; here vLLM gets them past verl's own key.
+    """
+    process = runs.start("blind", "++actor_rollout_ref.rollout.engine_kwargs.vllm.load_format=dummy")
     output = runs.finish(process)
     assert process.returncode == 1, output[-2000:]
     found = re.search(

@@ -17,6 +17,8 @@ from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
 from easyr1_fgrpo.verl_plugin.preflight.judges import judge_problems, signal_problems
+from easyr1_fgrpo.verl_plugin.preflight.vllm_problems import judge_server_problems, policy_problems
+from easyr1_fgrpo.verl_plugin.preflight.warm_start import unfinished_problems
 
 _CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
 """Arms of ours that promise constraints."""
@@ -44,6 +46,9 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *_logger_problems(config),
         *signal_problems(settings),
         *(judge_problems(config, settings) if judges else ()),
+        *judge_server_problems(settings),
+        *policy_problems(config),
+        *unfinished_problems(config),
         *_box_problems(config),
         *(_file_problems(config) if files else ()),
     ]
@@ -100,11 +105,11 @@ def _batch_problems(config: Any) -> Iterator[str]:
     actor, n = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout.n
     prompts, mini = config.data.train_batch_size, actor.ppo_mini_batch_size
     ranks = config.trainer.n_gpus_per_node * config.trainer.nnodes
-    parallel = config.actor_rollout_ref.rollout.tensor_model_parallel_size
-    if ranks % parallel:
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.data_parallel_size > 1 and ranks % (rollout.tensor_model_parallel_size * rollout.data_parallel_size):
         yield (
-            f"actor_rollout_ref.rollout.tensor_model_parallel_size={parallel}: must divide the {ranks} GPUs "
-            f"(trainer.nnodes={config.trainer.nnodes} x trainer.n_gpus_per_node={config.trainer.n_gpus_per_node})"
+            f"actor_rollout_ref.rollout.data_parallel_size={rollout.data_parallel_size}: engines of "
+            f"{rollout.tensor_model_parallel_size} x {rollout.data_parallel_size} GPUs do not divide the {ranks} GPUs"
         )
     if prompts % mini:
         yield f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}: must divide data.train_batch_size={prompts}"
@@ -154,7 +159,8 @@ def _logger_problems(config: Any) -> Iterator[str]:
 def _file_problems(config: Any) -> Iterator[str]:
     model = Path(str(config.actor_rollout_ref.model.path))
     looks_like_path = model.is_absolute() or str(model).startswith((".", "runs/", "~"))
-    if looks_like_path and not (model.expanduser() / "config.json").exists():
+    said = any(unfinished_problems(config))
+    if looks_like_path and not said and not (model.expanduser() / "config.json").exists():
         yield (
             f"actor_rollout_ref.model.path={model}: no checkpoint there (config.json is missing); "
             "`fgrpo stages` with the same overrides makes the warm start"

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
@@ -51,20 +54,29 @@ def first_question_problems(config: Any, settings: FgrpoConfig) -> list[str]:
     if not path.exists():  # a stage refuses that where it needs the data
         return []
     row = next(read_rows(path))
-    return asyncio.run(_ask_all(settings.model_copy(update={"judges": remote}), row))
+    ways_out = {str(name): _way_out(config, name, judge) for name, judge in remote.items()}
+    return asyncio.run(_ask_all(settings.model_copy(update={"judges": remote}), row, ways_out))
 
 
-async def _ask_all(settings: FgrpoConfig, row: Row) -> list[str]:
+def _way_out(config: Any, name: str, judge: ModelJudgeConfig) -> str:
+    """What to do, and to type, about a judge that does not answer."""
+    at = OmegaConf.select(config, "judge_endpoint.base_urls")
+    where = "judge_endpoint" if at is not None and at == config.fgrpo.judges[name].base_urls else f"fgrpo.judges.{name}"
+    this = f"export {judge.api_key_env}=KEY with one that it takes" if judge.api_key_env else "start it"
+    return f"{this}, or name another: {where}.base_urls=[URL] {where}.model=NAME"
+
+
+async def _ask_all(settings: FgrpoConfig, row: Row, ways_out: Mapping[str, str]) -> list[str]:
     print(f"asking the judges of {' and '.join(settings.judges)} a first question", flush=True)
     judges = build_judges(settings, cache=False)
     try:
-        asked = [_ask(settings, question, judge, row) for question, judge in judges.items()]
+        asked = [_ask(settings, question, judge, row, ways_out[question]) for question, judge in judges.items()]
         return [problem for problem in await asyncio.gather(*asked) if problem]
     finally:
         await close(set(judges.values()))
 
 
-async def _ask(settings: FgrpoConfig, question: Question, judge: Judge, row: Row) -> str | None:
+async def _ask(settings: FgrpoConfig, question: Question, judge: Judge, row: Row, way_out: str) -> str | None:
     request, right = _case(question, row)
     started = time.monotonic()
     (verdict,) = await ask(judge, [replace(request, limit_s=min(LIMIT_S, settings.reward.deadline_s))])
@@ -72,10 +84,7 @@ async def _ask(settings: FgrpoConfig, question: Question, judge: Judge, row: Row
     assert isinstance(config, ModelJudgeConfig)
     who = f"{config.model} at {', '.join(config.base_urls)}"
     if verdict.label is None:
-        return (
-            f"fgrpo.judges.{question.value}: {who} gave no verdict on a first question ({_why(verdict)}); start it, or "
-            "correct model, base_urls or api_key_env"
-        )
+        return f"fgrpo.judges.{question.value}: {who} gave no verdict on a first question ({_why(verdict)}); {way_out}"
     as_due = "" if verdict.label in right else " of a trace that says the right answer; see `fgrpo judge validate`"
     print(f"judge of {question.value}, {who}: {verdict.label}{as_due}, {time.monotonic() - started:.1f} s", flush=True)
     return None

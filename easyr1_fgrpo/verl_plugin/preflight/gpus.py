@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from easyr1_fgrpo.config.judges import VllmServerConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.ray_token import refusal
 
+SCALES = (4, 8)
+"""GPUs of the scales on one machine, `scale=gpus_N`, for a model of several billion parameters."""
 ASSUMED_NODE = 8
 """GPUs of a machine where there is none to count."""
 
@@ -60,8 +63,7 @@ def wanted_by(config: Any, settings: FgrpoConfig) -> Wanted:
     trainer = config.trainer
     policy = (trainer.n_gpus_per_node,) * trainer.nnodes if trainer.device == "cuda" else ()
     servers = [server for server in settings.reward_servers.values() if isinstance(server, VllmServerConfig)]
-    judges = [server.tensor_parallel_size if server.num_gpus is None else server.num_gpus for server in servers]
-    return Wanted(policy, tuple(gpus for gpus in judges if gpus))
+    return Wanted(policy, tuple(server.gpus for server in servers if server.gpus))
 
 
 def offered() -> Offered | None:
@@ -80,14 +82,44 @@ def offered() -> Offered | None:
 
 
 def gpus_here() -> int:
-    """GPUs that nvidia-smi lists on this machine, and CUDA_VISIBLE_DEVICES, where it is set, leaves."""
+    """GPUs of this machine that CUDA shows a process: those that nvidia-smi lists, less what is hidden."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError):  # no driver, or one that does not work: nothing to train on
         return 0
-    count = sum(line.startswith("GPU ") for line in listed.splitlines())
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return count if visible is None else min(count, len([name for name in visible.split(",") if name.strip()]))
+    return visible(
+        re.findall(r"^GPU .*\(UUID: ([^)]+)\)", listed, re.MULTILINE), re.findall(r"UUID: (MIG-[^)]+)", listed)
+    )
+
+
+def visible(cards: Sequence[str], slices: Sequence[str] = ()) -> int:
+    """GPUs that CUDA_VISIBLE_DEVICES leaves, read as CUDA reads it.
+
+    Numbers, or UUIDs that may be cut short, up to the first that is none; nothing where one stands twice. Of slices of
+    cards (MIG) a process is shown one.
+
+    Args:
+        cards: UUIDs of the cards.
+        slices: UUIDs of their slices.
+    """
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return len(cards)
+    chosen: list[str] = []
+    for name in os.environ["CUDA_VISIBLE_DEVICES"].split(","):
+        name = name.strip()
+        if name.startswith("MIG-"):
+            found = [uuid for uuid in slices if uuid == name]
+        elif name.startswith("GPU-"):
+            found = [uuid for uuid in cards if uuid.startswith(name)]
+        else:
+            number = re.match(r"\+?\d+", name)
+            found = list(cards[int(number[0]) :][:1]) if number else []
+        if len(found) != 1:
+            break
+        if found[0] in chosen:
+            return 0
+        chosen += found
+    return 1 if chosen and chosen[0].startswith("MIG-") else len(chosen)
 
 
 def _of_cluster(address: str) -> tuple[float, ...]:
@@ -116,9 +148,17 @@ def too_few(wanted: Wanted, found: Offered) -> str | None:
     judges = f", the judges {' + '.join(f'{block:g}' for block in wanted.judges)}" if wanted.judges else ""
     return (
         f"trainer.n_gpus_per_node={max(wanted.policy):g}: the policy takes {policy} GPUs{judges}, together "
-        f"{sum(wanted.blocks):g}, and there are {found}; take scale=gpus_4 on one machine of 8 with its judge, or more "
-        "nodes (recipes/ray/README.md)"
+        f"{sum(wanted.blocks):g}, and there are {found}; {', or '.join(_ways_out(wanted, found))}"
     )
+
+
+def _ways_out(wanted: Wanted, found: Offered) -> Iterator[str]:
+    smaller = [size for size in SCALES if size < max(wanted.policy) and fits((size, *wanted.judges), found.nodes)]
+    if smaller:
+        yield f"scale=gpus_{max(smaller)} fits"
+    if wanted.judges and fits(wanted.policy, found.nodes):
+        yield "judge=openai_compatible, served elsewhere, takes none"
+    yield "add nodes (recipes/ray/README.md)"
 
 
 def fits(blocks: Sequence[float], nodes: Sequence[float]) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from easyr1_fgrpo.config.judges import EmbeddedServerConfig, LocalJudgeConfig, ModelJudgeConfig
+from easyr1_fgrpo.config.judges import EmbeddedServerConfig, LocalJudgeConfig, ModelJudgeConfig, VllmServerConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.local import find_judge
 from easyr1_fgrpo.judges.protocol import Question
@@ -24,6 +24,17 @@ def signal_problems(settings: FgrpoConfig) -> Iterator[str]:
 
 def judge_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
     """Questions without a judge that a constraint or the reward needs, and judges that could not be built or asked."""
+    taking = {
+        name: server.gpus
+        for name, server in settings.reward_servers.items()
+        if isinstance(server, VllmServerConfig) and server.gpus
+    }
+    if taking and config.trainer.device == "cpu":
+        yield (
+            f"trainer.device=cpu: the judge server{'s' * (len(taking) > 1)} {' and '.join(taking)} would wait for "
+            f"{' + '.join(f'{gpus:g}' for gpus in taking.values())} GPUs, which a run without any has not: take "
+            "judge=openai_compatible for one that is served elsewhere, or judge=oracle on the miniature"
+        )
     for name, server in settings.reward_servers.items():
         if isinstance(server, EmbeddedServerConfig):
             yield from _target_problems(f"fgrpo.reward_servers.{name}", server)

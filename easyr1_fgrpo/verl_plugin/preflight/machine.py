@@ -6,15 +6,12 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.extras import DISTRIBUTION
 from easyr1_fgrpo.verl_plugin.preflight.gpus import gpus_here, offered, too_few, wanted_by
-
-ON_CPU = "trainer.device=cpu"
-"""Among `stages.warm_start_overrides`: a warm start without GPUs, the miniature's."""
+from easyr1_fgrpo.verl_plugin.preflight.warm_start import ON_CPU, to_make
 
 FLASH_ATTN = "flash-attn==2.8.3"
 """As verl pins it."""
@@ -29,42 +26,50 @@ PACKAGES = {
 """Modules that verl imports late, hours into a run -> what to do where they are missing."""
 
 
-def machine_problems(config: Any, settings: FgrpoConfig) -> list[str]:
-    """Why the run cannot train here, one line each; nothing about a run on CPUs.
+def machine_problems(config: Any, settings: FgrpoConfig, *, run: bool = True, warm_start: bool = True) -> list[str]:
+    """What run and warm start lack on this machine, each thing once in a line; asked before anything is started.
 
-    Training and its stages ask before anything is started.
+    Args:
+        config: the whole composed config.
+        settings: its key `fgrpo`.
+        run: whether training and its judges are to be possible here.
+        warm_start: whether a warm start that is still to be made is; it takes GPUs of this very machine.
     """
-    if config.trainer.device != "cuda":
-        return []
+    first = warm_start and to_make(config) and ON_CPU not in config.stages.warm_start_overrides
+    on_gpus = run and config.trainer.device == "cuda"
+    here = gpus_here()
+    lines: list[str | None] = []
+    if on_gpus:
+        lines.append(_too_few(config, settings))
+    if first and (here or not on_gpus or "RAY_ADDRESS" in os.environ):  # without any, the line above says so
+        lines.append(_too_few_here(config.stages.warm_start_gpus, here, config.actor_rollout_ref.model.path))
+    if first or (on_gpus and "RAY_ADDRESS" not in os.environ):
+        lines.append(cpu_build())
+    wanted = dict(_packages(config)) if run else {}
+    if first:
+        wanted.setdefault("flash_attn", "the warm start")
+    lacking = [f"{who}: {line}" for module, who in wanted.items() for line in missing_packages(module)]
+    return [*filter(None, lines), *lacking]
+
+
+def _too_few(config: Any, settings: FgrpoConfig) -> str | None:
+    """Why the GPUs of the cluster, or of this machine, do not suffice for policy and judges."""
     try:
         found = offered()
     except ConnectionError as error:
-        return [str(error)]
+        return str(error)
     if found is None:
-        cuda: str | None = (
-            "trainer.device=cuda: nvidia-smi lists no GPU on this machine, and RAY_ADDRESS names no Ray cluster that "
-            "has some; scale=cpu trains without"
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        left = "" if hidden is None else f" that CUDA_VISIBLE_DEVICES={hidden} leaves"
+        return (
+            f"trainer.device=cuda: nvidia-smi lists no GPU on this machine{left}, and RAY_ADDRESS names no Ray cluster "
+            "that has some; scale=cpu trains without"
         )
-    else:
-        here = None if "RAY_ADDRESS" in os.environ else cpu_build()
-        cuda = here or too_few(wanted_by(config, settings), found)
-    return [*([cuda] if cuda else ()), *_package_problems(config)]
+    return too_few(wanted_by(config, settings), found)
 
 
-def warm_start_problems(config: Any) -> list[str]:
-    """Why a warm start that is still to be made cannot be made here; it takes GPUs of this very machine.
-
-    The stages ask before they begin.
-    """
-    stages, model = config.get("stages", {}), config.actor_rollout_ref.model.path
-    if model != stages.get("warm_start") or Path(model).exists() or ON_CPU in stages.warm_start_overrides:
-        return []
-    cuda = _too_few_here(stages.warm_start_gpus, model) or cpu_build()
-    return [*([cuda] if cuda else ()), *(f"the warm start: {line}" for line in missing_packages("flash_attn"))]
-
-
-def _too_few_here(wanted: int, model: str) -> str | None:
-    if (here := gpus_here()) >= wanted:
+def _too_few_here(wanted: int, here: int, model: str) -> str | None:
+    if here >= wanted:
         return None
     fix = (
         f"{2 ** (here.bit_length() - 1)} will do, the batch stays the same"
@@ -93,11 +98,11 @@ def cpu_build() -> str | None:
     )
 
 
-def _package_problems(config: Any) -> Iterator[str]:
+def _packages(config: Any) -> Iterator[tuple[str, str]]:
+    """Modules that the run imports late, each with the setting that wants it."""
     rollout, model = config.actor_rollout_ref.rollout, config.actor_rollout_ref.model
     if rollout.name == "vllm":
-        yield from (f"actor_rollout_ref.rollout.name=vllm: {line}" for line in missing_packages("vllm"))
+        yield "vllm", "actor_rollout_ref.rollout.name=vllm"
     attention = model.override_config.get("attn_implementation", "flash_attention_2")  # as verl reads it
     if attention == "flash_attention_2":
-        key = "actor_rollout_ref.model.override_config.attn_implementation"
-        yield from (f"{key}={attention}: {line}" for line in missing_packages("flash_attn"))
+        yield "flash_attn", f"actor_rollout_ref.model.override_config.attn_implementation={attention}"

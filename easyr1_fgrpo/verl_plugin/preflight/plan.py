@@ -14,7 +14,7 @@ from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions, counts
 from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, offered
-from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems, warm_start_problems
+from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 from easyr1_fgrpo.verl_plugin.preflight.numbers import number_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
@@ -98,12 +98,12 @@ def _settings(config: Any, overrides: Sequence[str]) -> tuple[Any, FgrpoConfig |
 def _gpus(config: Any, settings: FgrpoConfig) -> tuple[Offered | None, list[str]]:
     """The GPUs that there are, and what is wrong with the machine; a laptop may plan what it cannot train."""
     if config.trainer.device != "cuda":
-        return None, []
+        return None, machine_problems(config, settings)
     try:
         found = offered()
-    except ConnectionError as error:
-        return None, [str(error)]
+    except ConnectionError:
+        return None, machine_problems(config, settings)
     if found is None:
         print("not checked here, as this machine has no GPU: CUDA, vllm and flash_attn, and whether the GPUs suffice")
         return None, []
-    return found, [*machine_problems(config, settings), *warm_start_problems(config)]
+    return found, machine_problems(config, settings)

@@ -20,12 +20,13 @@ class Shape:
     Attributes:
         parameters: in all.
         frozen: of them, those without gradient and optimizer state.
-        layers, key_value_heads, head_size: of the language model.
+        layers, attention_heads, key_value_heads, head_size: of the language model.
     """
 
     parameters: int
     frozen: int
     layers: int
+    attention_heads: int
     key_value_heads: int
     head_size: int
 
@@ -125,6 +126,7 @@ def _read_shape(folder: Path, *, frozen: bool) -> Shape:
         parameters=sum(sizes.values()),
         frozen=sum(size for name, size in sizes.items() if "visual." in name) if frozen else 0,
         layers=text["num_hidden_layers"],
+        attention_heads=heads,
         key_value_heads=text.get("num_key_value_heads", heads),
         head_size=text.get("head_dim") or text["hidden_size"] // heads,
     )

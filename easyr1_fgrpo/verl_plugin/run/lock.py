@@ -1,4 +1,4 @@
-"""One process trains in a folder, a run's or a warm start's: a second one would double steps, traces and checkpoints.
+"""One process works in a folder, a run's or a stage's: a second one would double steps, traces and checkpoints.
 
 The lock is the operating system's, so that it ends with its process, however that ends.
 """
@@ -22,7 +22,7 @@ LOCK_FILE, HOLDER_FILE = ".lock", ".lock.json"
 
 
 class RunLockedError(RuntimeError):
-    """Nobody else can train in the folder now."""
+    """Another process works in the folder, or nobody can."""
 
 
 ANOTHER_NAME = "give this run another trainer.experiment_name"
@@ -33,7 +33,7 @@ def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
     """Hold the folder; gives who held it and ended without giving it back (killed), None where nobody did.
 
     Args:
-        folder: of a run or of a warm start; made when it is not there.
+        folder: of a run or of a stage; made when it is not there.
         way_out: what else can be done than to wait for the other's end or to end it.
 
     Raises:
@@ -55,7 +55,7 @@ def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
 
 
 def lock_problems(folder: Path) -> list[str]:
-    """Who trains there now, or why nobody can, as one line; nothing otherwise.
+    """Who works there now, or why nobody can, as one line; nothing otherwise.
 
     Leaves no trace, so it can be asked beforehand.
     """
@@ -79,7 +79,7 @@ def _acquired(folder: Path, way_out: str) -> AcquireReturnProxy[Any]:
         return FileLock(folder / LOCK_FILE, timeout=0).acquire()
     except Timeout as error:
         holder = _read(folder / HOLDER_FILE) or "another process"
-        raise RunLockedError(f"{folder}: {holder} trains there; wait for its end, end it, or {way_out}") from error
+        raise RunLockedError(f"{folder}: {holder} works there; wait for its end, end it, or {way_out}") from error
 
 
 def _read(holder: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 Takes the overrides of the run it prepares. A stage whose folder is there is finished: the folder gets its name in one
 step, so it is whole, and a file beside it says from what it was made; a warm start that was stopped goes on after its
-last checkpoint. A run that starts from another
+last checkpoint. While a process makes a stage, another one that wants it is refused. A run that starts from another
 model than the warm start needs the data alone.
 """
 
@@ -12,6 +12,8 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ from easyr1_fgrpo.files import begin, check_settings, write_json
 from easyr1_fgrpo.stopping import stop_code
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
-from easyr1_fgrpo.verl_plugin.preflight.machine import ON_CPU, machine_problems, warm_start_problems
+from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
+from easyr1_fgrpo.verl_plugin.preflight.warm_start import ON_CPU
 from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, lock_problems, locked
 from easyr1_fgrpo.verl_plugin.run.stage_process import StageError, run_stage
 
@@ -52,8 +55,8 @@ def main(overrides: list[str], *, alone: bool = False) -> int:
         config = load_config(overrides)
         settings = read_settings(config)
         problems = run_problems(config, files=False, judges=NO_JUDGE not in overrides)
-        problems += [] if alone else [*machine_problems(config, settings), *resume_problems(config)]
-        problems += warm_start_problems(config)
+        problems += machine_problems(config, settings, run=not alone)
+        problems += [] if alone else resume_problems(config)
         # Before the recipe replaces the run's judges by its own, and ends them when training refuses it.
         problems += [] if alone else lock_problems(Path(settings.run_dir))
     except ConfigError as error:
@@ -91,13 +94,14 @@ def prepare_data(stages: Any) -> None:
 
     Raises:
         StageError: when the stage fails.
+        RunLockedError: when another process makes it.
     """
     if "world" in stages:
         sizes = [part for split, size in stages["scenes"].items() for part in (f"--{split}", str(size))]
         options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
         if held_out := stages.get("held_out"):
             options += ["--held-out", held_out]
-        _stage("world", stages["world"], "build", [*options, *sizes])
+        _miniature_stage("world", stages["world"], "build", [*options, *sizes])
 
 
 def prepare_model(stages: Any, images: ImageSettings) -> None:
@@ -111,19 +115,27 @@ def prepare_model(stages: Any, images: ImageSettings) -> None:
         StageError: when a stage fails.
         FileNotFoundError: when the traces of the warm start are missing.
         ValueError: when a stopped warm start had other settings.
-        RunLockedError: when another process makes the same warm start.
+        RunLockedError: when another process makes one of them.
     """
     if "backbone_steps" in stages and "world" in stages:
         options = ["--world", stages["world_name"], "--seed", str(stages["seed"])]
         options += ["--steps", str(stages["backbone_steps"])]
-        _stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)
+        _miniature_stage("backbone", stages["backbone"], "backbone", options, env=_THREADS)
     elif "backbone_steps" in stages:
         print(f"backbone: a tokenizer, random weights and traces from {stages['rows']}", flush=True)
         budget = ["--min-pixels", str(images.min_pixels), "--max-pixels", str(images.max_pixels)]
         seed = ["--seed", str(stages["seed"])]
-        run_stage("backbone", _miniature("own", stages["rows"], "--out", stages["backbone"], *seed, *budget), _QUIET)
-    if _missing("warm start", stages["warm_start"], _warm_start_is_made_from(stages, images)):
-        _warm_start(stages, images)
+        with _making("backbone", Path(f"{stages['backbone']}.making")):
+            own = _miniature("own", stages["rows"], "--out", stages["backbone"], *seed, *budget)
+            run_stage("backbone", own, _QUIET)
+    out, traces = stages["warm_start"], stages["sft_file"]
+    if not Path(out).exists() and not Path(traces).exists():
+        raise FileNotFoundError(
+            f"stages.sft_file={traces}: no such file; recipes/prepare_data.sh makes the traces, or give "
+            "actor_rollout_ref.model.path a checkpoint that is warm already"
+        )
+    made_from = _warm_start_is_made_from(stages, images)
+    _stage("warm start", out, made_from, lambda: _warm_start(stages, images), _training(stages))
 
 
 def _warm_start_is_made_from(stages: Any, images: ImageSettings) -> dict[str, str]:
@@ -138,11 +150,6 @@ def _warm_start_is_made_from(stages: Any, images: ImageSettings) -> dict[str, st
 
 
 def _warm_start(stages: Any, images: ImageSettings) -> None:
-    if not Path(stages["sft_file"]).exists():
-        raise FileNotFoundError(
-            f"stages.sft_file={stages['sft_file']}: no such file; recipes/prepare_data.sh makes the traces, or give "
-            "actor_rollout_ref.model.path a checkpoint that is warm already"
-        )
     out = Path(stages["warm_start"])
     training, log = _training(stages), out.with_name(f"{out.name}.log")
     settings = [
@@ -153,26 +160,24 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
         f"trainer.n_gpus_per_node={stages['warm_start_gpus']}",
         *stages["warm_start_overrides"],
     ]
-    with locked(training, way_out="have another made beside it: stages.warm_start=ANOTHER"):
-        # A stopped one goes on with the settings it was begun with.
-        begin(training, {key: value for key, _, value in (setting.partition("=") for setting in settings)})
-        print(f"warm start: log in {log}", flush=True)
-        run_stage(
-            "warm start",
-            [
-                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-                *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
-                *(f"trainer.default_local_dir={training}", *settings),
-            ],
-            _QUIET | (_CPU if ON_CPU in settings else {}),
-            log,
-        )
-        exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
-        if not exports:
-            raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
-        write_json(exports[-1] / BUDGET_FILE, images.model_dump())
-        exports[-1].rename(out)
-    shutil.rmtree(training)
+    # A stopped one goes on with the settings it was begun with.
+    begin(training, {key: value for key, _, value in (setting.partition("=") for setting in settings)})
+    print(f"warm start: log in {log}", flush=True)
+    run_stage(
+        "warm start",
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *(f"--nproc-per-node={stages['warm_start_gpus']}", "-m", "easyr1_fgrpo.verl_plugin.run.warm_start"),
+            *(f"trainer.default_local_dir={training}", *settings),
+        ],
+        _QUIET | (_CPU if ON_CPU in settings else {}),
+        log,
+    )
+    exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
+    if not exports:
+        raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
+    write_json(exports[-1] / BUDGET_FILE, images.model_dump())
+    exports[-1].rename(out)
 
 
 def _training(stages: Any) -> Path:
@@ -181,9 +186,36 @@ def _training(stages: Any) -> Path:
     return out.with_name(f"{out.name}.training")
 
 
-def _stage(name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None) -> None:
-    if _missing(name, folder, dict(zip(options[::2], options[1::2], strict=True))):
-        run_stage(name, _miniature(module, "--out", folder, *options), _QUIET | (env or {}))
+def _miniature_stage(
+    name: str, folder: str, module: str, options: list[str], env: dict[str, str] | None = None
+) -> None:
+    made_from = dict(zip(options[::2], options[1::2], strict=True))
+    command = _miniature(module, "--out", folder, *options)
+    _stage(name, folder, made_from, lambda: run_stage(name, command, _QUIET | (env or {})))
+
+
+def _stage(
+    name: str, folder: str, made_from: dict[str, str], make: Callable[[], None], work: Path | None = None
+) -> None:
+    if not _missing(name, folder, made_from):
+        return
+    with _making(name, work or Path(f"{folder}.making")):
+        if _missing(name, folder, made_from):  # another process may have made it just now
+            write_json(_note(folder), made_from)
+            print(f"{name}: making {folder}", flush=True)
+            make()
+
+
+@contextmanager
+def _making(name: str, work: Path) -> Iterator[None]:
+    """Hold the folder that is there while a stage is made."""
+    with locked(work, way_out=f"have another made beside it: {_key(name)}=ANOTHER"):
+        yield
+        shutil.rmtree(work)
+
+
+def _key(name: str) -> str:
+    return f"stages.{name.replace(' ', '_')}"
 
 
 def _miniature(*arguments: str) -> list[str]:
@@ -196,12 +228,15 @@ def _missing(name: str, folder: str, made_from: dict[str, str]) -> bool:
     Raises:
         ValueError: when it was made from something else than is asked for; the message names what.
     """
-    missing, note = not Path(folder).exists(), Path(f"{folder}.made_from.json")
-    if missing:
-        write_json(note, made_from)
-    elif note.exists():
+    if not Path(folder).exists():
+        return True
+    if (note := _note(folder)).exists():
         before = {key: value for key, value in json.loads(note.read_text()).items() if key in made_from}
-        way_out = f"remove it, or have another made beside it: stages.{name.replace(' ', '_')}=ANOTHER"
+        way_out = f"remove it, or have another made beside it: {_key(name)}=ANOTHER"
         check_settings(Path(folder), before, made_from, way_out)
-    print(f"{name}: {'making' if missing else 'finished'} {folder}", flush=True)
-    return missing
+    print(f"{name}: finished {folder}", flush=True)
+    return False
+
+
+def _note(folder: str) -> Path:
+    return Path(f"{folder}.made_from.json")

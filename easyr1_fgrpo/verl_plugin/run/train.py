@@ -38,7 +38,7 @@ def main(overrides: list[str]) -> int:
     from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, locked
 
     problems = run_problems(config, files=True)
-    if problems := [*problems, *machine_problems(config, settings), *resume_problems(config)]:
+    if problems := [*problems, *machine_problems(config, settings, warm_start=False), *resume_problems(config)]:
         return _refuse(problems)
     if problems := first_question_problems(config, settings):
         return _refuse(problems)

@@ -87,6 +87,11 @@ def test_a_key_that_nothing_reads_is_refused(groups):
     assert problems("arm=mine") == [f"{path}: arm: an arm has its file's name; drop this line, or rename the file"]
 
 
+def test_every_choice_that_is_offered_is_one():
+    (said,) = problems("scale=gpus_3")
+    assert said.endswith("Available options in 'scale': cpu gpus_1 gpus_4 gpus_8 nodes_2")
+
+
 def test_a_file_that_is_none_is_one_line(groups):
     path = groups("arm/grpo_t", "fgrpo: {}")
     assert problems("arm=grpo_t") == [f"{path}: arm=grpo_t is a group of this project; give the file another name"]

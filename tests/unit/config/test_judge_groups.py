@@ -1,8 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 import easyr1_fgrpo.config
+from easyr1_fgrpo.config.judges import VllmServerConfig
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
 
@@ -63,6 +66,30 @@ def test_the_training_judge_is_the_papers():
 def test_another_model_on_the_server_is_also_the_one_that_is_asked():
     chosen = settings("qwen3_vl_30b", "fgrpo.reward_servers.qwen3_vl_30b.model=other/model")
     assert {judge.model for judge in chosen.judges.values()} == {"other/model"}
+
+
+def test_a_server_reserves_the_gpus_that_vllm_is_split_over():
+    def served(tensor_parallel_size=2, num_gpus=None, **arguments):
+        size = {"tensor_parallel_size": tensor_parallel_size, "num_gpus": num_gpus}
+        return VllmServerConfig(kind="vllm", model="m", arguments=arguments, **size)
+
+    assert served().gpus == 2
+    assert served(**{"pipeline-parallel-size": 2}).gpus == 4
+    assert served(**{"data-parallel-size": 3}, pipeline_parallel_size=2).gpus == 12
+    assert served(num_gpus=0.0).gpus == 0, "a CPU build"
+    assert served(1, num_gpus=0.5).gpus == 0.5
+    for given, said in (
+        ({"num_gpus": 1.0}, "num_gpus=1: vLLM is split over 2 GPUs"),
+        ({"num_gpus": 2.0, "pipeline-parallel-size": 2}, "num_gpus=2: vLLM is split over 4 GPUs"),
+        ({"num_gpus": 2.5}, "num_gpus=2.5: Ray gives whole GPUs, or a part of one"),
+        ({"tensor-parallel-size": 4}, "arguments.tensor-parallel-size=4: say it as tensor_parallel_size"),
+        ({"data-parallel-size": "two"}, "arguments.data-parallel-size=two: give a whole number from 1 on"),
+    ):
+        with pytest.raises(ValidationError, match=re.escape(said)):
+            served(**given)
+    with pytest.raises(ConfigError) as refused:
+        settings("qwen3_vl_30b", "fgrpo.reward_servers.qwen3_vl_30b.num_gpus=1")
+    assert refused.value.lines[0].startswith("fgrpo.reward_servers.qwen3_vl_30b: num_gpus=1: vLLM is split over 2")
 
 
 def test_the_hosted_judge_is_the_papers_evaluation_judge():

@@ -17,6 +17,7 @@ from data_prep.mcts.coordinates import PixelBudget
 from data_prep.mcts.export import DATASET_INFO
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE, start_problems
+from easyr1_fgrpo.verl_plugin.preflight.warm_start import unfinished_problems
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "recipes" / "warm_start"
@@ -195,7 +196,10 @@ def factory(tmp_path):
     shutil.copy(FOLDER / "requirements.txt", commands.parent / ".installed")
     stubs = {
         "python": f'exec {sys.executable} "$@"',
-        "llamafactory-cli": 'for a in "$@"; do case $a in output_dir=*) out=${a#*=} ;; esac; done; mkdir -p "$out"',
+        "llamafactory-cli": (
+            'for a in "$@"; do case $a in output_dir=*) out=${a#*=} ;; fail=*) fail=yes ;; esac; done\n'
+            'mkdir -p "$out"; touch "$out/trainer_log.jsonl"; [ -z "${fail:-}" ]'
+        ),
     }
     for name, line in stubs.items():
         (commands / name).write_text(f"#!/bin/bash\n{line}\n")
@@ -226,6 +230,14 @@ def test_the_checkpoint_says_how_it_writes_boxes_and_rl_refuses_to_differ(factor
     )
     assert factory({}, f"output_dir={tmp_path}/pixels").returncode == 0
     assert list(start_problems(load_config([*SEVEN_B, f"actor_rollout_ref.model.path={tmp_path}/pixels"]))) == []
+
+
+def test_a_training_that_was_stopped_has_no_marker_of_an_earlier_one(factory, tmp_path):
+    warm = f"output_dir={tmp_path}/warm"
+    assert factory({}, warm).returncode == 0
+    assert factory({}, warm, "fail=here").returncode == 1
+    config = load_config([*SEVEN_B, f"stages.warm_start={tmp_path}/warm"])
+    assert "LLaMA-Factory was stopped there before its end" in next(unfinished_problems(config))
 
 
 def test_traces_for_images_of_another_size_are_refused_before_hours_are_spent(factory, tmp_path):

@@ -33,7 +33,7 @@ def test_a_judge_that_answers_is_shown_with_its_answer(asked):
     assert ": SKIP, " in out
 
 
-def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked):
+def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked, monkeypatch):
     with judge_endpoint(Script(answer=lambda case: "I would rather not say")) as endpoint:
         problems, _ = asked(endpoint.url)
         assert [line.partition(":")[0] for line in problems] == ["fgrpo.judges.consistency", "fgrpo.judges.grounding"]
@@ -41,7 +41,17 @@ def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked):
         url = endpoint.url
     problems, _ = asked(url)  # nobody is there any more
     assert len(problems) == 2
-    assert all(url in line and "start it, or correct model, base_urls or api_key_env" in line for line in problems)
+    for line in problems:
+        assert f"a-judge at {url} gave no verdict on a first question (unreachable: {url} is not there (" in line
+        assert line.endswith("); start it, or name another: judge_endpoint.base_urls=[URL] judge_endpoint.model=NAME")
+    # A hosted judge has no server to start.
+    monkeypatch.setenv("A_KEY", "wrong")
+    problems, _ = asked(url, *(f"++fgrpo.judges.{name}.api_key_env=A_KEY" for name in ("consistency", "grounding")))
+    assert all("; export A_KEY=KEY with one that it takes, or name another: " in line for line in problems)
+    (problem, _), _ = asked(url, f"fgrpo.judges.consistency.base_urls=[{url}/there]")
+    assert problem.endswith(
+        "; start it, or name another: fgrpo.judges.consistency.base_urls=[URL] fgrpo.judges.consistency.model=NAME"
+    )
 
 
 def test_judges_on_the_cluster_are_left_to_their_launch():

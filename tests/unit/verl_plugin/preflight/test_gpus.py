@@ -53,7 +53,8 @@ def test_eight_and_two_on_a_machine_of_eight_is_refused_before_any_stage(machine
     assert started == []
     line = (
         "error: trainer.n_gpus_per_node=8: the policy takes 8 GPUs, the judges 2, together 10, and there are 8 of this "
-        "machine; take scale=gpus_4 on one machine of 8 with its judge, or more nodes (recipes/ray/README.md)"
+        "machine; scale=gpus_4 fits, or judge=openai_compatible, served elsewhere, takes none, or add nodes "
+        "(recipes/ray/README.md)"
     )
     assert line in capsys.readouterr().err
     code, out, err = planned(capsys, *SEVEN_B, "scale=gpus_8")
@@ -109,22 +110,49 @@ def test_machines_are_larger_where_a_block_is():
 
 def test_what_is_lacking_names_every_node():
     found = Offered((6, 6), "the Ray cluster at head:6379")
-    assert "together 10, and there are 6 + 6 of the Ray cluster at head:6379" in too_few(Wanted((8,), (2,)), found)
+    said = too_few(Wanted((8,), (2,)), found)
+    assert "together 10, and there are 6 + 6 of the Ray cluster at head:6379; scale=gpus_4 fits, or add nodes" in said
     assert too_few(Wanted((6,), (2, 1)), found) is None
+    # A hosted judge has neither GPUs nor a machine, and on 2 GPUs no scale of ours has room.
+    assert too_few(Wanted((4,), ()), Offered((2,), "this machine")).endswith("; add nodes (recipes/ray/README.md)")
 
 
-def test_the_driver_is_asked_and_the_visible_devices_count(machine, monkeypatch):
+def test_the_driver_is_asked_and_visible_devices_count_as_cuda_counts_them(machine, monkeypatch):
     assert gpus_here() == 0
     machine(8)
     assert gpus_here() == 8
-    for visible, count in (("0,1,2,3", 4), ("", 0), ("0", 1), ("GPU-3,GPU-5", 2)):
+    numbers = (
+        ("0,1,2,3", 4),
+        ("", 0),
+        ("0", 1),
+        ("-1", 0),
+        ("0,1,-1,2", 2),
+        ("0,9,1", 1),
+        ("NoDevFiles", 0),
+        ("1,1", 0),
+    )
+    uuids = (
+        ("GPU-3,GPU-5", 2),
+        ("GPU-9", 0),
+        ("GPU-", 0),
+        ("GPU-3,GPU-9,GPU-5", 1),
+        ("MIG-3", 0),
+        ("MIG-0a,MIG-0b", 1),
+    )
+    for visible, count in (*numbers, *uuids):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        assert gpus_here() == count
+        assert gpus.visible([f"GPU-{number}" for number in range(8)], ["MIG-0a", "MIG-0b"]) == count, visible
+        assert gpus_here() == (0 if visible.startswith("MIG") else count), visible
 
 
-def test_without_a_gpu_and_a_cluster_nothing_starts(capsys):
+def test_without_a_gpu_and_a_cluster_nothing_starts(machine, monkeypatch, capsys):
     assert stages.main([*SEVEN_B, "scale=gpus_8"]) == 1
     assert "nvidia-smi lists no GPU on this machine, and RAY_ADDRESS names no Ray cluster" in capsys.readouterr().err
+    machine(8)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    config = load_config([*SEVEN_B, "scale=gpus_8"])
+    said = checks.machine_problems(config, read_settings(config))[0]
+    assert "no GPU on this machine that CUDA_VISIBLE_DEVICES=-1 leaves, and RAY_ADDRESS" in said
 
 
 @pytest.mark.integration

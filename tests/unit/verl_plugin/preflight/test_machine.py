@@ -13,7 +13,7 @@ from rich.console import Console
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.verl_plugin.preflight import doctor
 from easyr1_fgrpo.verl_plugin.preflight import machine as checks
-from easyr1_fgrpo.verl_plugin.preflight.machine import PACKAGES, WHEELS, machine_problems, warm_start_problems
+from easyr1_fgrpo.verl_plugin.preflight.machine import PACKAGES, WHEELS, machine_problems
 from easyr1_fgrpo.verl_plugin.run import stages
 
 ROOT = Path(__file__).parents[4]
@@ -27,15 +27,15 @@ def without_packages(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in PACKAGES else found(name))
 
 
-def problems(*overrides):
+def problems(*overrides, **where):
     config = load_config([*GROUPS, *overrides])
-    return machine_problems(config, read_settings(config))
+    return machine_problems(config, read_settings(config), **where)
 
 
 def test_packages_that_the_config_wants_are_named_with_the_command(machine, monkeypatch, without_packages):
     machine(8)
     monkeypatch.setattr(checks, "cpu_build", lambda: None)
-    vllm, flash = problems()
+    vllm, flash = problems(warm_start=False)
     assert vllm == (
         "actor_rollout_ref.rollout.name=vllm: vllm is not installed: "
         "pip install --no-build-isolation 'easyr1-fgrpo[gpu]'"
@@ -43,19 +43,38 @@ def test_packages_that_the_config_wants_are_named_with_the_command(machine, monk
     assert flash.startswith(f"{ATTENTION}=flash_attention_2: flash_attn is not installed: pip install ")
     assert "compiles for up to an hour" in flash
     assert WHEELS in flash
-    assert problems(f"+{ATTENTION}=sdpa") == [vllm]
-    assert problems(f"+{ATTENTION}=sdpa", "actor_rollout_ref.rollout.name=hf") == []
-    assert problems("scale=cpu") == []
+    for overrides, lacking in (
+        ([f"+{ATTENTION}=sdpa"], [vllm]),
+        ([f"+{ATTENTION}=sdpa", "actor_rollout_ref.rollout.name=hf"], []),
+        (["scale=cpu"], []),
+        (["scale=cpu", "actor_rollout_ref.rollout.name=vllm"], [vllm]),
+    ):
+        assert problems(*overrides, warm_start=False) == lacking, overrides
 
 
-def test_a_torch_for_the_cpu_is_named_where_there_are_gpus(machine):
-    machine(8)
-    assert "finds no CUDA, though nvidia-smi lists GPUs" in problems()[0]
+def test_every_problem_is_named_once_and_hides_none(machine, monkeypatch, without_packages):
+    """A torch for the CPU, too few GPUs for the run and for its warm start, and packages that both miss."""
+    machine(2)
+    run, warm_start, torch, vllm, flash = problems()
+    assert run.startswith(
+        "trainer.n_gpus_per_node=4: the policy takes 4 GPUs, the judges 2, together 6, and there are 2 "
+    )
+    assert warm_start.startswith("stages.warm_start_gpus=4: ")
+    assert "finds no CUDA, though nvidia-smi lists GPUs" in torch
+    assert "vllm is not installed" in vllm
+    assert "flash_attn is not installed" in flash
+
+    def nobody():
+        raise ConnectionError("no Ray cluster answers there")
+
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    monkeypatch.setattr(checks, "offered", nobody)
+    assert problems() == ["no Ray cluster answers there", warm_start, torch, vllm, flash]
 
 
 def test_a_warm_start_takes_gpus_of_this_machine_until_it_is_made(machine, monkeypatch, tmp_path):
     def lacking(*overrides):
-        return warm_start_problems(load_config([*GROUPS, *overrides]))
+        return problems(*overrides, run=False)
 
     monkeypatch.setattr(checks, "cpu_build", lambda: None)
     monkeypatch.setattr(checks, "missing_packages", lambda *names: [])

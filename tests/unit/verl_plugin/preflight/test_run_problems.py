@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.miniature.build import build
+from easyr1_fgrpo.verl_plugin.preflight import machine
 from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 from easyr1_fgrpo.verl_plugin.run import stages, train
@@ -50,7 +51,9 @@ def test_plan_stages_and_train_refuse_the_same(run, wrong, capsys):
     assert sorted(refused(capsys, stages.main, overrides)) == sorted(planned)
 
 
-def test_a_vllm_rollout_on_a_cpu_has_no_memory_of_a_gpu_to_count(run, capsys):
-    overrides = [*run, "actor_rollout_ref.rollout.name=vllm"]
+def test_a_vllm_rollout_on_a_cpu_has_no_memory_of_a_gpu_to_count(run, capsys, monkeypatch):
+    overrides = [*run, "actor_rollout_ref.rollout.name=vllm", "actor_rollout_ref.rollout.load_format=auto"]
+    assert "vllm is not installed" in refused(capsys, plan, overrides, files=True, assumed=Assumptions())[0]
+    monkeypatch.setattr(machine, "missing_packages", lambda *modules: [])
     assert plan(overrides, files=True, assumed=Assumptions(8.0, 60.0, 0.65)) == 0
     assert "a GPU" not in capsys.readouterr().out

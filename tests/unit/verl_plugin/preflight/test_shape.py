@@ -10,7 +10,7 @@ from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.verl_plugin.preflight.shape import Shape, checkpoint_bytes, memory_of, shape_of
 
 GIB = 2**30
-TEN = Shape(parameters=10 * GIB, frozen=2 * GIB, layers=4, key_value_heads=2, head_size=64)
+TEN = Shape(parameters=10 * GIB, frozen=2 * GIB, layers=4, attention_heads=8, key_value_heads=2, head_size=64)
 
 
 def gpu_config(*overrides):
@@ -118,6 +118,7 @@ def test_shapes_of_the_groups_are_those_of_the_architectures(backbone, model):
         parameters=sum(weight.numel() for weight in built.parameters()),
         frozen=sum(weight.numel() for weight in built.model.visual.parameters()),
         layers=text.num_hidden_layers,
+        attention_heads=text.num_attention_heads,
         key_value_heads=text.num_key_value_heads,
         head_size=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
     )

@@ -23,7 +23,7 @@ def test_a_second_process_is_refused_and_a_killed_ones_lock_is_taken_over(tmp_pa
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout.readline() == b"held\n"
-            with pytest.raises(RunLockedError, match=rf"process {other.pid} on .* trains there; wait for its end"):
+            with pytest.raises(RunLockedError, match=rf"process {other.pid} on .* works there; wait for its end"):
                 locked(tmp_path).__enter__()
             (problem,) = lock_problems(tmp_path)
             assert f"process {other.pid} on " in problem

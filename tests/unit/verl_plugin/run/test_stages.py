@@ -60,8 +60,25 @@ def test_a_run_and_a_warm_start_that_another_process_has_are_refused(called, tmp
     with locked(tmp_path / "s/warm_start.training"):
         assert stages.main(overrides) == 1
     assert names(called) == ["build", "backbone"]
-    assert "trains there; wait for its end, end it, or have another made beside it" in capsys.readouterr().err
+    assert not (tmp_path / "s/world.making").exists()
+    assert "works there; wait for its end, end it, or have another made beside it" in capsys.readouterr().err
     assert stages.main(overrides) == 0
+
+
+def test_a_stage_that_another_process_makes_is_left_to_it(called, tmp_path, capsys, monkeypatch):
+    """Two arms started in one moment on a fresh clone, the second one with another seed."""
+    with locked(tmp_path / "s/world.making"):
+        assert stages.main([*TINY, f"stages.dir={tmp_path}/s", "seed=7"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"error: {tmp_path}/s/world.making: process ")
+    assert said.endswith("works there; wait for its end, end it, or have another made beside it: stages.world=ANOTHER")
+    assert not (tmp_path / "s/world.made_from.json").exists(), "the other one's note stands"
+    # It may end between our look and our lock.
+    missing = iter([True, False])
+    monkeypatch.setattr(stages, "_missing", lambda *stage: next(missing))
+    stages._stage("world", f"{tmp_path}/s/world", {}, lambda: called.append("made"))
+    assert called == []
+    assert not (tmp_path / "s/world.making").exists()
 
 
 def test_on_own_rows_the_tiny_backbone_is_made_from_them(called, tmp_path, capsys):
@@ -93,12 +110,11 @@ def test_another_model_needs_the_world_alone(called, tmp_path, capsys):
 @pytest.fixture
 def machine_fits(monkeypatch):
     """A machine with what the run and its warm start ask for."""
-    monkeypatch.setattr(stages, "machine_problems", lambda config, settings: [])
-    monkeypatch.setattr(stages, "warm_start_problems", lambda config: [])
+    monkeypatch.setattr(stages, "machine_problems", lambda config, settings, **where: [])
 
 
 def test_a_warm_start_without_traces_is_refused(called, machine_fits, tmp_path, capsys):
-    groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=cpu"]
+    groups = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "judge=qwen3_vl_30b", "scale=gpus_4"]
     assert stages.main([*groups, f"stages.sft_file={tmp_path}/none.parquet"]) == 1
     assert called == []
     assert f"error: stages.sft_file={tmp_path}/none.parquet: no such file" in capsys.readouterr().err
@@ -107,7 +123,7 @@ def test_a_warm_start_without_traces_is_refused(called, machine_fits, tmp_path, 
 def test_a_warm_start_on_the_cpu_says_so_whatever_the_run_trains_on(monkeypatch, tmp_path):
     given = []
     monkeypatch.setattr(stages, "run_stage", lambda name, command, env, log=None: given.append((command, env)))
-    monkeypatch.setattr(stages, "machine_problems", lambda config, settings: [])
+    monkeypatch.setattr(stages, "machine_problems", lambda config, settings, **where: [])
     (tmp_path / "s/backbone").mkdir(parents=True)
     (tmp_path / "sft.parquet").touch()
     assert stages.main([*TINY, "scale=gpus_1", f"stages.dir={tmp_path}/s", f"stages.sft_file={tmp_path}/sft.parquet"])
