@@ -28,7 +28,7 @@ from easyr1_fgrpo.model_client.chat import CallFailed
 from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter
 
-AWAY = (Failure.UNREACHABLE, Failure.DEADLINE)
+AWAY = (Failure.UNREACHABLE, Failure.REFUSED, Failure.DEADLINE)
 """Failures that say nothing about the question."""
 
 READ_AT_ONCE = 16

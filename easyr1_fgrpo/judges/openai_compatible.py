@@ -15,7 +15,7 @@ from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.judges.cache import VerdictCache, cache_key
 from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Usage, Verdict
-from easyr1_fgrpo.model_client.chat import CallFailed
+from easyr1_fgrpo.model_client.chat import REFUSED, CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
 from easyr1_fgrpo.model_client.pictures import DataUrls
 from easyr1_fgrpo.model_client.replies import plain
@@ -65,8 +65,9 @@ class OpenAICompatibleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.RolloutJudge`, in one event loop; opens connections when first asked.
 
     Failures that may pass are repeated (see `RetryingClient`); an answer that is no label is not. What is left is a
-    verdict without label that says why: UNREACHABLE, DEADLINE or INVALID. A question's time counts from its first call:
-    with thousands in the queue, waiting for a slot says nothing about the question, and would fail long traces first.
+    verdict without label that says why: UNREACHABLE, REFUSED, DEADLINE or INVALID. A question's time counts from its
+    first call: with thousands in the queue, waiting for a slot says nothing about the question, and would fail long
+    traces first.
 
     Args:
         config: which model, how it is asked, and the limits.
@@ -144,7 +145,8 @@ class OpenAICompatibleJudge:
         try:
             verdicts = await self._verdicts(case)
         except CallFailed as error:
-            failure = Failure.DEADLINE if error.late else Failure.UNREACHABLE
+            refused = Failure.REFUSED if error.status in REFUSED else Failure.UNREACHABLE
+            failure = Failure.DEADLINE if error.late else refused
             cause = f"{error} (after {case.asking.calls} calls)" if case.asking.calls > 1 else str(error)
             verdicts = self._failed(case, failure, cause, error.text)
         except NoEndpoint as error:

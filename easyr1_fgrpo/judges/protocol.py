@@ -43,6 +43,7 @@ class Failure(StrEnum):
     """Why a verdict has no label."""
 
     UNREACHABLE = "unreachable"
+    REFUSED = "refused"  # the key: 401, 403
     DEADLINE = "deadline"
     INVALID = "invalid"
 

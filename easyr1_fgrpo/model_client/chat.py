@@ -31,6 +31,9 @@ KEEP_ALIVE_S = 2.0
 PASSING = frozenset({408, 409, 429})
 """Client errors that the same request may not meet again; server errors (from 500 on) are taken for passing, too."""
 
+REFUSED = frozenset({401, 403})
+"""The key is none, or none for this."""
+
 
 class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
     """A call without a usable reply; the message is one line without secrets.
@@ -208,7 +211,7 @@ class ChatClient:
 
     def _refusal(self, url: str, status: int, text: str, retry_after: str) -> CallFailed:
         cause = f"{url} answered {status}: {self.one_line(text) or 'nothing more'}"
-        if status in (401, 403):
+        if status in REFUSED:
             cause += (
                 f"; check the API key in {self._api_key_env}"
                 if self._api_key_env

@@ -23,6 +23,7 @@ class Reason(IntEnum):
     TRUNCATED = 10  # cut at the length limit, with reward.truncated=invalid
     NOT_APPLICABLE = 11  # a custom signal says that it does not apply
     NO_JUDGE = 12  # nobody was named to judge it
+    JUDGE_REFUSED = 13  # the judge does not take our key
 
 
 @dataclass(frozen=True)

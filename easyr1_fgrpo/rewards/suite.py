@@ -23,6 +23,7 @@ MAX_CONTEXT = 20_000
 
 _REASONS = {
     Failure.UNREACHABLE: Reason.JUDGE_UNREACHABLE,
+    Failure.REFUSED: Reason.JUDGE_REFUSED,
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
 }

@@ -12,8 +12,10 @@ from torch import Tensor
 from easyr1_fgrpo.judges.protocol import Question, Verdict
 from easyr1_fgrpo.rewards import JUDGE_COUNTS, Reason, RolloutScore
 
-JUDGE_FAILURES = tuple(
-    reason.name.lower() for reason in (Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID)
+REFUSED = Reason.JUDGE_REFUSED.name.lower()
+JUDGE_FAILURES = (
+    REFUSED,
+    *(reason.name.lower() for reason in (Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID)),
 )
 CAUSES = {"consistency": "judge_consistency_cause", "semantic_grounding": "judge_grounding_cause"}
 """By signal, the key beside a rollout's numbers that says why its judge failed; "" where it did not."""

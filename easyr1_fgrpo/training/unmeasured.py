@@ -1,6 +1,6 @@
 """Constraints that their judge leaves unmeasured: one step holds a multiplier, several in a row end the run.
 
-Without it a judge that died would turn a run into plain GRPO for days.
+Without it a judge that died would turn a run into plain GRPO for days. One that refuses our key ends it at once.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from easyr1_fgrpo.training.judge_metrics import JUDGE_FAILURES
+from easyr1_fgrpo.training.judge_metrics import JUDGE_FAILURES, REFUSED
 
 GOOD_SHARE = 0.95
 """Valid share below which a step warns: what is lost then is seldom a fair sample, as long traces fail more often."""
@@ -72,8 +72,13 @@ class UnmeasuredSteps:
             row.append(share)
             hold[name] = f"the judge measured {share:.0%} of its rollouts, {self._least:.0%} needed ({failures})"
             logger.warning("step %d: %s is not being measured: %s", number, name, hold[name])
+            last = "; ".join(causes.get(name, ())) or "see the log above"
+            if REFUSED in failures and not self._problem:
+                self._problem = (
+                    f"step {number}: the judge of {name} refuses the key, {failures}: {last}. Give it one that is "
+                    "valid and run the same command: what is left goes on from the last checkpoint"
+                )
             if len(row) >= self._most and not self._problem:
-                last = "; ".join(causes.get(name, ())) or "see the log above"
                 self._problem = (
                     f"step {number}: {name} was not measured for {len(row)} steps in a row, and "
                     f"fgrpo.max_unmeasured_steps={self._most}: its judge measured "

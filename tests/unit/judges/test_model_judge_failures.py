@@ -46,7 +46,7 @@ async def test_lasting_trouble_ends_after_the_retries():
 async def test_a_refusal_is_not_repeated():
     for status in ["400", "401", "403", "404", "422", "refused"]:
         verdict, server = await asked(Script(shares={status: 1.0}, says="no such model"))
-        assert verdict.failure is Failure.UNREACHABLE
+        assert verdict.failure is (Failure.REFUSED if status in ("401", "403") else Failure.UNREACHABLE)
         assert f"answered {status.replace('refused', '400')}" in verdict.cause
         assert "no such model" in verdict.cause
         assert server.calls == verdict.usage.calls == 1

@@ -25,7 +25,7 @@ async def test_the_key_is_sent_and_shown_nowhere(monkeypatch, caplog, tmp_path):
             shown = repr(judge) + repr(vars(judge)) + repr(verdicts) + caplog.text
     assert {headers["authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
     assert [verdict.failure for verdict in verdicts] == [
-        Failure.UNREACHABLE,
+        Failure.REFUSED,
         Failure.UNREACHABLE,
         None,
         Failure.INVALID,

@@ -29,6 +29,7 @@ DEFAULT = RewardSettings()
 ALL = RewardSettings(judge_scope="all")
 FAILED_AS = {
     Failure.UNREACHABLE: Reason.JUDGE_UNREACHABLE,
+    Failure.REFUSED: Reason.JUDGE_REFUSED,
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
 }

@@ -40,6 +40,17 @@ def test_a_judge_that_is_gone_ends_the_run_with_the_cause():
     assert str(pickle.loads(pickle.dumps(ended.value))) == str(ended.value)  # Ray sends it
 
 
+def test_a_judge_that_refuses_the_key_ends_the_run_at_once():
+    cause = {CAUSES["consistency"]: "http://a/v1 answered 401: no; check the API key in JUDGE_KEY"}
+    refused = numbers(scored(1.0), absent(Reason.JUDGE_REFUSED), **cause)
+    unmeasured = steps({f"p_{i}_0": refused for i in range(4)})
+    assert unmeasured.due
+    with pytest.raises(ConstraintUnmeasuredError, match="step 1: the judge of consistency refuses the key") as ended:
+        unmeasured.check()
+    assert "check the API key in JUDGE_KEY. Give it one that is valid and run the same command" in str(ended.value)
+    assert not steps({**GOOD, "q_0_0": refused}).due, "where enough is measured all the same"
+
+
 def test_only_steps_in_a_row_count():
     for rows in ((DEAD, DEAD), (DEAD, DEAD, GOOD, DEAD, DEAD), (DEAD, DEAD, DEAD, GOOD), (NOTHING_TO_MEASURE,) * 5):
         unmeasured = steps(*rows)
