@@ -11,22 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-Stop = KeyboardInterrupt | SystemExit
-
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Both signals raise KeyboardInterrupt in the block, in the main thread.
-
-    SIGINT does so by itself, but not in a command that a script starts with `&`: there the shell has it ignored.
-    """
+    """Both signals raise KeyboardInterrupt in the block, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, _raise),
-    }
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    take_signals()
     try:
         yield
     finally:
@@ -34,15 +27,26 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def stop_code(stop: Stop) -> int | None:
-    """The exit code of a command that was stopped by a signal; None for an end of another kind.
+def take_signals() -> None:
+    """Let both signals raise KeyboardInterrupt in the main thread from here on.
 
-    Ray, once it is started, turns SIGTERM into SystemExit with the signal's number.
+    SIGINT does so by itself, but not in a command that a script starts with `&`: there the shell has it ignored. Ray,
+    when it is joined, puts a handler on SIGTERM that prints a stack and aborts.
     """
-    if isinstance(stop, SystemExit):
-        return 128 + signal.SIGTERM if stop.code == signal.SIGTERM else None
-    return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+    _ended.clear()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _raise)
+
+
+def stop_code() -> int:
+    """The exit code of a command that a signal has just stopped."""
+    return 128 + (signal.SIGTERM if _ended.is_set() else signal.SIGINT)
+
+
+_ended = threading.Event()
+"""Whether it was SIGTERM: Ray, waited for, raises a KeyboardInterrupt of its own, which does not say."""
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(number)
+    _ended.set()
+    raise KeyboardInterrupt

@@ -83,8 +83,6 @@ def stopping(then: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if (code := stop_code(stop)) is None:
-            raise
+    except KeyboardInterrupt:
         typer.echo(f"stopped: {then}" if then else "stopped", err=True)
-        raise typer.Exit(code) from None
+        raise typer.Exit(stop_code()) from None

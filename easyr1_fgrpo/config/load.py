@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS, at_root, chosen, unknown_keys, user_files, user_folder
+from easyr1_fgrpo.config.groups import GROUPS, at_root, chosen, unknown_keys, user_files, user_folder
+from easyr1_fgrpo.config.hydra_words import in_our_words
 from easyr1_fgrpo.config.problems import problems_of
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.extras import missing
@@ -43,11 +44,29 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
         groups = [line for line in overrides if (group := line.partition("=")[0]) in GROUPS and group not in custom]
         without = _compose(groups, None)[0] if custom else None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise ConfigError([_in_one_line(error)]) from error
+        raise ConfigError([in_our_words(error)]) from error
     if unknown := [line for path in custom.values() for line in unknown_keys(path, without)]:
         raise ConfigError(unknown)
     _adopt_signals(config)
+    if lacking := _lacking(config, choices):
+        raise ConfigError(lacking)
     return config
+
+
+def _lacking(config: DictConfig, choices: Mapping[str, str | None]) -> list[str]:
+    """What the chosen groups leave open for each other: keys that are missing in what every run reads."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if dropped := [group for group in ("scale", "backbone", "dataset") if choices[group] is None]:
+        return [f"~{group}: a run needs one; say {group}=CHOICE" for group in dropped]
+    found = []
+    for key in ("actor_rollout_ref.model.path", "data.train_files", "data.val_files"):
+        try:
+            OmegaConf.select(config, key)
+        except OmegaConfBaseException as error:
+            found.append(in_our_words(error))
+    return list(dict.fromkeys(found))
 
 
 def _compose(overrides: Sequence[str], folder: Path | None) -> tuple[DictConfig, dict[str, str | None]]:
@@ -117,11 +136,4 @@ def read_settings(config: DictConfig) -> FgrpoConfig:
     except ValidationError as error:
         raise ConfigError(problems_of(error)) from error
     except OmegaConfBaseException as error:
-        raise ConfigError([_in_one_line(error)]) from error
-
-
-def _in_one_line(error: Exception) -> str:
-    """The message of Hydra and, where Hydra hides it, the reason below it, without the list of search paths."""
-    texts = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
-    words = [word for text in texts for word in text.partition("\nConfig search path:")[0].split()]
-    return " ".join(words).replace(AT_ROOT, "")
+        raise ConfigError([in_our_words(error)]) from error

@@ -12,6 +12,8 @@ from typing import Any
 import ray
 from ray.exceptions import ActorAlreadyExistsError
 
+from easyr1_fgrpo.stopping import take_signals
+
 CONTROLLER, QUEUE = "TransferQueueController", "transfer_queue"
 """Name and namespace of TransferQueue's controller, which any run of verl has."""
 
@@ -50,6 +52,7 @@ class Alone:
         Raises:
             SecondRunError: when another run is there.
         """
+        take_signals()  # Ray has just put its own handlers
         deadline = time.monotonic() + self._patience_s
         while (runner := self._made()) is None:
             if time.monotonic() >= deadline:

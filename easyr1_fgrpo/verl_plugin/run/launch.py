@@ -50,11 +50,9 @@ def train(config: Any, done: int) -> int:
         try:
             with progress(run_dir, done, config.trainer.total_training_steps, terminal) as reached:
                 _run(config)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            if (code := stop_code(stop)) is None:
-                raise
+        except KeyboardInterrupt:
             print(_stopped(reached.step, Path(config.trainer.default_local_dir)), file=terminal)
-            return code
+            return stop_code()
         except Exception as error:  # told below the bar, on a line of its own
             sys.stdout.flush()
             print(f"error: {cause_of(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)

@@ -78,11 +78,11 @@ def main(overrides: list[str], *, alone: bool = False) -> int:
     except (FileNotFoundError, ValueError, RunLockedError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         done = finished_step(_training(stages)) if model == stages["warm_start"] else None
         after = f", last checkpoint of the warm start {done}" if done else ""
         print(f"stopped{after}: the same command goes on", file=sys.stderr)
-        return stop_code(stop) or 1
+        return stop_code()
     return 0
 
 

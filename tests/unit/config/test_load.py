@@ -32,7 +32,7 @@ def test_a_wrong_override_is_one_line():
         ("fgrpo.constraints.entailment.threshold=0.9", "fgrpo.constraints.entailment: unknown key, allowed: consis"),
         ("+fgrpo.constraints.entailment.threshold=0.9", "fgrpo.constraints.entailment: unknown key, allowed: consis"),
         ("fgrpo.dual.lambda=2", "fgrpo.dual.lambda: unknown key, allowed: controller, lr, lambda_max"),
-        ("arm=grpo", "Could not find 'arm/grpo' Available options in 'arm': additive consistency_only"),
+        ("arm=grpo", "arm=grpo: no such choice; there are additive, consistency_only, "),
         ("trainer.no_such_key=1", "Key 'no_such_key' is not in struct"),
         ("fgrpo.dual.lambda_max", "Error parsing override"),
         ("--stop", "LexerNoViableAltException: --stop"),
@@ -46,3 +46,35 @@ def test_a_wrong_override_is_one_line():
 
 def test_search_paths_of_this_machine_are_left_out():
     assert "search path" not in problems("arm=grpo")[0]
+
+
+def test_a_wrong_choice_or_pair_of_groups_is_said_in_our_words():
+    """Hydra says "Could not override", "Interpolation key not found", and for some of these OmegaConf a traceback."""
+    own = ["own.train=t.parquet", "own.val=v.parquet"]
+    oracle = "judge=oracle (the default): it knows the miniature's pictures only, and this data set is another; "
+    needs = "say own.train=FILE.parquet own.val=FILE.parquet, as `fgrpo data import` writes them"
+    for overrides, line in [
+        (["judge=oracle", "dataset=own", *own], oracle),
+        (["dataset=own", *own, "judge=oracle"], oracle),
+        (["dataset=fgrpo", "backbone=qwen2_5_vl_7b"], oracle),
+        (
+            ["dataset=fgrpo", "judge=conclusion"],
+            "backbone=tiny: it is made from the miniature or from rows of your own; ",
+        ),
+        (["dataset=own", own[0]], f"dataset=own: own.val is missing; {needs}"),
+        (own[:1], "own.*: these keys come with dataset=own, which is not chosen"),
+        (
+            ["judge=openai_compatible"],
+            "judge=openai_compatible: judge_endpoint.model is missing; say judge_endpoint.model=",
+        ),
+        (["judge_endpoint.model=m"], "judge_endpoint.*: these keys come with judge=openai_compatible, which is not "),
+        (["judge=gpt"], "judge=gpt: no such choice; there are conclusion, consistency_text, "),
+        (["judges=oracle"], "judges=: no such group; a run is a choice of scale=, backbone=, dataset=, judge=, arm="),
+        (["data=own"], "data=: no such group; a run is a choice of scale="),
+        (["model=qwen"], "model=: no such group; a run is a choice of scale="),
+        (["+judge=oracle"], "+judge=: a run has one of them already; say judge=CHOICE, without +"),
+        (["+dataset=own"], "+dataset=: a run has one of them already; say dataset=CHOICE, without +"),
+        (["~scale"], "~scale: a run needs one; say scale=CHOICE"),
+    ]:
+        (found,) = problems(*overrides)
+        assert found.startswith(line), overrides

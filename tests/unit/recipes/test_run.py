@@ -21,10 +21,10 @@ with stoppable():
     try:
         print("training", flush=True)
         time.sleep(600)
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         time.sleep(0.5)  # whoever waits has to wait for this, too
         print("stopped: the same command resumes", flush=True)
-        sys.exit(stop_code(stop))
+        sys.exit(stop_code())
 """
 
 

@@ -1,8 +1,10 @@
 import json
+import signal
 
 import pytest
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.stopping import stoppable
 from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run import launch
@@ -67,28 +69,26 @@ def test_a_failing_run_says_why_and_exits_with_one(tmp_path, monkeypatch, capfd)
 
 
 def test_a_stopped_run_says_what_it_leaves(tmp_path, monkeypatch, capfd):
-    """SystemExit(15) is what Ray makes of SIGTERM."""
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
-
     ends = []
 
     def run(config):
         MetricsFile(tmp_path / "metrics.jsonl").write(3, {})
-        raise ends[-1]
+        with stoppable():
+            try:
+                signal.raise_signal(ends[-1])
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt from None  # as Ray does
 
     monkeypatch.setattr(launch, "_run", run)
-    for stop, code, saved, line in (
-        (KeyboardInterrupt(), 130, None, "stopped at step 3, no checkpoint yet: the same command starts anew"),
-        (KeyboardInterrupt(), 130, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
-        (KeyboardInterrupt(15), 143, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
-        (SystemExit(15), 143, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
+    for number, saved, line in (
+        (signal.SIGINT, None, "stopped at step 3, no checkpoint yet: the same command starts anew"),
+        (signal.SIGTERM, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
+        (signal.SIGINT, "2", "stopped at step 3, last checkpoint 2: the same command resumes"),
     ):
         if saved:
             (checkpoints / "latest_checkpointed_iteration.txt").write_text(saved)
-        ends.append(stop)
-        assert train(config_of(tmp_path), done=2) == code
+        ends.append(number)
+        assert train(config_of(tmp_path), done=2) == 128 + number
         assert capfd.readouterr().err.endswith(f"\n{line}\n")
-    ends.append(SystemExit(3))
-    with pytest.raises(SystemExit):
-        train(config_of(tmp_path), done=2)

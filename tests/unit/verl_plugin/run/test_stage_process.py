@@ -41,8 +41,8 @@ with stoppable():
     try:
         waits = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
         run_stage("s", [sys.executable, "-c", waits], {}, log)
-    except KeyboardInterrupt as stop:
-        sys.exit(stop_code(stop))
+    except KeyboardInterrupt:
+        sys.exit(stop_code())
 """
 
 

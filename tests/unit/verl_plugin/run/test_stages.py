@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.config.load import load_config
+from easyr1_fgrpo.stopping import stoppable
 from easyr1_fgrpo.verl_plugin.run import stages
 from easyr1_fgrpo.verl_plugin.run.lock import locked
 
@@ -183,7 +184,8 @@ def test_a_stopped_warm_start_goes_on_with_its_own_settings_alone(called, tmp_pa
     def stopped(name, command, env, log=None):
         training = tmp_path / "s/warm_start.training"
         (training / "latest_checkpointed_iteration.txt").write_text("20")
-        raise KeyboardInterrupt(signal.SIGTERM)
+        with stoppable():
+            signal.raise_signal(signal.SIGTERM)
 
     overrides = [*TINY, f"stages.dir={tmp_path}/s"]
     monkeypatch.setattr(stages, "prepare_data", lambda given: None)

@@ -1,0 +1,69 @@
+"""What Hydra says of a wrong override, in our words: what was typed, what is wrong, what to type."""
+
+from __future__ import annotations
+
+import re
+
+from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS
+
+_CHOICES = "a run is a choice of " + ", ".join(f"{group}=" for group in GROUPS)
+_KNOWN: tuple[tuple[str, str], ...] = (
+    (
+        r"Interpolation key 'stages\.world' not found",
+        "judge=oracle (the default): it knows the miniature's pictures only, and this data set is another; take "
+        "judge=conclusion (a rule, consistency alone), or a model: judge=openai_compatible, hosted or qwen3_vl_30b",
+    ),
+    (
+        r"Interpolation key 'stages\.(?:dir|rows|world_name)' not found",
+        "backbone=tiny: it is made from the miniature or from rows of your own; take dataset=miniature or dataset=own, "
+        "or another backbone",
+    ),
+    (
+        r"Missing mandatory value: judge_endpoint\.(\w+)",
+        "judge=openai_compatible: judge_endpoint.{0} is missing; say judge_endpoint.model=NAME "
+        "judge_endpoint.base_urls=[http://HOST:PORT/v1]",
+    ),
+    (
+        r"Missing mandatory value: own\.(\w+)",
+        "dataset=own: own.{0} is missing; say own.train=FILE.parquet own.val=FILE.parquet, as `fgrpo data import` "
+        "writes them",
+    ),
+    (
+        r"Could not override 'own\.\w+'",
+        "own.*: these keys come with dataset=own, which is not chosen",
+    ),
+    (
+        r"Could not override 'judge_endpoint\.\w+'",
+        "judge_endpoint.*: these keys come with judge=openai_compatible, which is not chosen",
+    ),
+    (
+        rf"Could not find '(\w+)/([^']*)' Available options in '(?:{'|'.join(GROUPS)})': (.*)",
+        "{0}={1}: no such choice; there are {2}",
+    ),
+    (
+        r"Could not (?:find '(\w+)/|override '(\w+)')",
+        f"{{0}}=: no such group; {_CHOICES}",
+    ),
+    (
+        r"(\w+) appears more than once in the final defaults list|Multiple values for (\w+)\.",
+        "+{0}=: a run has one of them already; say {0}=CHOICE, without +",
+    ),
+)
+
+
+def in_our_words(error: Exception) -> str:
+    """One line about what Hydra or OmegaConf refused; their own words where we have none.
+
+    Hydra hides a reason below its message, and lists search paths of this machine, which are left out.
+    """
+    texts = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
+    words = [word for text in texts for word in text.partition("\nConfig search path:")[0].split()]
+    said = " ".join(words).replace(AT_ROOT, "")
+    for pattern, ours in _KNOWN:
+        if found := re.search(pattern, said):
+            return ours.format(*(_listed(part) for part in found.groups() if part is not None))
+    return said
+
+
+def _listed(words: str) -> str:
+    return ", ".join(words.split())
