@@ -55,9 +55,16 @@ def train(overrides: Overrides = None) -> None:
     raise typer.Exit(main(overrides or []))
 
 
-def summary(overrides: Overrides = None) -> None:
-    """Measure the run before and after RL on held-out questions, and print the table."""
+def summary(
+    run: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN] [OVERRIDES...]", help="the run's folder, or its overrides")
+    ] = None,
+) -> None:
+    """Measure a run before and after RL on held-out questions, and print the table.
+
+    What it was trained with is read from its own config; `judge=...` and `evaluation.KEY=VALUE` say who judges and how.
+    """
     from easyr1_fgrpo.evaluation.summary import main
 
     with stopping("the same command goes on where it was"):
-        raise typer.Exit(main(overrides or []))
+        raise typer.Exit(main(run or []))

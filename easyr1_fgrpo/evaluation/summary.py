@@ -1,50 +1,77 @@
-"""`fgrpo summary [overrides]`: the last table of a run, before and after RL.
+"""`fgrpo summary RUN | OVERRIDES`: the last table of a run, before and after RL.
 
-Measures the exported checkpoints on held-out questions that training never saw (greedy and sampled), and prints them
-with the multipliers and the run directory. Takes the overrides of the run; finished ones are not repeated.
+Measures the run's first and last checkpoint on held-out questions (greedy and sampled), and prints them with the
+multipliers and the run directory. What the run was is read from its own config.yaml; of the command line counts which
+run is meant, and who judges (`judge=`) and how it is asked (`evaluation.*`) where it says so. Finished ones are not
+repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.checkpoints import CheckpointError, exported_model, last_checkpoint, read_state
+from omegaconf import OmegaConf, open_dict
+
+from easyr1_fgrpo.checkpoints import CheckpointError, last_checkpoint, read_state
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
+from easyr1_fgrpo.export import loadable
 
 HELD_OUT = "held-out"
 """What a run's own test questions are called as a benchmark."""
 
+CONFIG_FILE = "config.yaml"
+"""Of a run: what it was trained with."""
 
-def main(overrides: list[str]) -> int:
+_ASKED = {"samples": 512, "seed": 1, "batch": 64}
+"""How a run without the key `evaluation` is asked."""
+
+_JUDGES = ("judge=", "judge_endpoint.", "fgrpo.judges.", "fgrpo.reward_servers.")
+
+
+def main(given: Sequence[str]) -> int:
     """Evaluate the run's first and last checkpoint and print the table.
 
     Args:
-        overrides: the Hydra overrides of the run.
+        given: the run's folder or its Hydra overrides, or the folder and some.
 
     Returns:
         The exit code.
     """
+    overrides = [word for word in given if "=" in word or word.startswith("~")]
+    named = [Path(word) for word in given if word not in overrides]
     try:
-        config = load_config(overrides)
+        for path in named:
+            if not (path / CONFIG_FILE).is_file():
+                raise ConfigError(
+                    [f"{path}: no run there, {CONFIG_FILE} is missing; name its folder, or its overrides"]
+                )
+            overrides.append(f"fgrpo.run_dir={path}")
+        config = as_trained(load_config(overrides), overrides)
         settings = read_settings(config)
+        if "~evaluation" in overrides:
+            print(f"run directory: {settings.run_dir}")
+            return 0
         after = last_checkpoint(Path(config.trainer.default_local_dir))
+        if not named and config.trainer.device == "cuda" and _judges_hold_gpus(settings):
+            print(
+                f"no table yet: the judge's server holds GPUs here, of which vLLM would take the first; once others "
+                f"are free: CUDA_VISIBLE_DEVICES=N fgrpo summary {settings.run_dir}"
+            )
+            return 0
+        checkpoints = {"before_RL": Path(config.actor_rollout_ref.model.path), "after_RL": loadable(after)}
     except ConfigError as error:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)
         return 1
     except CheckpointError as error:
-        print(f"error: trainer.default_local_dir={error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    if "evaluation" not in config:
-        print(f"run directory: {settings.run_dir}")
-        print(f"its checkpoint for use elsewhere: bash recipes/export_hf.sh {settings.run_dir} OUT")
-        return 0
-    checkpoints = {"before_RL": Path(config.actor_rollout_ref.model.path), "after_RL": exported_model(after)}
     multipliers = {
         "before_RL": {key: settings.constraints[key].initial_multiplier for key in settings.constraint_keys},
         "after_RL": read_state(after)["multipliers"],
@@ -54,14 +81,46 @@ def main(overrides: list[str]) -> int:
     return 0
 
 
+def as_trained(config: Any, overrides: Sequence[str]) -> Any:
+    """The config that a run was trained with, and of a composed one what the command says of the measurement.
+
+    Args:
+        config: composed; its run need not have begun.
+        overrides: that it was composed from.
+    """
+    written = Path(config.fgrpo.run_dir) / CONFIG_FILE
+    trained = OmegaConf.load(written) if written.is_file() else config
+    with open_dict(trained):
+        if "evaluation" not in trained:
+            trained.evaluation = {"file": trained.data.val_files, **_ASKED}
+        if trained is config:
+            return config
+        checkpoints = Path(trained.trainer.default_local_dir)
+        trained.fgrpo.run_dir = str(written.parent)
+        if not checkpoints.exists():  # the run was moved
+            trained.trainer.default_local_dir = str(written.parent / checkpoints.name)
+        if any(override.lstrip("+").startswith(_JUDGES) for override in overrides):
+            for key in ("judges", "reward_servers"):
+                trained.fgrpo[key] = OmegaConf.to_container(config.fgrpo[key], resolve=True)
+        for override in overrides:
+            key = override.partition("=")[0].lstrip("+")
+            if key.startswith("evaluation."):
+                OmegaConf.update(trained, key, OmegaConf.select(config, key))
+    return trained
+
+
+def _judges_hold_gpus(settings: FgrpoConfig) -> bool:
+    return any(server.kind == "vllm" for server in settings.reward_servers.values())
+
+
 def questions(config: Any) -> Path:
     """The file of questions of the last table: the config's, unless that is of a world in which the run never was.
 
     A run on files of its own, with a config made for the miniature, is measured on its own validation file, the first
     where it has several.
     """
-    named = Path(config.evaluation.file)
-    files = config.data.val_files
+    file, files = config.evaluation.file, config.data.val_files
+    named = Path(file if isinstance(file, str) else file[0])
     validated = [Path(file) for file in ([files] if isinstance(files, str) else files)]
     world = config.stages.get("world")
     if world is None or Path(world) not in named.parents or any(Path(world) in file.parents for file in validated):

@@ -29,6 +29,9 @@ from easyr1_fgrpo.files import taken, whole_folder
 from easyr1_fgrpo.terminal import progress_bar
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
+MERGED = "merged"
+"""Folder of a checkpoint whose weights had to be merged to be measured; it goes with its checkpoint."""
+
 ADAPTER = "lora_adapter"
 """Folder into which verl's merger writes the adapter of a LoRA run."""
 
@@ -82,6 +85,25 @@ def export(source: Path, out: Path) -> Checkpoint:
     return checkpoint
 
 
+def loadable(checkpoint: Path) -> Path:
+    """The Hugging Face folder of a checkpoint: verl's, or, where that has no weights, one merged beside it.
+
+    An adapter's has none (verl would write names that no model has), and a run may save its shards alone.
+
+    Args:
+        checkpoint: `global_step_N` of a run.
+
+    Raises:
+        CheckpointError: when it is not whole.
+    """
+    written, merged = exported_model(checkpoint), checkpoint / MERGED
+    if any(any(written.glob(pattern)) for pattern in _WEIGHTS) and not _adapted(checkpoint):
+        return written
+    if not merged.exists():
+        export(checkpoint, merged)
+    return merged
+
+
 def find_checkpoint(source: Path) -> Checkpoint:
     """The checkpoint that a path means.
 
@@ -110,7 +132,7 @@ def find_checkpoint(source: Path) -> Checkpoint:
 
 
 def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
-    adapted = (checkpoint.actor / "lora_train_meta.json").exists()
+    adapted = _adapted(checkpoint.folder)
     if not adapted and any(any(checkpoint.exported.glob(pattern)) for pattern in _WEIGHTS):
         _copy_files(checkpoint.exported, folder)
         return
@@ -121,6 +143,10 @@ def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
     for path in checkpoint.exported.iterdir():
         if not (folder / path.name).exists() and not any(path.match(pattern) for pattern in _WEIGHTS):
             shutil.copy(path, folder)
+
+
+def _adapted(checkpoint: Path) -> bool:
+    return (checkpoint / "actor" / "lora_train_meta.json").exists()
 
 
 def _copy_files(source: Path, folder: Path) -> None:

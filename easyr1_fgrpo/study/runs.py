@@ -17,7 +17,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.checkpoints import exported_model, last_checkpoint
+from easyr1_fgrpo.checkpoints import last_checkpoint
+from easyr1_fgrpo.export import loadable
 from easyr1_fgrpo.files import write_json
 from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.study.arms import Arm
@@ -176,7 +177,7 @@ def _fgrpo(*arguments: str) -> list[str]:
 
 def _intervention(run: Run) -> list[str]:
     config = OmegaConf.load(run.folder / "config.yaml")
-    after = exported_model(last_checkpoint(Path(config.trainer.default_local_dir)))
+    after = loadable(last_checkpoint(Path(config.trainer.default_local_dir)))
     return _fgrpo(
         *("miniature", "intervention"),
         *(f"before_RL={config.actor_rollout_ref.model.path}", f"after_RL={after}"),

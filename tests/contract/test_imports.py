@@ -86,7 +86,7 @@ ARROWS = {
             "statistics",
             "tables",
         ),
-        *("pictures", "published", "task_prompt", "config", "normal_form", "terminal"),
+        *("pictures", "published", "task_prompt", "config", "normal_form", "terminal", "export"),
     },
     "easyr1_fgrpo.judge_validation": {
         "rewards",
@@ -128,7 +128,7 @@ ARROWS = {
             "statistics",
             "tables",
         ),
-        *("checkpoints", "config"),
+        *("checkpoints", "config", "export"),
     },
     "easyr1_fgrpo.cli": {
         *("verl_plugin", "evaluation", "judge_validation", "report", "study", "export", "miniature", "checkpoints"),

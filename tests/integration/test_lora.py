@@ -18,7 +18,7 @@ from transformers import AutoModelForImageTextToText
 
 from easyr1_fgrpo.checkpoints import MARKER, step_folder
 from easyr1_fgrpo.config.load import load_config
-from easyr1_fgrpo.export import export
+from easyr1_fgrpo.export import loadable
 
 from .engine_ranks import log_probs, on_ranks, plain_log_probs, start_worker, update
 
@@ -135,11 +135,10 @@ def test_exported_it_is_merged_into_its_base_and_answers_as_it_did(trained: Trai
     (trained.checkpoint / "fgrpo.json").write_text(json.dumps(state))
     (trained.run / "checkpoints" / MARKER).write_text("1")
     OmegaConf.save(settings, trained.run / "config.yaml", resolve=True)
-    export(trained.run, tmp_path / "out")
+    out = loadable(trained.checkpoint)  # what a run's last table is of
+    assert out == loadable(trained.checkpoint) == trained.checkpoint / "merged"
 
-    base, merged = (
-        AutoModelForImageTextToText.from_pretrained(folder).state_dict() for folder in (trained.model, tmp_path / "out")
-    )
+    base, merged = (AutoModelForImageTextToText.from_pretrained(folder).state_dict() for folder in (trained.model, out))
     assert merged.keys() == base.keys()
     adapter = trained.ranks[0]["saved"]
     for name, weight in base.items():
@@ -151,6 +150,6 @@ def test_exported_it_is_merged_into_its_base_and_answers_as_it_did(trained: Trai
             torch.testing.assert_close(merged[name].float(), weight + change, atol=2**-8, rtol=2**-7, msg=name)
         else:
             torch.testing.assert_close(merged[name], weight.bfloat16(), atol=0, rtol=0, msg=name)
-    exported = on_ranks(tmp_path / "ranks", plain_log_probs, tmp_path / "out")
+    exported = on_ranks(tmp_path / "ranks", plain_log_probs, out)
     for rank, found in zip(trained.ranks, exported, strict=True):
         torch.testing.assert_close(found, rank["log_probs"]["adapted"], atol=0.1, rtol=0)

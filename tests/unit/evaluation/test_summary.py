@@ -1,7 +1,9 @@
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from easyr1_fgrpo.config.load import load_config
-from easyr1_fgrpo.evaluation.summary import questions
+from easyr1_fgrpo.evaluation.summary import as_trained, main, questions
 
 
 def test_the_last_table_is_of_the_runs_own_data(capsys):
@@ -20,3 +22,51 @@ def test_the_last_table_is_of_the_runs_own_data(capsys):
         assert questions(load_config(overrides)) == Path(file), overrides
         assert f"the last table is of data.val_files={file}" in capsys.readouterr().out
     assert questions(load_config([*mine, "evaluation.file=mine/test.parquet"])) == Path("mine/test.parquet")
+
+
+def write_run(folder, *overrides):
+    """What training leaves of a config."""
+    config = load_config([*overrides, f"fgrpo.run_dir={folder}"])
+    folder.mkdir()
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=False))
+
+
+def test_a_run_is_measured_as_it_was_trained_whatever_the_command_leaves_out(tmp_path):
+    run = tmp_path / "run"
+    write_run(run, "fgrpo.images.max_pixels=6000", "data.max_response_length=77", "judge=conclusion", "seed=3")
+    said = [f"fgrpo.run_dir={run}"]
+    for more, judge, samples in (
+        ([], "local", 1024),
+        (["evaluation.samples=5"], "local", 5),
+        (["judge=oracle"], "server", 1024),
+    ):
+        overrides = [*said, *more]
+        config = as_trained(load_config(overrides), overrides)
+        assert (config.fgrpo.images.max_pixels, config.data.max_response_length) == (6000, 77)
+        assert questions(config) == Path("runs/miniature-s3/world/test.parquet")
+        assert config.fgrpo.judges.consistency.kind == judge
+        assert config.evaluation.samples == samples
+    moved = tmp_path / "moved"
+    run.rename(moved)
+    config = as_trained(load_config([f"fgrpo.run_dir={moved}"]), [])
+    assert config.trainer.default_local_dir == str(moved / "checkpoints")
+
+
+GPUS = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "scale=gpus_8", "data.val_files=[mine/a.parquet,mine/b.parquet]"]
+
+
+def test_a_run_on_gpus_has_its_table_of_its_own_validation_file_or_says_why_not_yet(tmp_path, capsys):
+    run = tmp_path / "run"
+    overrides = [*GPUS, "judge=qwen3_vl_30b", f"fgrpo.run_dir={run}"]
+    write_run(run, *overrides)
+    (run / "checkpoints/global_step_4").mkdir(parents=True)
+    (run / "checkpoints/latest_checkpointed_iteration.txt").write_text("4")
+    assert questions(as_trained(load_config(overrides), overrides)) == Path("mine/a.parquet")
+    assert main(overrides) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("no table yet: the judge's server holds GPUs here")
+    assert shown.endswith(f"CUDA_VISIBLE_DEVICES=N fgrpo summary {run}\n")
+    assert main([str(run)]) == 1  # asked for, it is measured: here, a checkpoint without anything in it
+    assert "global_step_4" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == 1
+    assert f"error: {tmp_path}: no run there, config.yaml is missing" in capsys.readouterr().err

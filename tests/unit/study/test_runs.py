@@ -28,6 +28,9 @@ class Caller:
             marker = Path(folder) / "checkpoints" / "latest_checkpointed_iteration.txt"
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.write_text("200")
+            weights = marker.parent / "global_step_200/actor/huggingface/model.safetensors"
+            weights.parent.mkdir(parents=True, exist_ok=True)
+            weights.touch()
             config = {
                 "trainer": {"default_local_dir": str(marker.parent)},
                 "actor_rollout_ref": {"model": {"path": "warm"}},

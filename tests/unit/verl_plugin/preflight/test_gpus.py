@@ -47,7 +47,7 @@ def test_headers_and_scales_say_what_the_sums_are(recipes):
 def test_eight_and_two_on_a_machine_of_eight_is_refused_before_any_stage(machine, capsys, monkeypatch):
     machine(8)
     started = []
-    monkeypatch.setattr(stages, "_call", lambda *command: started.append(command))
+    monkeypatch.setattr(stages, "run_stage", lambda *command: started.append(command))
     monkeypatch.setattr(checks, "cpu_build", lambda: None)
     assert stages.main([*SEVEN_B, "scale=gpus_8"]) == 1
     assert started == []
