@@ -21,6 +21,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,10 +164,8 @@ def _items(file: Path) -> Iterator[BenchmarkItem]:
         pictures = [_picture(one, file, name) for one in (found if isinstance(found, list) else [found])]
         if not question and not pictures:
             raise ValueError(f"{name}: has neither a question nor a picture")
-        try:
-            question = split_options(question)[0] if question else ""
-        except Reject as reject:
-            raise ValueError(f"{name}: {reject}") from None
+        with suppress(Reject):  # no question for training, but one to be kept out: as it stands
+            question = split_options(question)[0]
         if not pictures:
             yield BenchmarkItem(name, None, question)
         for picture in pictures:

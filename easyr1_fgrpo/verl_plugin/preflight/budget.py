@@ -23,6 +23,18 @@ def image_tokens(pixels: float, patch_size: int) -> int:
     return int(pixels // (2 * patch_size) ** 2)
 
 
+def vanishes(width: int, height: int, max_pixels: int, patch_size: int) -> bool:
+    """Whether a picture within `pictures.MAX_RATIO` is too long for so few pixels.
+
+    qwen_vl_utils (0.0.14) rounds the shorter side of a picture that it shrinks down to squares of two patches, and
+    Pillow raises an error for a side of 0.
+    """
+    square = 2 * patch_size
+    sides = [max(square, round(side / square) * square) for side in (width, height)]
+    shrunk = sides[0] * sides[1] > max_pixels
+    return shrunk and min(width, height) * max_pixels < max(width, height) * square**2
+
+
 def length_problems(config: Any) -> Iterator[str]:
     """Lengths that do not agree with each other."""
     data, rollout, actor = config.data, config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
@@ -96,10 +108,11 @@ def _convention_problems(images: Any, written: str, who: str, fix: str) -> Itera
 
 
 def prompt_problems(path: Path, config: Any) -> Iterator[str]:
-    """Rows whose images and text do not fit the prompt, estimated without decoding an image: one line for a file."""
+    """Rows whose images and text do not fit the prompt, or an image the budget: told without decoding, a line each."""
     images, patch, room = config.fgrpo.images, config.data.image_patch_size, config.data.max_prompt_length
     largest = image_tokens(images.max_pixels, patch)
     too_long: list[tuple[int, int]] = []
+    vanishing: list[str] = []
     number = 0
     for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS * 16, columns=["prompt", "extra_info"]):
         for row in batch.to_pylist():
@@ -111,7 +124,14 @@ def prompt_problems(path: Path, config: Any) -> Iterator[str]:
             tokens = pictures + len(text.replace(IMAGE_MARK, "")) // CHARACTERS_PER_TOKEN
             if tokens > room:
                 too_long.append((tokens, number))
+            if vanishes(info["width"], info["height"], images.max_pixels, patch):
+                vanishing.append(f"row {number} with {info['width']} x {info['height']} pixels")
             number += 1
+    if vanishing:
+        yield (
+            f"fgrpo.images.max_pixels={images.max_pixels}: {len(vanishing)} of {number} rows of {path} have a picture "
+            f"too long to be resized to it, {vanishing[0]} first; raise it or leave them out"
+        )
     if too_long:
         tokens, row = max(too_long)
         yield (

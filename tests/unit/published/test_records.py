@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from openpyxl import Workbook
 
 from easyr1_fgrpo.published.files import find_files, is_hub_id
 from easyr1_fgrpo.published.records import Malformed, count_records, read_records
@@ -111,3 +112,21 @@ print(peak_mb() - before)
     total, grown_mb = done.stdout.split()
     assert int(total) == sum(range(rows))
     assert float(grown_mb) < 180  # unbuffered it is 300
+
+
+def test_an_object_with_one_list_of_records_and_a_workbook(tmp_path):
+    records = [{"n": 1, "text": "a"}, {"n": 2, "text": None}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"config": {"x": [1]}, "logs": records, "none": []}))
+    assert list(read_records([path], 1)) == records[1:]
+    path.write_text(json.dumps({"a": records, "b": records}))
+    with pytest.raises(ValueError, match=r"one list of records \(2 in it\)"):
+        list(read_records([path]))
+    workbook = Workbook()
+    for row in (["n", "text", None], [1, "a", "beyond"], [None, None], [2, None]):
+        workbook.active.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    assert list(read_records([tmp_path / "a.xlsx"])) == records
+    (tmp_path / "a.xlsx").write_bytes(b"PK no workbook")
+    with pytest.raises(ValueError, match=r"cannot be read as \.xlsx"):
+        list(read_records([tmp_path / "a.xlsx"]))

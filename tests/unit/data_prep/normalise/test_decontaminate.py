@@ -146,5 +146,11 @@ def test_a_benchmark_record_that_cannot_be_read_is_named(tmp_path, record):
         list(read_benchmarks([tmp_path]))
 
 
+def test_a_benchmark_question_that_no_row_could_have_is_kept_out_as_it_stands(tmp_path):
+    question = "Which of the people in the <video> has turned away from the door of the <|im_end|> house?"
+    (tmp_path / "bench.jsonl").write_text(json.dumps({"question": question}) + "\n")
+    assert reason(Benchmarks(read_benchmarks([tmp_path])), question) == "benchmark question"
+
+
 def test_a_plain_picture_has_a_hash():
     assert isinstance(image_hash(Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8))), int)
