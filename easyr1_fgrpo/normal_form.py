@@ -6,8 +6,8 @@ m² and m^2, – and -, × and x, & and "and"); 1,000 and 1000.
 
 Kept, since it changes what is said: comparison (`<`, ≥, ≈), signs (-3, +3, ±3), ranges (10-20), ratios and times (2:3),
 fractions (1/2), decimals (3.5; 3,5 is another text), lists of numbers (1, 2), powers, units and primes (5' and 5"), %,
-°, currency, arrows, and gaps between numbers (1 2 is not 12). Articles are words, and numbers are texts: 3.50 is not
-3.5.
+°, currency, arrows, and gaps between numbers (1 2 is not 12; I, II is not III). Articles are words, and numbers are
+texts: 3.50 is not 3.5.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ _MAX_PASSES = 5
 """One pass may uncover what an earlier rule reads ("<_="); the text may be hostile."""
 
 _WORDS = re.compile(r"[A-Za-z\s]*+")
+_ROMAN = re.compile(r"(?<!\w)([ivx]{1,4})\s+(?=[ivx]{1,4}(?!\w))", re.IGNORECASE)
 _FRACTION = re.compile(r"\\[dt]?frac *\{([^{}]*+)\} *\{([^{}]*+)\}")
 _COMMAND = re.compile(r"\^ ?\{? ?\\(circ|degree)(?![a-z])|\\([a-z]+)|\\[,;:! ]|\\")
 _MATH = re.compile(r"\$\$|\$(?!\s)([^$]*+)(?<!\s)\$(?!\d)")
@@ -61,7 +62,7 @@ _SPELLINGS = [
         (r">=", "≥"),
         (r"!=", "≠"),
         (r"""(?<=\d)(?:"|'')""", "′′"),
-        (rf"(?<=\d)'(?!{_LETTER})", "′"),
+        (rf"(?<=\d)'(?!{_LETTER})|(?<=\b{_LETTER})'(?!\w)", "′"),
         (r"['\"]", ""),
         (r"~~", " "),
         (rf"(?<=\d) ?~ ?(?={_NUMBER})", "-"),
@@ -76,8 +77,10 @@ _BETWEEN_NUMBERS = re.compile(rf"(?<=\d) ?([,;]) ?(?={_NUMBER})|(?<=\d) ?([:·])
 _NO_DOLLARS = re.compile(rf"\$(?! ?{_NUMBER})(?<!\d\$)(?<!\d \$)")
 _NO_POINT = re.compile(rf"\.(?!\d)|(?<={_LETTER})\.")
 _RANGE = re.compile(rf"(\d ?{_LETTER}{{1,5}}) ?- ?(?={_NUMBER})")
-_VARIABLES = re.compile(rf"(?<!\w)(-|(?:{_LETTER} ?- ?)+)(?={_LETTER}(?!\w))")
-_NO_SIGN = re.compile(rf"-(?! ?[-+±~≈<>≤≥=]{{0,3}} ?{_CURRENCY}? ?\.?\d)|(?<={_LETTER})-|(?<={_LETTER} )-(?= )")
+_VARIABLES = re.compile(rf"(?<!\w)(-|(?:{_LETTER} ?- ?)+)(?={_LETTER}(?!{_LETTER}))")
+_NO_SIGN = re.compile(
+    rf"-(?! ?[-+±~≈<>≤≥=]{{0,3}} ?{_CURRENCY}? ?(?:\.?\d|[∞√]|infinity\b))|(?<={_LETTER})-|(?<={_LETTER} )-(?= )"
+)
 _BLANK = re.compile(rf"(?<=\d) (?=\.?\d)|(?<={_LETTER}) (?=-|\.\d)|( )")
 
 
@@ -92,7 +95,7 @@ def normalize_answer(text: str) -> str:
     Returns:
         The form; its own form is itself. Linear in the text's length.
     """
-    if _WORDS.fullmatch(text):
+    if _WORDS.fullmatch(text) and not _ROMAN.search(text):
         return "".join(text.split()).lower()
     for _ in range(_MAX_PASSES):
         form = _one_pass(text)
@@ -136,7 +139,8 @@ def _one_pass(text: str) -> str:
     text = _RANGE.sub(r"\1–", " ".join(text.split()))
     text = _VARIABLES.sub(lambda dashed: dashed[0].replace(" ", "").replace("-", "–"), text)
     text = _NO_SIGN.sub(" ", text).replace("–", "-")
-    return _BLANK.sub(lambda blank: "" if blank[1] else " ", " ".join(text.split()))
+    text = _ROMAN.sub(r"\1∣", " ".join(text.split()))
+    return _BLANK.sub(lambda blank: "" if blank[1] else " ", text)
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from easyr1_fgrpo.evaluation.styles.dressing import DRESSING, undressed
 from easyr1_fgrpo.evaluation.styles.said import WINDOW, said, said_alone
-from easyr1_fgrpo.rewards.accuracy import named_by_letter, named_options
+from easyr1_fgrpo.rewards.accuracy import named_options
 
 _KIND = r"(?:final|correct|right|best|most likely)"
 _NOUN = (
@@ -70,8 +70,7 @@ def answer_in(text: str, choices: Sequence[str] = ()) -> str | None:
 
 def bare_option(text: str, choices: Sequence[str]) -> str | None:
     """What a text says that holds nothing but an option, like the letter after a think block."""
-    answer = undressed(text)
-    return answer if named_options(answer, choices) else None
+    return said(text, choices) if named_options(undressed(text), choices) else None
 
 
 def last_announced(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
@@ -130,8 +129,8 @@ def _cues(text: str, start: int) -> list[re.Match[str]]:
 def _announced(text: str, cue: re.Match[str], choices: Sequence[str]) -> Found | None:
     """What follows a cue, or the letter of a statement; None where that is no announcement."""
     if cue.re is _STATED:
-        letter = cue[1] or cue[2]
-        return Found(letter, cue.start(), _line_end(text, cue.end())) if named_by_letter(letter, choices) else None
+        letter = said(cue[1] or cue[2], choices)
+        return Found(letter, cue.start(), _line_end(text, cue.end())) if named_options(letter or "", choices) else None
     if cue["is"] and _ANOTHER.search(text[max(0, cue.start() - 8) : cue.start()]):
         return None
     content = _UNDRESSED.search(text, cue.end())

@@ -20,6 +20,7 @@ WINDOW = 2000
 """So many characters are read."""
 
 _MAX_PARTS = 8
+_YES_OR_NO = re.compile(r"(?:yes|no)(?=[,;:]\s)", re.IGNORECASE)
 _REASON = re.compile(
     r"[,;]?\s+(?:because|since|as (?:it|the|this|there)|due to|given that)\b|,\s+which\b|\s+[–—]\s+(?=[A-Za-z])",
     re.IGNORECASE,
@@ -30,7 +31,10 @@ _FILLER = re.compile(
 )
 _LETTER = re.compile(r"([(\[{]?)([A-Za-z])(?![\w'’])([)\]}]?)[*_`]*")
 _ENDS = re.compile(r"\Z|[.,:;!)(\]–—\n\"“-]")
-_GOES_ON = re.compile(r"\s+(?:because|since|as|is|which|for|given|due|based|where|with|and|in|on)\b", re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"\s+(?:\(|(?:because|since|as|is|which|for|given|due|based|where|with|and|in|on)\b)", re.IGNORECASE
+)
+_BARE_LETTER = re.compile(r"[(\[{]?([A-Za-z])[)\]}]?[.)]?")
 _DENIED = re.compile(r"\s+(?:is|was)(?:n['’]t|\s+(?:not|wrong|incorrect|false))\b|\s*\?", re.IGNORECASE)
 _GAP = ' \t\n.,:;()[]*_`-–—"“'
 
@@ -46,9 +50,18 @@ def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str 
 
     Returns:
         A part of the text; "" for a blank one, None for two options or a letter with another option's text. A text that
-        names no option says its first sentence, without the reason.
+        names no option says its first sentence, without the reason; without options "Yes, it is" says yes. Where a
+        letter is the text of another option, it is the letter that is said, with its own option's text.
     """
-    whole = undressed(text[:WINDOW])
+    answer = _said(undressed(text[:WINDOW]), choices, exact)
+    letter = _BARE_LETTER.fullmatch(answer or "")
+    for number, (name, choice) in enumerate(zip(ascii_uppercase, choices, strict=False)):
+        if letter and letter[1].upper() == name and named_options(letter[0], choices) != {number}:
+            return f"{name}. {choice}"
+    return answer
+
+
+def _said(whole: str, choices: Sequence[str], exact: bool) -> str | None:
     clause = _clause(whole)
     for part in dict.fromkeys((whole, _first_sentence(whole), clause, _without_filler(clause))) if choices else ():
         if named_options(part, choices):
@@ -58,6 +71,8 @@ def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str 
         return None
     if alternatives:
         return alternatives[0]
+    if not choices and (word := _YES_OR_NO.match(clause)):
+        return word[0]
     letter = _by_letter(_without_filler(whole), choices)
     return letter if letter is None else letter or (whole if exact else clause)
 

@@ -14,7 +14,7 @@ _WELL_FORMED = ["<think>", "</think>", "<answer>", "</answer>"]
 
 
 _LEAD = re.compile(
-    r"(?:\s|(?<![\w.!?)\]])[*_`#$>]|<answer>|\\[(\[]|[,;:–—]|(?<=\s)-|(?<![^\n])\d{1,2}[.)](?=\s)"
+    r"(?:\s|(?<![\w.!?)\]])[*_`#$>]|<answer>|\\text\{|\\[(\[]|[,;:–—]|(?<=\s)-|(?<![^\n])\d{1,2}[.)](?=\s)"
     r"|\b(?:so|thus|therefore|hence|then|and|finally|overall|ultimately|consequently|in conclusion|in summary)\b"
     r"|\b(?:to conclude|as a result|i think|i believe|i conclude|we conclude|this means|which means|it follows)\b"
     r"|\b(?:that|the|my|our)\b"
@@ -22,6 +22,12 @@ _LEAD = re.compile(
     r"|\b(?:(?:final|correct|right|best) )*(?:answer|option|choice) is\b|\b(?:final |correct )?answer(?=\W*:))*+\Z",
     re.IGNORECASE,
 )
+_LEAD_CLAUSE = re.compile(
+    r"(?:(?<=[.!?]\s)|(?<=[\n,])|\A)[^.!?,\n]*?\b(?:answer|option|choice)s?\b[^.!?,\n]*?(?::|\bis|\bbe)[\s*_#`$]*\Z",
+    re.IGNORECASE,
+)
+"""Like "the closest option to that value is:"."""
+
 _LEAD_LENGTH = 160
 """So many characters before an answer are looked at."""
 
@@ -67,9 +73,10 @@ def trace_before(text: str, end: int) -> str | None:
 def _before_lead(text: str, start: int, end: int) -> int:
     """Where the words begin that lead to what starts at `end`."""
     begin = max(start, end - _LEAD_LENGTH)
-    lead = _LEAD.search(text[begin:end])
-    assert lead is not None  # it may be empty
-    return begin + lead.start()
+    for pattern in (_LEAD_CLAUSE, _LEAD):
+        if lead := pattern.search(text[begin:end]):
+            end = begin + lead.start()
+    return end
 
 
 def after_think(text: str) -> int:

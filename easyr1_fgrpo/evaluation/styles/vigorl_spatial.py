@@ -55,7 +55,7 @@ class VigorlSpatial:
         sections = answer_sections(response)
         trace = trace_before(response, sections[0].start if sections else len(response))
         found = points(trace or "")
-        answer = answer_in(_without_letter(sections[0].text), choices) if sections else None
+        answer = answer_in(_without_letter(sections[0].text)) if sections else None
         return Parsed(trace, answer, points=found, format_ok=bool(found) and well_formed(response))
 
 
