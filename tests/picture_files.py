@@ -48,7 +48,7 @@ FILES = {
     "1": (saved(pixels("1", 0, 255)), [(0,) * 3, WHITE]),
     "1, black": (saved(pixels("1", 0, 255), transparency=0), [WHITE, WHITE]),
     # 16 bits: v / 257, rounded
-    "I;16": (saved(grey16(0, 256, 32768, 65535)), [(0,) * 3, (1,) * 3, (128,) * 3, WHITE]),
+    "I;16": (saved(grey16(0, 255, 32768, 65535)), [(0,) * 3, (1,) * 3, (128,) * 3, WHITE]),
     "I;16, one grey": (saved(grey16(0, 256), transparency=256), [(0,) * 3, WHITE]),
     "I;16 in TIFF": (saved(grey16(257, 65535), "TIFF"), [(1,) * 3, WHITE]),
     "I": (saved(Image.fromarray(np.array([[0, 25700]], np.int32)), "TIFF"), [(0,) * 3, (100,) * 3]),
@@ -57,3 +57,13 @@ FILES = {
     "turned": (saved(pixels("RGB", RED, RED), exif=TURNED), [RED, RED]),
     "animated": (saved(pixels("RGB", RED), "GIF", save_all=True, append_images=[pixels("RGB", BLUE)]), [RED]),
 }
+
+
+def qwen_to_rgb(pil_image):
+    """As in qwen_vl_utils 0.0.14, vision_process.py, word for word; tests/gpu_path asks the package itself."""
+    if pil_image.mode == "RGBA":
+        white_background = Image.new("RGB", pil_image.size, (255, 255, 255))
+        white_background.paste(pil_image, mask=pil_image.split()[3])  # Use alpha channel as mask
+        return white_background
+    else:
+        return pil_image.convert("RGB")

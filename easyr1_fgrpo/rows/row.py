@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from easyr1_fgrpo.normal_form import named_by_text, same_options
+from easyr1_fgrpo.normal_form import named_by_text, normalize_answer, same_options
 from easyr1_fgrpo.pictures import decode
 
 IMAGE_MARK = "<image>"
@@ -159,6 +159,8 @@ class Row(_Part):
         if marks != len(self.images):
             raise ValueError(f"the prompt has {marks} {IMAGE_MARK} marks for {len(self.images)} images")
         answer, choices = self.reward_model.ground_truth, self.extra_info.choices
+        if not choices and normalize_answer(answer) in ("", "-"):
+            raise ValueError(f"reward_model.ground_truth {answer!r} says nothing: no answer could match it")
         if choices and not named_by_text(answer, choices):
             raise ValueError(f"reward_model.ground_truth {answer!r} is none of the choices {list(choices)}")
         if same := same_options(choices):

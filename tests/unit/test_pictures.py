@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import FILES, saved
+from picture_files import FILES, qwen_to_rgb, saved
 from PIL import Image
 
 from easyr1_fgrpo.pictures import data_url, decode, image_sha256, plain_file, rgb, save_picture, wire_png
@@ -36,16 +36,6 @@ def test_a_picture_that_is_saved_is_not_written_again(tmp_path):
 
 
 # ---------------------------------------------------------------------- one function makes a picture RGB
-
-
-def qwen_to_rgb(pil_image):
-    """As in qwen_vl_utils 0.0.14, vision_process.py, word for word; tests/gpu_path asks the package itself."""
-    if pil_image.mode == "RGBA":
-        white_background = Image.new("RGB", pil_image.size, (255, 255, 255))
-        white_background.paste(pil_image, mask=pil_image.split()[3])  # Use alpha channel as mask
-        return white_background
-    else:
-        return pil_image.convert("RGB")
 
 
 def test_every_kind_of_file_is_decoded_to_the_pixels_that_it_means(subtests):

@@ -85,6 +85,7 @@ def test_the_miniatures_rows_are_rows(tmp_path):
         ({"reward_model__ground_truth": " "}, "reward_model.ground_truth: is blank"),
         ({"extra_info__choices": ["left", "right", "Left."]}, "'left' and 'Left.' are the same answer"),
         ({"reward_model__ground_truth": "up"}, "ground_truth 'up' is none of the choices ['left', 'right']"),
+        ({"reward_model__ground_truth": "?!", "extra_info__choices": []}, "ground_truth '?!' says nothing"),
         ({"prompt": []}, "prompt: is empty"),
         ({"prompt": [{"role": "user", "content": "Left?"}]}, "the prompt has 0 <image> marks for 1 images"),
         ({"extra_info__question": None}, "extra_info.question: is missing"),
