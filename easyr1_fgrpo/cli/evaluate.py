@@ -51,9 +51,7 @@ def evaluate(
         Path, typer.Option(help="folder for everything; finished items in it are used again", callback=out_folder)
     ],
     mode: Annotated[list[Mode], typer.Option(help="how responses are drawn; may be given twice")] = [Mode.GREEDY],  # noqa: B006
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="rows of each benchmark, a seeded choice; else all")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="rows of each benchmark, a seeded choice; else all")] = None,
     seed: Annotated[int, typer.Option(min=0, help="chooses rows, draws sampled responses, resamples")] = 0,
     judge_overrides: Judges = "",
     scorer: Scorer = "",
@@ -88,7 +86,7 @@ def evaluate(
             benchmarks=sources,
             out=out,
             modes=list(dict.fromkeys(mode)),
-            samples=samples,
+            samples=limit,
             seed=seed,
             scorer=_scorer(scorer, scorer_parameters, scorer_reasoning),
             max_new_tokens=max_new_tokens,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from easyr1_fgrpo.cli.shared import fail, out_file
-from easyr1_fgrpo.files import taken, write_whole
+from easyr1_fgrpo.cli.shared import fail, new_folder, out_file
+from easyr1_fgrpo.files import write_whole
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.miniature.worlds import WorldName
@@ -21,14 +21,7 @@ Count = Annotated[int, typer.Option(min=1)]
 app = typer.Typer(no_args_is_help=True, help="The small world on two cores; recipes make it by themselves.")
 
 
-def _free(out: Path) -> Path:
-    """Callback of `--out`: one clear line before any work is done."""
-    if taken(out):
-        raise typer.BadParameter(f"{out} is not empty: remove it or choose another folder")
-    return out
-
-
-Out = Annotated[Path, typer.Option(help="folder to write; must be new or empty", callback=_free)]
+Out = Annotated[Path, typer.Option(help="folder to write; must be new or empty", callback=new_folder)]
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from easyr1_fgrpo.files import place_problem
+from easyr1_fgrpo.files import place_problem, taken
 from easyr1_fgrpo.stopping import stop_code
 from easyr1_fgrpo.terminal import printable
 
@@ -49,6 +49,13 @@ def out_folder(param: typer.CallbackParam, out: Path) -> Path:
     """The callback of an `--out` that is a folder: one that cannot be made is refused before any work."""
     _check_place(param, out, out)
     return out
+
+
+def new_folder(param: typer.CallbackParam, out: Path) -> Path:
+    """The callback of a folder that is written as a whole: it must be new or empty."""
+    if taken(out):
+        fail(f"{param.opts[0]} {out}: is there and not empty; remove it or name another folder")
+    return out_folder(param, out)
 
 
 def out_file(param: typer.CallbackParam, out: Path | None) -> Path | None:

@@ -67,6 +67,7 @@ async def evaluate(plan: Plan, scoring: Scoring) -> tuple[Evaluation, list[Rejec
     settings = {
         "benchmarks": {source.benchmark.name: source.data for source in plan.benchmarks},
         "samples": plan.samples,
+        "taken": {source.benchmark.name: taken for source in plan.benchmarks if (taken := plan.taken(source))},
         "seed": plan.seed,
         "request": {str(mode): plan.request(mode) for mode in plan.modes},
         "scorer": scoring.scorer.name if scoring.scorer else "",

@@ -56,6 +56,12 @@ class Plan:
         rows = source.benchmark.load(source.location)
         return iter(rows if self.samples is None else choose(list(rows), self.samples, self.seed))
 
+    def taken(self, source: Source) -> str:
+        """Which rows of a benchmark are asked, for tables; "" for all."""
+        if self.samples is None or self.samples >= (rows := sum(1 for _ in source.benchmark.load(source.location))):
+            return ""
+        return f"{self.samples} of {rows} rows, seed {self.seed}"
+
 
 def choose(rows: Sequence[Item | Reject], samples: int, seed: int) -> list[Item | Reject]:
     """A seeded choice of rows, in their order: files are often sorted by kind, so their head is no fair sample."""

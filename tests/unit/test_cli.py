@@ -55,3 +55,20 @@ def test_a_page_that_cannot_be_written_is_refused_before_any_work(tmp_path):
         assert done.output.startswith(f"error: --out {out}: ")
         assert said in done.output
         assert len(done.output.splitlines()) == 1
+
+
+def test_a_folder_that_is_written_as_a_whole_is_new_and_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    commands = {
+        "out": ["export", str(tmp_path / "run")],
+        "--out": ["miniature", "build", "--seed", "0", "--out"],
+    }
+    for name, command in commands.items():
+        for out, said in (
+            (tmp_path, "is there and not empty; remove it or name another folder"),
+            (tmp_path / "file", "is there and not empty; remove it or name another folder"),
+            (tmp_path / "file/a", f"{tmp_path}/file is no folder; name another place"),
+        ):
+            done = CliRunner().invoke(app, [*command, str(out)])
+            assert done.exit_code == 1
+            assert done.output == f"error: {name} {out}: {said}\n"

@@ -174,7 +174,11 @@ class Evaluation(_Record):
     @property
     def measured_on(self) -> str:
         """In a line, what every table of these results has to name: data sets, judge and checkpoints."""
-        data = dict.fromkeys(f"{result.benchmark}: {result.data}" for result in self.results)
+        taken = self.settings.get("taken") or {}
+        data = dict.fromkeys(
+            ", ".join([f"{result.benchmark}: {result.data}", *filter(None, [taken.get(result.benchmark)])])
+            for result in self.results
+        )
         models = dict.fromkeys(
             result.model if result.checkpoint == result.model else f"{result.model} {result.checkpoint}"
             for result in self.results

@@ -17,6 +17,7 @@ from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
 from easyr1_fgrpo.verl_plugin.preflight.judges import judge_problems, signal_problems
+from easyr1_fgrpo.verl_plugin.preflight.tokens import token_problems
 from easyr1_fgrpo.verl_plugin.preflight.vllm_problems import judge_server_problems, policy_problems
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import unfinished_problems
 
@@ -173,6 +174,7 @@ def _file_problems(config: Any) -> Iterator[str]:
                 yield from problems
             else:
                 yield from prompt_problems(path, config)
+                yield from token_problems(path, config)
 
 
 def _box_problems(config: Any) -> Iterator[str]:

@@ -42,6 +42,13 @@ def evaluate_in(checkpoint, data, judge):
     return go
 
 
+def test_a_part_of_the_rows_is_named_as_one(data, tmp_path):
+    rows = len(list(read_rows(data)))
+    source = Source(RowFile("held-out"), data)
+    for samples, taken in ((3, f"3 of {rows} rows, seed 7"), (rows, ""), (None, "")):
+        assert Plan([], [source], tmp_path, samples=samples, seed=7).taken(source) == taken
+
+
 @pytest.fixture
 def batches(monkeypatch):
     """Sizes of the batches that were generated."""

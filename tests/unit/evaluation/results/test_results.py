@@ -211,6 +211,8 @@ def test_every_table_names_data_sets_judge_and_checkpoints():
     served = rights("qwen", [True]).model_copy(update={"data": "t", "identity": "qwen"})
     both = Evaluation(settings={"judges": {"consistency": "x", "grounding": "y"}}, results=(hashed, served))
     assert both.measured_on == ("made: t; judge: x (consistency), y (grounding); checkpoints: m 0a0a0a0a0a0a, qwen")
+    part = both.model_copy(update={"settings": both.settings | {"taken": {"made": "6 of 12 rows, seed 0"}}})
+    assert part.measured_on.startswith("made: t, 6 of 12 rows, seed 0; judge: x")
 
 
 def test_pairs_of_models_are_compared_in_order():
