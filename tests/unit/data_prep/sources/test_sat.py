@@ -30,6 +30,15 @@ def test_sat_forgets_in_the_first_frame(tmp_path):
     assert row["reward_model"]["ground_truth"] == "closer"
 
 
+def test_sat_keeps_options_that_differ_in_a_sign(tmp_path):
+    answers = ("moved > 1 m", "moved < 1 m", "not moved")
+    records = [sat_record([picture(0)], answers=answers, correct=right) for right in answers]
+    rows, rejects = prepare("sat", write_sat(tmp_path / "sat", records), tmp_path / "out")
+    assert rejects == []
+    assert [row["reward_model"]["ground_truth"] for row in rows] == list(answers)
+    assert all(sorted(info(row, "choices")) == sorted(answers) for row in rows)
+
+
 def test_sat_keeps_two_pictures_two(tmp_path):
     first, second = picture(1, 40, 30), picture(2, 80, 60, "PNG")
     (row,), _ = prepare("sat", write_sat(tmp_path / "sat", [sat_record([first, second])]), tmp_path / "out")
