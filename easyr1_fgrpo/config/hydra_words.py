@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS
 
@@ -41,6 +46,18 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "{0}={1}: no such choice; there are {2}",
     ),
     (
+        r"Override (\w+)=.* looks like a config group override",
+        "{0}=: takes the name of a choice, as in {0}=NAME",
+    ),
+    (
+        r"Error parsing override '(.*?)' (?:missing|mismatched|no viable|extraneous|token|unsupported)",
+        "{0}: cannot be read as KEY=VALUE; a list is [a,b], a section {{a:1}}, and both want quotes in a shell",
+    ),
+    (
+        r"LexerNoViableAltException: (\S+)",
+        "{0}: cannot be read as KEY=VALUE; a list is [a,b], a section {{a:1}}, and both want quotes in a shell",
+    ),
+    (
         r"Could not (?:find '(\w+)/|override '(\w+)')",
         f"{{0}}=: no such group; {_CHOICES}",
     ),
@@ -49,6 +66,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "+{0}=: a run has one of them already; say {0}=CHOICE, without +",
     ),
 )
+_NO_KEY = re.compile(r"Could not override '([^']+)'\. To append")
 
 
 def in_our_words(error: Exception) -> str:
@@ -63,6 +81,35 @@ def in_our_words(error: Exception) -> str:
         if found := re.search(pattern, said):
             return ours.format(*(_listed(part) for part in found.groups() if part is not None))
     return said
+
+
+def unknown_key(line: str) -> str | None:
+    """The key that the config has not, where Hydra's own words say so."""
+    found = _NO_KEY.search(line)
+    return found[1] if found else None
+
+
+def no_such_key(key: str, config: Any) -> str:
+    """One line about a key that the config has not, with those that may be meant.
+
+    Args:
+        key: as it was typed, dotted.
+        config: composed without it.
+    """
+    known = list(_keys(OmegaConf.to_container(config, resolve=False), ()))
+    section, _, last = key.rpartition(".")
+    beside = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == section}
+    meant = [name for name in known if name.endswith(f".{key}")][:3]
+    meant = meant or [beside[name] for name in difflib.get_close_matches(last, beside, 1)]
+    hint = f" (did you mean {' or '.join(meant)}?)" if meant else ""
+    return f"{key}: no such key{hint}; one that verl reads without naming it in its config is ++{key}=VALUE"
+
+
+def _keys(section: Any, above: tuple[str, ...]) -> Iterator[str]:
+    """Every key below a section, dotted."""
+    for name, value in section.items() if isinstance(section, dict) else ():
+        yield ".".join([*above, str(name)])
+        yield from _keys(value, (*above, str(name)))
 
 
 def _listed(words: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.groups import GROUPS, at_root, chosen, unknown_keys, user_files, user_folder
-from easyr1_fgrpo.config.hydra_words import in_our_words
+from easyr1_fgrpo.config.hydra_words import in_our_words, no_such_key, unknown_key
 from easyr1_fgrpo.config.problems import problems_of
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.extras import missing
@@ -44,7 +44,9 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
         groups = [line for line in overrides if (group := line.partition("=")[0]) in GROUPS and group not in custom]
         without = _compose(groups, None)[0] if custom else None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise ConfigError([in_our_words(error)]) from error
+        line = in_our_words(error)
+        key = unknown_key(line)
+        raise ConfigError([no_such_key(key, _compose([], None)[0]) if key else line]) from error
     if unknown := [line for path in custom.values() for line in unknown_keys(path, without)]:
         raise ConfigError(unknown)
     _adopt_signals(config)

@@ -67,7 +67,8 @@ def _compose(overrides: Sequence[str]) -> tuple[Any, list[str], list[str]]:
         try:
             load_config([*usable, override])
         except ConfigError as error:
-            problems += [f"{override}: {line}" for line in error.lines]
+            name = override.partition("=")[0]
+            problems += [line if line.startswith(name) else f"{override}: {line}" for line in error.lines]
         else:
             usable.append(override)
     if not problems:

@@ -89,7 +89,7 @@ def test_a_key_that_nothing_reads_is_refused(groups):
 
 def test_every_choice_that_is_offered_is_one():
     (said,) = problems("scale=gpus_3")
-    assert said.endswith("Available options in 'scale': cpu gpus_1 gpus_4 gpus_8 nodes_2")
+    assert said.endswith("there are cpu, gpus_1, gpus_4, gpus_8, nodes_2")
 
 
 def test_a_file_that_is_none_is_one_line(groups):

@@ -122,7 +122,7 @@ def test_five_mistakes_are_named_in_one_run(planned):
     assert len(lines) == 5
     for key in ("actor_rollout_ref.rollout.tensor_model_parallel_size=3", "ppo_mini_batch_size=64: must divide "
                 "data.train_batch_size=100", "fgrpo.constraints.consistency.threshold=1.9",
-                "fgrpo.images.max_pixels=12845056", "actor_rollout_ref.actor.lr_rate=1e-6"):  # fmt: skip
+                "fgrpo.images.max_pixels=12845056", "actor_rollout_ref.actor.lr_rate: no such key"):  # fmt: skip
         assert sum(key in line for line in lines) == 1, err
     assert "rollouts a step" not in out  # it would be counted without the overrides that are refused
 
