@@ -123,10 +123,15 @@ def questions(config: Any) -> Path:
     named = Path(file if isinstance(file, str) else file[0])
     validated = [Path(file) for file in ([files] if isinstance(files, str) else files)]
     world = config.stages.get("world")
-    if world is None or Path(world) not in named.parents or any(Path(world) in file.parents for file in validated):
+    if world is None or not _within(named, world) or any(_within(file, world) for file in validated):
         return named
     print(f"the last table is of data.val_files={validated[0]}: the run was on no questions of {named}")
     return validated[0]
+
+
+def _within(file: Path, folder: str) -> bool:
+    """Whether a file is below a folder; a run's config.yaml has absolute paths of its data, and others as they were."""
+    return Path(folder).absolute() in file.absolute().parents
 
 
 def _evaluate_and_print(

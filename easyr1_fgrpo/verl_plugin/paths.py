@@ -10,8 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 def make_paths_absolute(config: DictConfig) -> None:
     """Write the paths of this machine out: Ray's workers have the cluster's working directory, not ours."""
     judges = [f"fgrpo.judges.{question}.prompt" for question in config.fgrpo.judges]
-    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory", *judges):
-        if value := OmegaConf.select(config, key):
+    ours = ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory")
+    last_table = ("stages.world", "evaluation.file")
+    for key in (*ours, *last_table, *judges):
+        if isinstance(value := OmegaConf.select(config, key), str) and value:
             OmegaConf.update(config, key, _absolute(value))
     for name, target in config.fgrpo.signals.items():
         location, _, function = target.rpartition(":")

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.integration
 def test_trains_to_the_last_table(runs: Runs, whole: str) -> None:
     assert sorted(runs.metrics("whole")) == list(range(1, STEPS + 1))
     assert "inconsistency" in whole
+    assert "the last table is of data.val_files" not in whole, "it is of the world's test questions"
     assert "multiplier of" in whole
     assert str(runs.folder / "whole") in whole
     state = json.loads((runs.folder / f"whole/checkpoints/global_step_{STEPS}/fgrpo.json").read_text())

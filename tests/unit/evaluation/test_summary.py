@@ -4,6 +4,7 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import load_config
 from easyr1_fgrpo.evaluation.summary import as_trained, main, questions
+from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 
 
 def test_the_last_table_is_of_the_runs_own_data(capsys):
@@ -27,6 +28,7 @@ def test_the_last_table_is_of_the_runs_own_data(capsys):
 def write_run(folder, *overrides):
     """What training leaves of a config."""
     config = load_config([*overrides, f"fgrpo.run_dir={folder}"])
+    make_paths_absolute(config)
     folder.mkdir()
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=False))
 
@@ -43,7 +45,7 @@ def test_a_run_is_measured_as_it_was_trained_whatever_the_command_leaves_out(tmp
         overrides = [*said, *more]
         config = as_trained(load_config(overrides), overrides)
         assert (config.fgrpo.images.max_pixels, config.data.max_response_length) == (6000, 77)
-        assert questions(config) == Path("runs/miniature-s3/world/test.parquet")
+        assert questions(config) == Path("runs/miniature-s3/world/test.parquet").absolute()
         assert config.fgrpo.judges.consistency.kind == judge
         assert config.evaluation.samples == samples
     moved = tmp_path / "moved"
@@ -61,7 +63,7 @@ def test_a_run_on_gpus_has_its_table_of_its_own_validation_file_or_says_why_not_
     write_run(run, *overrides)
     (run / "checkpoints/global_step_4").mkdir(parents=True)
     (run / "checkpoints/latest_checkpointed_iteration.txt").write_text("4")
-    assert questions(as_trained(load_config(overrides), overrides)) == Path("mine/a.parquet")
+    assert questions(as_trained(load_config(overrides), overrides)) == Path("mine/a.parquet").absolute()
     assert main(overrides) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("no table yet: the judge's server holds GPUs here")
