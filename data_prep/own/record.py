@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
 from data_prep.own.answers import Form, right_option
@@ -19,7 +18,6 @@ from data_prep.sources.text import (
     clean_answer,
     clean_choice,
     clean_question,
-    is_letter,
     no_special,
     split_options,
     without_marks,
@@ -67,7 +65,7 @@ class Reader:
         question, choices, answer = self.parts(record)
         if choices:
             answer = right_option(answer, choices, self.form)
-        elif is_letter(answer):
+        elif as_published.is_letter(answer):
             raise Reject("a letter without options", f"{answer!r} to {question!r}")
         else:
             answer = clean_answer(answer)
@@ -91,7 +89,7 @@ class Reader:
         if IMAGE_MARK in text:
             text = without_marks(text, len(self.pictures(record)))
         question, inside = split_options(text)
-        given = as_published.unlettered([clean_choice(choice) for choice in _choices(record, self.columns.choices)])
+        given = _choices(record, self.columns.choices)
         if given and inside and given != inside:
             raise Reject("options in the question are not the column's", f"{list(inside)}, column {list(given)}")
         answer = _value(record, self.columns.answer, "answer", "assistant")
@@ -149,17 +147,21 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _choices(record: Record, columns: tuple[str, ...]) -> list[str]:
+def _choices(record: Record, columns: tuple[str, ...]) -> tuple[str, ...]:
     values: Any = [value_of(record, column) for column in columns]
     if len(columns) == 1:
         (values,) = values
         if isinstance(values, str):
             values = _literal(values, "choices") if values.lstrip()[:1] in ("[", "{") else _in_a_cell(values)
-        if isinstance(values, dict):  # {"A": "red", "B": "blue"}
-            values = [values[letter] for letter in ascii_uppercase if letter in values]
-    if not isinstance(values, list):
-        values = []
-    return [str(value) for value in values if value is not None and str(value).strip()]
+    if not isinstance(values, list | dict):
+        return ()
+    try:
+        given = [clean_choice(choice) for choice in as_published.listed_options(values)]
+        return as_published.unlettered(given)
+    except Reject:
+        raise
+    except ValueError as error:
+        raise Reject("options in disorder", str(error)) from None
 
 
 def _in_a_cell(text: str) -> list[str]:
@@ -167,7 +169,7 @@ def _in_a_cell(text: str) -> list[str]:
     before, options = as_published.split_options(text)
     if options and not before:
         return list(options)
-    return text.split("|") if "|" in text else text.splitlines()
+    return text.split("|") if "|" in text else [line for line in text.splitlines() if line.strip()]
 
 
 def _literal(text: str, part: str) -> Any:

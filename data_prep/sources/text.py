@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from string import ascii_uppercase
 
 from data_prep.sources.item import Reject
 from easyr1_fgrpo.normal_form import normalize_answer, same_options
+from easyr1_fgrpo.published.options import is_letter
 from easyr1_fgrpo.published.options import split_options as options_in
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK, special_token
@@ -153,11 +153,6 @@ def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], s
     if not choices and is_letter(answer):
         raise Reject("a letter without options", f"{answer!r} to {question!r}")
     return question, choices, right_choice(answer, choices) if choices else answer
-
-
-def is_letter(answer: str) -> bool:
-    """Whether an answer is an option's letter, like `(B)`."""
-    return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", unicodedata.normalize("NFKC", answer).strip()) is not None
 
 
 def tidy(text: str) -> str:

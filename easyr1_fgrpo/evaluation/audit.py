@@ -29,7 +29,7 @@ from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.pictures import decode
-from easyr1_fgrpo.published.options import by_letter, split_options, unlettered
+from easyr1_fgrpo.published.options import by_letter, is_letter, split_options, unlettered
 from easyr1_fgrpo.rewards import Box
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -207,6 +207,8 @@ def _problem(line: Line) -> str:
     """Why a line cannot be scored; "" when nothing speaks against it."""
     if not line.images:
         return "no image: grounding cannot be judged without"
+    if not line.choices and is_letter(line.ground_truth):
+        return f"ground_truth {line.ground_truth!r} is a letter without options: name them by --field choices=THEIRS"
     if line.choices and not named_by_text(line.ground_truth, line.choices):
         return f"ground_truth {line.ground_truth!r} is none of the choices {list(line.choices)}"[:300]
     return ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from string import ascii_uppercase
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
+from easyr1_fgrpo.published.options import listed_options, split_options
 from easyr1_fgrpo.published.records import Malformed, read_records
 
 FIELDS = (
@@ -46,6 +47,10 @@ LMMS_EVAL = {
 """Of a `*_samples_*.jsonl` of lmms-eval, which keeps the unfiltered response only where a filter changed it."""
 
 
+OPTION_COLUMNS = ("A", "doc.A", "doc.choice_a", "choice_a", "doc.option_a", "option_a")
+"""How the field of option A may be called where each option has its own."""
+
+
 def named_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     """The records of a file with their names ("line 3"), or what is wrong with one.
 
@@ -80,31 +85,57 @@ def theirs(path: Path, said: Mapping[str, str]) -> dict[str, str]:
     for ours, names in known.items():
         if there := [name for name in names if any(_is_there(record, name) for record in records)]:
             found[ours] = "|".join(there)
-    if (known is VLMEVALKIT or not known) and "choices" not in fields and {"A", "B"} <= fields:
-        found["choices"] = ",".join(letter for letter in ascii_uppercase if letter in fields)
+    if "choices" not in found and "choices" not in fields and (columns := _option_columns(records)):
+        found["choices"] = columns
+    if known is LMMS_EVAL and "choices" not in found and _only_input_has_options(records, found.get("question", "")):
+        found["question"] = "input"
     return {ours: name for ours, name in {**found, **said}.items() if name != ours}
+
+
+def _option_columns(records: Sequence[Mapping[str, Any]]) -> str:
+    """The fields from A to the last letter's, under a name of `OPTION_COLUMNS`; "" where there are none."""
+    for name in OPTION_COLUMNS:
+        letters = ascii_uppercase if name[-1].isupper() else ascii_lowercase
+        paths = [name[:-1] + letter for letter in letters]
+        there = [number for number, path in enumerate(paths) if any(_is_there(record, path) for record in records)]
+        if there[:2] == [0, 1]:
+            return ",".join(paths[: there[-1] + 1])
+    return ""
+
+
+def _only_input_has_options(records: Sequence[Mapping[str, Any]], question: str) -> bool:
+    def with_options(path: str) -> bool:
+        texts = [_first_of(record, path)[1] for record in records]
+        return any(isinstance(text, str) and split_options(text)[1] for text in texts)
+
+    return with_options("input") and not with_options(question)
 
 
 def ours_of(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a record under our names; those it lacks are left out, a response without text is empty.
 
     Raises:
-        ValueError: for a field with several values where one should be.
+        ValueError: for a field with several values where one should be, and options whose letters cannot be told.
     """
     found: dict[str, Any] = {}
     for ours in FIELDS:
-        paths = names.get(ours, ours).split("|")
-        path = next((path for path in paths if not _is_blank(value_at(record, path))), paths[0])
+        path, value = _first_of(record, names.get(ours, ours))
         if ours == "choices" and "," in path:
-            value: Any = [cell for name in path.split(",") if not _is_blank(cell := value_at(record, name))]
-        else:
-            value = value_at(record, path)
+            value = [value_at(record, name) for name in path.split(",")]
         value = _listed(value) if ours in LISTS else _single(value, path)
-        if ours == "response" and _is_blank(value) and _is_there(record, path):
+        if ours == "choices" and isinstance(value, list | Mapping):
+            value = listed_options(value)
+        if ours in TEXTS and _is_blank(value) and _is_there(record, path):
             value = ""
         if value is not None and (ours in TEXTS or not _is_blank(value)):
             found[ours] = value
     return found
+
+
+def _first_of(record: Mapping[str, Any], paths: str) -> tuple[str, Any]:
+    """The first of several paths that has a value, else the first one; and its value."""
+    each = [(path, value_at(record, path)) for path in paths.split("|")]
+    return next((found for found in each if not _is_blank(found[1])), each[0])
 
 
 def value_at(record: Any, path: str) -> Any:
@@ -137,12 +168,10 @@ def _single(value: Any, path: str) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """A list, also one that a cell holds as text, as JSON or Python writes it, or one by letters: {"A": "left"}."""
-    if isinstance(value, Mapping):
-        return list(value.values())
+    """A list or an object, also one that a cell holds as text, as JSON or Python writes it."""
     if isinstance(value, int | float):  # a picture named by a number
         return [value]
-    if isinstance(value, str) and value.startswith("["):
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         for read in (json.loads, ast.literal_eval):
             try:
                 return read(value)

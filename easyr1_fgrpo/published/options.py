@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from string import ascii_uppercase
+from typing import Any
 
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 
@@ -39,6 +40,38 @@ def by_letter(letter: str, choices: Sequence[str]) -> str:
     return choices[index]
 
 
+def is_letter(answer: str) -> bool:
+    """Whether an answer is an option's letter, like `(B)`."""
+    return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", unicodedata.normalize("NFKC", answer).strip()) is not None
+
+
+def listed_options(value: Mapping[str, Any] | Sequence[Any]) -> list[str]:
+    """The options of a field in the order of their letters; blank ones at the end are none.
+
+    Args:
+        value: texts from A on, or an object `{"B": "right", "A": "left"}`.
+
+    Raises:
+        ValueError: for a blank option before another one, which would give that one another letter; for an object whose
+            names are no letters.
+    """
+    if isinstance(value, Mapping):
+        by_name = {str(name).strip(): text for name, text in value.items()}
+        if len(by_name) < len(value) or not all(name in ascii_uppercase and len(name) == 1 for name in by_name):
+            raise ValueError(f"options are under {', '.join(map(str, value))}, not under A, B, ...")
+        value = [by_name.get(letter) for letter in ascii_uppercase]
+    texts = ["" if text is None else str(text).strip() for text in value]
+    while texts and not texts[-1]:
+        texts.pop()
+    if "" in texts:
+        raise ValueError(f"option {_letter_at(texts.index(''))} is blank and {_letter_at(len(texts) - 1)} is not")
+    return texts
+
+
+def _letter_at(index: int) -> str:
+    return ascii_uppercase[index] if index < len(ascii_uppercase) else f"number {index + 1}"
+
+
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     """A question with its options, taken apart; no word is lost.
 
@@ -66,10 +99,24 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def unlettered(options: Sequence[str]) -> tuple[str, ...]:
-    """Options without the letters that all of them begin with, in order: `A. left`, `B. right`; else as they are."""
-    lines = "\n".join(" ".join(option.split()) for option in options)
-    _, found = split_options(lines)
-    return found if len(found) == len(options) else tuple(options)
+    """Options without the letters that all of them begin with, in order: `A. left`, `B. right`; else as they are.
+
+    Raises:
+        ValueError: when they begin with letters in another order, or one with that of another option.
+    """
+    if len(options) < 2:
+        return tuple(options)
+    marks = [_ANY_MARK.match(option) for option in options]
+    if all(marks):
+        letters = "".join(_letter(mark) for mark in marks if mark)
+        if letters != ascii_uppercase[: len(options)]:
+            raise ValueError(f"options are lettered {', '.join(letters)}, not A, B, ... in order")
+        return tuple(option[mark.end() :].strip() for option, mark in zip(options, marks, strict=True) if mark)
+    for index, mark in enumerate(marks):
+        letter = _letter(mark) if mark else ""
+        if mark and letter in ascii_uppercase[: len(options)] and letter != _letter_at(index):
+            raise ValueError(f"option {_letter_at(index)} begins with another letter: {options[index]!r}")
+    return tuple(options)
 
 
 # ---------------------------------------------------------------------- marks
@@ -86,6 +133,10 @@ _LINES = [_pattern([form], letters, at_lines=True) for letters in (_UPPER, _LOWE
 _LINES += [_pattern([form], _UPPER, at_lines=True) for form in _FORMS[-2:]]
 _RUNNING = [_pattern([form], _UPPER, at_lines=False) for form in _FORMS]
 _RUNNING += [_pattern([form], _LOWER, at_lines=False) for form in (_FORMS[0], _FORMS[2])]
+_ANY_MARK = re.compile(
+    rf"\s*(?:[-*•]\s+)?{_STARS}[(（\[]? ?{_STARS}([{_UPPER}{_LOWER}]){_STARS} ?(?:[)）\].．、]|[:：]){_STARS}\s*(?=\S)"
+)
+"""A letter before an option, in any form."""
 _MIXED_LINES = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(?=\S)", re.MULTILINE)
 
 

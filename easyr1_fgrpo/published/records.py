@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,8 @@ Record = dict[str, Any] | Malformed
 def read_records(paths: Sequence[Path], start: int = 0) -> Iterator[Record]:
     """The records of several files, one after the other, from number `start` on.
 
-    A record without names of its own, a JSON array, has its values' numbers for names: "0", "1", ...
+    A record without names of its own, a JSON array, has its values' numbers for names: "0", "1", ... NaN, which pandas
+    writes for a missing value, is None.
 
     Raises:
         ValueError: when a file cannot be read; a damaged line of a JSON-lines file is `Malformed` instead.
@@ -40,14 +42,22 @@ def read_records(paths: Sequence[Path], start: int = 0) -> Iterator[Record]:
     for path in paths:
         if path.suffix == ".parquet":
             rows = _parquet_rows(path)
-            yield from _parquet(path, start)
+            yield from map(_without_nan, _parquet(path, start))
             start = max(0, start - rows)
         else:
             for record in _text_records(path):
                 if start:
                     start -= 1
                 else:
-                    yield record
+                    yield _without_nan(record)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def count_records(paths: Sequence[Path]) -> int | None:

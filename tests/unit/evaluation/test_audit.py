@@ -155,6 +155,43 @@ async def test_samples_of_lmms_eval_are_read_as_they_are(job, tmp_path, subtests
             assert all(record.question.startswith("Where?") for record in records)
 
 
+async def test_options_keep_their_letters_or_the_line_is_refused(job, tmp_path):
+    nan = float("nan")
+    good = [
+        {"B": "right", "A": "left"},
+        ["(A) left", "(B) right"],
+        ["left", "right", None],
+        '{"A": "left", "B": "right"}',
+    ]
+    bad = [{"A": "left", "C": "right"}, ["B. right", "A. left"], ["A. left", "C. up"], ["left", nan, "up"], None]
+    write(job, *(line(choices=choices, ground_truth="A") for choices in [*good, *bad]), line(ground_truth=nan))
+    evaluation, rejects = await audit(job, UNJUDGED)
+    assert [outcome.accurate for outcome in evaluation.results[0].outcomes] == [True] * len(good)
+    disorder = ["option B is blank", "not A, B", "not A, B", "option B is blank"]
+    said = [*disorder, "a letter without options", "ground_truth: is blank"]
+    assert len(rejects) == len(said)
+    by_row = sorted(rejects, key=lambda reject: int(reject.row.split()[1]))
+    assert all(part in reject.reason for part, reject in zip(said, by_row, strict=True)), by_row
+
+
+async def test_options_of_lmms_eval_are_in_the_document_or_in_the_prompt(job, tmp_path, subtests):
+    picture(5).save(job.images / "7.jpg")
+    docs = {
+        "columns": {"question": "Where?", "A": "left", "B": "right", "C": None},
+        "choice_a": {"question": "Where?", "choice_a": "left", "choice_b": "right"},
+        "prompt": {"question": "Where?"},
+    }
+    for name, doc in docs.items():
+        with subtests.test(name):
+            (tmp_path / "a.jsonl").write_text(json.dumps(lmms_eval(doc=doc)) + "\n")
+            result, rejects, (record,) = await audited(replace(job, out=job.out / name), tmp_path / "a.jsonl")
+            assert (rejects, record.choices) == ([], ("left", "right"))
+            assert result.metrics["accuracy"].value == 1.0
+    (tmp_path / "a.jsonl").write_text(json.dumps(lmms_eval(doc={"question": "Where?"}, input="Where?")) + "\n")
+    _, (reject,), _ = await audited(replace(job, out=job.out / "none"), tmp_path / "a.jsonl")
+    assert "a letter without options" in reject.reason
+
+
 async def test_several_responses_want_one_to_be_named(job, tmp_path):
     picture(5).save(job.images / "7.jpg")
     (tmp_path / "a.jsonl").write_text(json.dumps(lmms_eval(resps=[[response(), response("right")]])) + "\n")

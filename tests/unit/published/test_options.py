@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.published.options import by_letter, split_options
+from easyr1_fgrpo.published.options import by_letter, is_letter, listed_options, split_options, unlettered
 
 
 def test_a_letter_names_its_option():
@@ -46,3 +46,40 @@ def test_options_that_were_put_together_are_taken_apart(question, choices, separ
 def test_any_text_is_split_without_loss_of_words(text):
     question, choices = split_options(text)
     assert all(word in text for word in [*question.split(), *" ".join(choices).split()])
+
+
+def test_letters():
+    assert [is_letter(text) for text in ("A", "(b)", "C.", " d ", "AB", "1", "a cat")] == [True] * 4 + [False] * 3
+
+
+def test_every_option_keeps_its_letter(subtests):
+    for value, options in [
+        (["left", "right", None, ""], ["left", "right"]),
+        ({"B": "right", "A": "left"}, ["left", "right"]),
+        ({"A": 1, "B": 0, "C": None}, ["1", "0"]),
+        ([None, " "], []),
+    ]:
+        with subtests.test(value):
+            assert listed_options(value) == options
+    for value, why in [
+        (["left", "", "up"], "option B is blank and C is not"),
+        ({"A": "left", "C": "up"}, "option B is blank and C is not"),
+        ({"x": "left", "y": "up"}, "options are under x, y"),
+    ]:
+        with subtests.test(value), pytest.raises(ValueError, match=why):
+            listed_options(value)
+
+
+def test_letters_before_options(subtests):
+    for options, plain in [
+        (["A. left", "B. right"], ("left", "right")),
+        (["(a) left", "(b) right"], ("left", "right")),
+        (["A. left", "right"], ("A. left", "right")),
+        (["J. Smith", "the dog"], ("J. Smith", "the dog")),
+        (["A", "B"], ("A", "B")),
+    ]:
+        with subtests.test(options):
+            assert unlettered(options) == plain
+    for wrong in [["B. right", "A. left"], ["A. left", "C. up"], ["right", "A. left"], ["A. left", "A. up"]]:
+        with subtests.test(wrong), pytest.raises(ValueError, match="letter"):
+            unlettered(wrong)

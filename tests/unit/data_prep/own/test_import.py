@@ -169,6 +169,7 @@ def test_what_cannot_be_used_is_in_the_rejects_with_its_reason(home):
             "question": "Which?\nA. red\nB. blue",
             "choices": ["red", "tan"],
         },
+        "options in disorder": {"choices": ["red", " ", "blue"]},
         "several texts where one should be": {"answer": ["red", "blue"]},
         "special token in the text": {"question": "Is <video> red?"},
     }
@@ -177,8 +178,31 @@ def test_what_cannot_be_used_is_in_the_rejects_with_its_reason(home):
     )
     assert len(every(rows)) == PICTURES
     assert [reject["reason"] for reject in rejects] == list(bad)
-    assert "rejected 10" in shown
-    assert f"         1  {1 / (PICTURES + 10):>6.1%}  missing image" in shown
+    assert "rejected 11" in shown
+    assert f"         1  {1 / (PICTURES + 11):>6.1%}  missing image" in shown
+
+
+def test_a_blank_option_never_gives_another_its_letter(home):
+    file = home / "mine.csv"
+    file.write_text(
+        "question,image,A,B,C,D,answer\n"
+        "Which?,0.png,left,,up,down,C\n"
+        "Which?,1.png,left,right,up,,C\n" + "".join(f"Which?,{n}.png,left,right,,,B\n" for n in range(2, PICTURES))
+    )
+    rows, (reject,), _ = imported(home, file)
+    assert (reject["reason"], reject["detail"]) == ("options in disorder", "option B is blank and D is not")
+    assert [(row.reward_model.ground_truth, row.extra_info.choices) for row in every(rows)] == [
+        ("up", ("left", "right", "up")),
+        *[("right", ("left", "right"))] * 4,
+    ]
+    ways = [
+        *({"A": "left", "B": "", "C": "up"}, {"B": "up", "A": "left", "E": "down"}, ["left", "", "up"]),
+        *("left |  | up", ["left", float("nan"), "up"], ["B. left", "A. up"], ["A. left", "C. up"]),
+    ]
+    good = records(answer="B", choices={"B": "up", "A": "left"})
+    rows, rejects, _ = imported(home, jsonl(home, [*good, *(good[0] | {"choices": way} for way in ways)]))
+    assert {row.reward_model.ground_truth for row in every(rows)} == {"up"}
+    assert [reject["reason"] for reject in rejects] == ["options in disorder"] * len(ways)
 
 
 def test_nothing_is_written_when_nothing_can_be_used(home):

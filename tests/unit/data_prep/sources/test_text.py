@@ -2,7 +2,7 @@ import pytest
 from case_tables import read_cases
 
 from data_prep.sources.item import Reject
-from data_prep.sources.text import clean_answer, clean_question, is_letter, right_choice, split_options
+from data_prep.sources.text import clean_answer, clean_question, right_choice, split_options
 
 
 def test_questions():
@@ -82,7 +82,3 @@ def test_no_right_choice():
         right_choice("1", [str(n) for n in range(27)])
     with pytest.raises(Reject, match=r"two choices are the same answer: 'Left' and 'left\.'"):
         right_choice("right", ("Left", "right", "left."))
-
-
-def test_letters():
-    assert [is_letter(text) for text in ("A", "(b)", "C.", " d ", "AB", "1", "a cat")] == [True] * 4 + [False] * 3
