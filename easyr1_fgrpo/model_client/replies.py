@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from easyr1_fgrpo.chat_marks import with_think_tags, without_boxes, without_end_tokens
+
 _REASONING = ("reasoning_content", "reasoning")
 """Where servers put a model's thinking beside `content`: vLLM and DeepSeek, newer vLLM and OpenRouter."""
 
-_THOUGHT = re.compile(r".*(?:</think(?:ing)?>|\[/THINK\]|<\|end_of_thought\|>)", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"```[\w-]*\s*(.*?)\s*```", re.DOTALL)
 
 
@@ -86,8 +87,7 @@ def read_reply(content: bytes) -> Reply:
 
 def plain(text: str) -> str:
     """What a model says besides its thinking: behind the last end of a thinking block, out of a code fence or stars."""
-    thought = _THOUGHT.match(text)
-    text = text[thought.end() if thought else 0 :].strip()
+    text = without_end_tokens(without_boxes(with_think_tags(text).rpartition("</think>")[2])).strip()
     fenced = _FENCE.fullmatch(text)
     return (fenced[1] if fenced else text).strip().strip("*`")
 

@@ -9,6 +9,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from easyr1_fgrpo.chat_marks import first_turn, without_boxes, without_end_tokens
+
 Box = tuple[float, float, float, float]
 
 MAX_BOXES = 1000
@@ -22,10 +24,6 @@ _WELL_FORMED = ["<think>", "</think>", "<answer>", "</answer>"]
 _BOX_TAG = re.compile(r"<bbox>([^<]*)(</bbox>)?")
 _BOX_LIST = re.compile(r"\[([^\[\]]*)\]")
 _COORDINATE = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*")
-_END_TOKEN = re.compile(
-    r"<\|[^<>|]{1,40}\|>|<｜[^<>｜]{1,40}｜>|</s>|<(?:eos|pad|eoa|end_of_turn|end_of_utterance|turn\|)>", re.IGNORECASE
-)
-_END_TOKEN_LENGTH = 44
 
 
 @dataclass(frozen=True)
@@ -53,18 +51,6 @@ class ParsedResponse:
         return self.trace is not None and self.answer is not None
 
 
-def without_end_tokens(text: str) -> str:
-    """A response without what chat templates end a turn with, like `<|im_end|>` or `</s>`, and white space."""
-    end = len(text)
-    while True:
-        while end and text[end - 1].isspace():
-            end -= 1
-        start = text.rfind("<", max(0, end - _END_TOKEN_LENGTH), end)
-        if start < 0 or not _END_TOKEN.fullmatch(text, start, end):
-            return text[:end]
-        end = start
-
-
 def parse_response(text: str) -> ParsedResponse:
     """Read a response, leniently where the format is not perfect.
 
@@ -72,7 +58,7 @@ def parse_response(text: str) -> ParsedResponse:
     from the first `<think>` (or the start of the response, as some chat templates write that tag into the prompt) to
     the last `</think>` before the answer; without a closing tag it runs to the answer, or to the end of the response.
     A response without any think tag before the answer has no trace. A blank trace or answer counts as none. What chat
-    templates end a turn with is no part of the response.
+    templates end a turn with is no part of the response; a further turn is none either, and costs the format.
 
     Args:
         text: the decoded response; any string.
@@ -80,21 +66,25 @@ def parse_response(text: str) -> ParsedResponse:
     Returns:
         The parsed response. Never raises.
     """
-    text = without_end_tokens(text)
+    whole = without_end_tokens(text)
+    text = first_turn(whole)
     tags = list(_SECTION_TAG.finditer(text))
     names = [tag.group() for tag in tags]
 
     answer, reasoning_end = None, len(text)
     for i in range(len(tags) - 2, -1, -1):
         if names[i : i + 2] == ["<answer>", "</answer>"]:
-            answer = text[tags[i].end() : tags[i + 1].start()].strip() or None
+            answer = without_boxes(text[tags[i].end() : tags[i + 1].start()]).strip() or None
             reasoning_end = tags[i].start()
             break
 
     trace = _find_trace(text, [tag for tag in tags if tag.start() < reasoning_end], reasoning_end)
     boxes, n_boxes = _parse_boxes(trace or "")
     return ParsedResponse(
-        well_formed=names == _WELL_FORMED and not _outside(text, tags) and trace is not None and answer is not None,
+        well_formed=text == whole
+        and names == _WELL_FORMED
+        and not _outside(text, tags)
+        and None not in (trace, answer),
         trace=trace,
         answer=answer,
         boxes=boxes,

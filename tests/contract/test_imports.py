@@ -22,6 +22,7 @@ ARROWS = {
     "easyr1_fgrpo.generation": {"pictures"},
     "easyr1_fgrpo.files": set(),
     "easyr1_fgrpo.normal_form": set(),
+    "easyr1_fgrpo.chat_marks": set(),
     "easyr1_fgrpo.ray_token": set(),
     "easyr1_fgrpo.terminal": set(),
     "easyr1_fgrpo.stopping": set(),
@@ -32,7 +33,7 @@ ARROWS = {
     "easyr1_fgrpo.checkpoints": {"files"},
     "easyr1_fgrpo.config": {"extras", "terminal"},
     "easyr1_fgrpo.pictures": {"files"},
-    "easyr1_fgrpo.model_client": {"pictures"},
+    "easyr1_fgrpo.model_client": {"pictures", "chat_marks"},
     "easyr1_fgrpo.published": {"files", "pictures"},
     # judges and rewards
     "easyr1_fgrpo.judges.protocol": set(),
@@ -40,7 +41,9 @@ ARROWS = {
     "easyr1_fgrpo.judges": {"model_client", "files", "config.schema", "config.judges"},
     "easyr1_fgrpo.rewards.signal": set(),
     "easyr1_fgrpo.judges.boxes": set(),
-    "easyr1_fgrpo.rewards": {"judges.protocol", "judges.asking", "judges.boxes", "config.schema", "normal_form"},
+    "easyr1_fgrpo.rewards": {
+        *("judges.protocol", "judges.asking", "judges.boxes", "config.schema", "normal_form", "chat_marks"),
+    },
     # what travels, and the small world
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
     "easyr1_fgrpo.miniature": {
@@ -76,6 +79,7 @@ ARROWS = {
     "easyr1_fgrpo.evaluation": {
         *(
             "rewards",
+            "chat_marks",
             "judges",
             "model_client",
             "traces",

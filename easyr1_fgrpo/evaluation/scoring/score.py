@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from easyr1_fgrpo.chat_marks import first_turn, with_boxed, with_think_tags
 from easyr1_fgrpo.config.schema import RewardSettings
 from easyr1_fgrpo.evaluation.answers.asking import Answer, Rejected, content_hash
 from easyr1_fgrpo.evaluation.answers.pictures import Picture
 from easyr1_fgrpo.evaluation.benchmarks import Item
 from easyr1_fgrpo.evaluation.scoring.scorer import AnswerScorer
-from easyr1_fgrpo.evaluation.styles import Style
+from easyr1_fgrpo.evaluation.styles import Ours, Style
 from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Box, ParsedResponse, Sample, score_rollout
-from easyr1_fgrpo.rewards.response import without_end_tokens
 from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord
 
 NOBODY = "none"
 """The name of the judge of a question that nobody judges."""
 
 
-READING = 2
+READING = 3
 """The rules by which responses are read, matched and cut: stored records of another number are made anew."""
 
 
@@ -101,8 +101,11 @@ async def score(subject: Subject, pictures: Sequence[Picture], answer: Answer, s
 
 
 def read(response: str, style: Style, pictures: Sequence[Picture], choices: Sequence[str] = ()) -> ParsedResponse:
-    """A response's parts, boxes in pixels of the (first) image as it was sent."""
-    text = without_end_tokens(response)
+    """A response's parts, boxes in pixels of the (first) image as it was sent.
+
+    Only our own grammar is read as it stands: elsewhere every family's marks of thinking and of answers count.
+    """
+    text = response if isinstance(style, Ours) else first_turn(with_boxed(with_think_tags(response)))
     if style.coordinates == "thousand" and pictures:
         text = pixel_boxes(text, pictures[0].image.size)
     parts = style.parse(text, choices)

@@ -35,4 +35,4 @@ def trained_on(images: ImageSettings) -> Style:
     return Trained("trained", "thousand" if images.coordinates == "thousand" else "pixels", pixels=pixels)
 
 
-__all__ = ["STYLES", "Coordinates", "Parsed", "Point", "Style", "trained_on"]
+__all__ = ["STYLES", "Coordinates", "Ours", "Parsed", "Point", "Style", "trained_on"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
-from easyr1_fgrpo.evaluation.styles.final_answer import answer_in, bare_option, last_announced, last_boxed
+from easyr1_fgrpo.evaluation.styles.final_answer import answer_in, bare_option, last_marked
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
-from easyr1_fgrpo.evaluation.styles.tags import after_think, answer_sections, trace_before
+from easyr1_fgrpo.evaluation.styles.tags import after_think, final_sections, trace_before
 
 ASK = (
     'Think step by step about what is visible before you answer. Then end with one line "Answer: X", where X is {what}.'
@@ -17,7 +17,7 @@ ASK = (
 
 
 class ChainOfThought:
-    """The last answer that is announced counts; else the last in answer tags, the last boxed, or a bare option."""
+    """The last answer in answer tags counts; else the last announced, the last boxed, or a bare option."""
 
     name = "cot"
     prefill = ""
@@ -32,13 +32,12 @@ class ChainOfThought:
     def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """The trace is what stands before the answer."""
         start = after_think(response)
-        if found := last_announced(response, choices, start):
+        if sections := final_sections(response):
+            return Parsed(trace_before(response, sections[-1].start), answer_in(sections[-1].text, choices))
+        if found := last_marked(response, choices, start):
             trace, last_line = trace_before(response, found.start), not response[found.end :].strip()
-            return Parsed(trace, found.answer, format_ok=None not in (trace, found.answer) and last_line)
-        if sections := answer_sections(response[start:]):
-            return Parsed(trace_before(response, start + sections[-1].start), answer_in(sections[-1].text, choices))
-        if boxed := last_boxed(response, choices, start):
-            return Parsed(trace_before(response, boxed.start), boxed.answer)
+            format_ok = not found.boxed and None not in (trace, found.answer) and last_line
+            return Parsed(trace, found.answer, format_ok=format_ok)
         if bare := bare_option(response[start:], choices):
             return Parsed(trace_before(response, start), bare)
         return Parsed(trace_before(response, len(response)), None)

@@ -9,7 +9,7 @@ from easyr1_fgrpo.evaluation.benchmarks.item import Item
 from easyr1_fgrpo.evaluation.styles.final_answer import answer_in
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
-from easyr1_fgrpo.evaluation.styles.tags import after_think, answer_sections
+from easyr1_fgrpo.evaluation.styles.tags import after_think, final_sections
 
 ASK_LETTER = "Answer with the letter of the right option and nothing else."
 ASK_WORD = "Answer with a single word or number and nothing else."
@@ -31,8 +31,6 @@ class Direct:
     def parse(self, response: str, choices: Sequence[str] = ()) -> Parsed:
         """The answer; never a trace."""
         text = response[after_think(response) :].strip()
-        if "<think>" in text:
-            text = ""  # cut off
-        sections = answer_sections(text)
+        sections = final_sections(response)
         answer = answer_in(sections[-1].text if sections else text, choices)
         return Parsed(None, answer, format_ok=answer is not None and response.strip() in (answer, f"{answer}."))

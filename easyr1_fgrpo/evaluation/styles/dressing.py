@@ -15,7 +15,16 @@ _WRAPPED = re.compile(
     r"|\\\((.*)\\\)|\\\[(.*)\\\]|<answer>(.*)</answer>|“(.*)”|\"([^\"]*+)\"",
     re.DOTALL,
 )
-_OPEN_TAG = re.compile(r"<answer>|[-•]\s++(?=[A-Za-z(*\[])")
+_OPEN_TAG = re.compile(
+    r"(?:<answer>|</?(?:b|i|u|p|em|br|strong|code|span|mark|center)\s*+/?>"
+    r"|[✅✔☑👉🎯🔹🔸💡⭐📌]\N{VARIATION SELECTOR-16}?+)"
+    r"\s*+(?=\S)|[-•]\s++(?=[A-Za-z(*\[])",
+    re.IGNORECASE,
+)
+_CLOSE_TAG = re.compile(
+    r"(?:</answer>|</?(?:b|i|u|p|em|br|strong|code|span|mark|center) ?/?>|(?P<math>(?<=\s)\\[\])]))\Z", re.IGNORECASE
+)
+_TAG_LENGTH = 12
 _CLOSING_STOP = re.compile(r"(?<![.\s])[.。]\Z")
 _MAX_LAYERS = 6
 
@@ -27,7 +36,8 @@ def undressed(answer: str) -> str:
         answer = answer.strip(DRESSING)
         if opened := _OPEN_TAG.match(answer):
             answer = answer[opened.end() :]
-        answer = answer.removesuffix("</answer>")
+        if closed := _CLOSE_TAG.search(answer, max(0, len(answer) - _TAG_LENGTH)):
+            answer = answer if closed["math"] and answer.startswith(("\\[", "\\(")) else answer[: closed.start()]
         answer = _CLOSING_STOP.sub("", answer)
         if wrapped := _WRAPPED.fullmatch(answer):
             answer = next(inner for inner in wrapped.groups() if inner is not None)

@@ -39,12 +39,34 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _ANOTHER = re.compile(r"(?:this|that|whose|any|each|every|no|which|an|your)[ \t]+\Z", re.IGNORECASE)
+_NOT_MEANT = re.compile(
+    r"(?:\b(?:incorrect|wrong|false|bad|worst|least[ \t]likely|other|another|alternative|opposite|possible|tempting"
+    r"|obvious|student['’]s|previous)[ \t*_]+"
+    r"|\b(?:neither|nor|false|untrue|wrong|incorrect|unlikely|impossible|doubtful)(?:[ \t]+that)?(?:[ \t]+the)?[ \t]+"
+    r"|(?:\bnot|n['’]t|\bnever)[ \t]+(?:(?:be|true|think|believe|mean|say|the[ \t]case|clear|certain|sure)[ \t]+)?"
+    r"(?:that[ \t]+)?(?:the[ \t]+)?"
+    r"|\b(?:if|whether|unless|suppose|supposing|assuming|assume)\b[^,.!?;:\n]*"
+    r"|\b(?:one|you|some|someone|people|they|many|others)[ \t]+(?:\w+[ \t]+)?(?:might|may|could|would|can)\b"
+    r"[^,.!?;:\n]*"
+    r"|\b(?:if|had|were)\b[^.!?;:\n]*\b(?:were|had|was|did)\b[^.!?;:\n]*,[^.!?;:\n]*)\Z",
+    re.IGNORECASE,
+)
+"""Ends of what stands before an announcement of something else: the wrong answer, a condition, what others think."""
+
+_BEFORE = 120
+"""So many characters before an announcement are looked at."""
+
 _MAX_CUES = 20
 """So many announcements are read, the last ones."""
 
 _BRACE = re.compile(r"\\boxed[ \t]*+\{|\\[{}\\]|[{}]")
-_END = re.compile(r"\n|</answer>|\Z")
-_UNDRESSED = re.compile(rf"[^{re.escape(DRESSING)}]")
+_END = re.compile(r"\n|</answer>|<br\b|\Z", re.IGNORECASE)
+_UNDRESSED = re.compile(
+    rf"(?:```[\w-]++(?=[ \t]*+\n)|[{re.escape(DRESSING)}]|\\[\[(](?=[ \t]*+\n)"
+    r"|(?<=\n)[-=~|: \t]{3,}+(?=\n))*+(?=.)",
+    re.DOTALL,
+)
+"""What may stand between an announcement and its answer: dressing, lines of it, the opening of display math."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +77,32 @@ class Found:
         answer: without its dressing; None where two options are announced at once.
         start: where the announcement starts.
         end: where the answer's line or box ends.
+        boxed: it is boxed, not announced.
     """
 
     answer: str | None
     start: int
     end: int
+    boxed: bool = False
 
 
 def answer_in(text: str, choices: Sequence[str] = ()) -> str | None:
-    """The answer of a section that holds nothing else: boxed or announced in it, or itself; None for none."""
-    found = last_boxed(text, choices) or last_announced(text, choices)
+    """The answer of a section that holds nothing else: announced or boxed in it, or itself; None for none."""
+    found = last_marked(text, choices)
     return (found.answer if found else said_alone(text, choices)) or None
 
 
 def bare_option(text: str, choices: Sequence[str]) -> str | None:
     """What a text says that holds nothing but an option, like the letter after a think block."""
     return said(text, choices) if named_options(undressed(text), choices) else None
+
+
+def last_marked(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
+    """The last answer announced, or else the last boxed; the box also where only it names an option."""
+    announced, boxed = last_announced(text, choices, start), last_boxed(text, choices, start)
+    if announced and boxed and announced.answer and not named_options(announced.answer, choices):
+        return boxed if named_options(boxed.answer or "", choices) else announced
+    return announced or boxed
 
 
 def last_announced(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
@@ -118,7 +150,7 @@ def last_boxed(text: str, choices: Sequence[str] = (), start: int = 0) -> Found 
     if best is None:
         return None
     answer = said(text[best[0].end() : best[1]], choices, exact=True)
-    return None if answer == "" else Found(answer, best[0].start(), best[1])
+    return None if answer == "" else Found(answer, best[0].start(), best[1], boxed=True)
 
 
 def _cues(text: str, start: int) -> list[re.Match[str]]:
@@ -128,16 +160,18 @@ def _cues(text: str, start: int) -> list[re.Match[str]]:
 
 def _announced(text: str, cue: re.Match[str], choices: Sequence[str]) -> Found | None:
     """What follows a cue, or the letter of a statement; None where that is no announcement."""
+    if _NOT_MEANT.search(text[max(0, cue.start() - _BEFORE) : cue.start()]):
+        return None
     if cue.re is _STATED:
         letter = said(cue[1] or cue[2], choices)
         return Found(letter, cue.start(), _line_end(text, cue.end())) if named_options(letter or "", choices) else None
     if cue["is"] and _ANOTHER.search(text[max(0, cue.start() - 8) : cue.start()]):
         return None
-    content = _UNDRESSED.search(text, cue.end())
+    content = _UNDRESSED.match(text, cue.end())
     if content is None:
         return None
-    end = _line_end(text, content.start())
-    line = text[content.start() : min(end, content.start() + WINDOW)]
+    end = _line_end(text, content.end())
+    line = text[content.end() : min(end, content.end() + WINDOW)]
     answer = said(line, choices)
     if answer is not None and (not answer or answer.endswith("?")):
         return None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from easyr1_fgrpo.evaluation.benchmarks.item import Item
-from easyr1_fgrpo.evaluation.styles.final_answer import answer_in, last_announced, last_boxed
+from easyr1_fgrpo.evaluation.styles.final_answer import answer_in, last_marked
 from easyr1_fgrpo.evaluation.styles.prompt import option_lines, user_turn
 from easyr1_fgrpo.evaluation.styles.said import said_alone
 from easyr1_fgrpo.evaluation.styles.style import Coordinates, Parsed
@@ -22,7 +22,8 @@ HINT = "Hint: Please answer the question and provide the final answer at the end
 class R1Onevision:
     """The first answer section counts, as in the RL reward; else the last answer announced or boxed after thinking.
 
-    With neither, the answer is all that follows a closing think tag.
+    With neither, the answer is all that follows a closing think tag. It often leaves thinking open: then an answer
+    counts that ends the response.
     """
 
     name = "r1_onevision"
@@ -41,8 +42,11 @@ class R1Onevision:
             answer, end, marked = answer_in(sections[0].text, choices), sections[0].start, True
         else:
             start = after_think(response)
-            found = last_announced(response, choices, start) or last_boxed(response, choices, start)
-            if found is None and start == 0:
+            unfinished = start == len(response)
+            found = last_marked(response, choices, 0 if unfinished else start)
+            if found and unfinished and response[found.end :].strip(" }$*.\n"):
+                found = None
+            if found is None and (unfinished or start == 0):
                 return Parsed(trace_before(response, len(response)), None)
             answer, end = (found.answer, found.start) if found else (said_alone(response[start:], choices), start)
             marked = found is not None

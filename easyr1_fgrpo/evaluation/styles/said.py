@@ -25,18 +25,23 @@ _REASON = re.compile(
     r"[,;]?\s+(?:because|since|as (?:it|the|this|there)|due to|given that)\b|,\s+which\b|\s+[–—]\s+(?=[A-Za-z])",
     re.IGNORECASE,
 )
-_ALTERNATIVES = re.compile(r"\s*(?:[,;/&]|\bor\b|\band\b)\s*", re.IGNORECASE)
+_ALTERNATIVES = re.compile(r"\s*(?:(?<!\d)[,;/&]|[,;/&](?!\d)|\bor\b|\band\b)\s*", re.IGNORECASE)
 _FILLER = re.compile(
-    r"(?:(?:either|both|between|maybe|perhaps|possibly|options?|choice|letter|answer|the|an)\s+)+", re.IGNORECASE
+    r"(?:(?:either|both|between|maybe|perhaps|possibly|rather|options?|choice|letter|answer|the|an)\s+)+", re.IGNORECASE
 )
 _LETTER = re.compile(r"([(\[{]?)([A-Za-z])(?![\w'’])([)\]}]?)[*_`]*")
-_ENDS = re.compile(r"\Z|[.,:;!)(\]–—\n\"“-]")
+_ENDS = re.compile(r"\Z|[.,:;!)(\]–—\n\"“、，。：；！（）-]")
 _GOES_ON = re.compile(
     r"\s+(?:\(|(?:because|since|as|is|which|for|given|due|based|where|with|and|in|on)\b)", re.IGNORECASE
 )
+_MARKED = re.compile(r">[ \t]*+|\d{1,2}[.)][ \t]++")
+_LETTER_LAST = re.compile(r"([^.!?()\[\]\n]{1,80})[(\[]([A-Z])[)\]]")
+_BUT = re.compile(r"\s+(?:is|was|would|could|may|might|seems?|looks?|cannot|can['’]t|does|has)\b", re.IGNORECASE)
+_OTHER = re.compile(r"(?<![\w'’])([A-Z])(?![\w'’])(?! [a-z])")
 _BARE_LETTER = re.compile(r"[(\[{]?([A-Za-z])[)\]}]?[.)]?")
+_NEGATED = re.compile(r"(?:not|never|neither)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\s+(?:is|was)(?:n['’]t|\s+(?:not|wrong|incorrect|false))\b|\s*\?", re.IGNORECASE)
-_GAP = ' \t\n.,:;()[]*_`-–—"“'
+_GAP = '、，。：；！（） \t\n.,:;()[]*_`-–—"“'
 
 
 def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str | None:
@@ -63,9 +68,12 @@ def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str 
 
 def _said(whole: str, choices: Sequence[str], exact: bool) -> str | None:
     clause = _clause(whole)
-    for part in dict.fromkeys((whole, _first_sentence(whole), clause, _without_filler(clause))) if choices else ():
+    parts = (whole, _first_sentence(whole), clause, _without_filler(clause), undressed(_MARKED.sub("", whole, count=1)))
+    for part in dict.fromkeys(parts) if choices else ():
         if named_options(part, choices):
             return part
+    if last := _LETTER_LAST.fullmatch(whole):
+        return _letter_last(whole, undressed(last[1]), last[2], choices)
     alternatives = _alternatives(clause, choices)
     if len({frozenset(named_options(part, choices)) for part in alternatives}) > 1:
         return None
@@ -75,6 +83,14 @@ def _said(whole: str, choices: Sequence[str], exact: bool) -> str | None:
         return word[0]
     letter = _by_letter(_without_filler(whole), choices)
     return letter if letter is None else letter or (whole if exact else clause)
+
+
+def _letter_last(whole: str, text: str, letter: str, choices: Sequence[str]) -> str | None:
+    """The letter of "right (B)"; None where the text is another option, the whole where no option has the letter."""
+    own = named_by_letter(letter, choices)
+    if not own or _NEGATED.match(text):
+        return whole
+    return letter if named_options(text, choices) <= own else None
 
 
 def said_alone(text: str, choices: Sequence[str] = ()) -> str | None:
@@ -119,6 +135,8 @@ def _by_letter(text: str, choices: Sequence[str]) -> str | None:
     bracketed = letter[1] and letter[3] and (letter[2].isupper() or _ENDS.match(rest) or _GOES_ON.match(rest))
     if _DENIED.match(rest) or not (bracketed or _stands_alone(letter[2], rest)):
         return ""
+    if _BUT.match(rest) and any(named_by_letter(other, choices) for other in _OTHER.findall(rest)):
+        return None
     own = choices[ascii_uppercase.index(letter[2].upper())]
     after = rest.lstrip(_GAP)
     opened = [choice for choice in choices if _opens(after, choice)]

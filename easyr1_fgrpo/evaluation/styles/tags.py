@@ -40,13 +40,13 @@ class Section:
     start: int
 
 
-def answer_sections(text: str) -> list[Section]:
-    """Every `<answer>` that is closed before another tag opens, so that a tag merely mentioned is none.
+def answer_sections(text: str, start: int = 0) -> list[Section]:
+    """Every `<answer>` from `start` on that is closed before another tag opens, so that a tag merely mentioned is none.
 
     Where there is none, the last `<answer>`, if no other tag follows it, runs to the end of the text. Blank ones count
     as none.
     """
-    tags = list(_TAG.finditer(text))
+    tags = list(_TAG.finditer(text, start))
     sections = [
         Section(text[opening.end() : closing.start()].strip(), opening.start())
         for opening, closing in pairwise(tags)
@@ -55,6 +55,14 @@ def answer_sections(text: str) -> list[Section]:
     if not sections and tags and tags[-1].group() == "<answer>":
         sections = [Section(text[tags[-1].end() :].strip(), tags[-1].start())]
     return [section for section in sections if section.text]
+
+
+def final_sections(text: str) -> list[Section]:
+    """The answer sections behind all thinking; where that never ends, those that are closed."""
+    begin = max((text.rfind(tag) + len(tag) for tag in ("<think>", "</think>") if tag in text), default=0)
+    if after_think(text) == len(text) and text.find("</answer>", begin) < 0:
+        return []
+    return answer_sections(text, begin)
 
 
 def trace_before(text: str, end: int) -> str | None:
@@ -80,7 +88,9 @@ def _before_lead(text: str, start: int, end: int) -> int:
 
 
 def after_think(text: str) -> int:
-    """Where the text after the last `</think>` starts; 0 without one."""
+    """Where the text behind thinking starts: after the last `</think>`, or 0; the end where thinking never ends."""
+    if text.rfind("<think>") > text.rfind("</think>"):
+        return len(text)
     _, tag, after = text.rpartition("</think>")
     return len(text) - len(after) if tag else 0
 
