@@ -187,13 +187,13 @@ def test_a_blank_option_never_gives_another_its_letter(home):
     file.write_text(
         "question,image,A,B,C,D,answer\n"
         "Which?,0.png,left,,up,down,C\n"
-        "Which?,1.png,left,right,up,,C\n" + "".join(f"Which?,{n}.png,left,right,,,B\n" for n in range(2, PICTURES))
+        "Which?,1.png,left,right,up,,C\n" + "".join(f"Which?,{n}.png,left,right,,,B\n" for n in range(PICTURES))
     )
     rows, (reject,), _ = imported(home, file)
     assert (reject["reason"], reject["detail"]) == ("options in disorder", "option B is blank and D is not")
     assert [(row.reward_model.ground_truth, row.extra_info.choices) for row in every(rows)] == [
         ("up", ("left", "right", "up")),
-        *[("right", ("left", "right"))] * 4,
+        *[("right", ("left", "right"))] * PICTURES,
     ]
     ways = [
         *({"A": "left", "B": "", "C": "up"}, {"B": "up", "A": "left", "E": "down"}, ["left", "", "up"]),
