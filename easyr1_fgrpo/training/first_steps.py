@@ -13,6 +13,12 @@ WATCHED = 3
 NEARLY_ALL = 0.9
 
 
+_NOWHERE = {
+    "spatial_grounding": "no row has boxes",
+    **dict.fromkeys(("consistency", "semantic_grounding"), "it is asked of right answers"),
+}
+
+
 class HopelessRunError(RuntimeError):
     """None of a run's first steps had anything to learn from."""
 
@@ -64,7 +70,7 @@ def signs(metrics: Mapping[str, float]) -> list[str]:
         found.append("no answer is right (ground truth and options may be written differently)")
     for name in (key.split("/")[1] for key in metrics if key.startswith("fgrpo/") and key.endswith("/threshold")):
         if metrics.get(f"fgrpo/{name}/applicable") == 0.0:
-            why = "no row has boxes" if name == "spatial_grounding" else "it is asked of right answers"
+            why = _NOWHERE.get(name, "its function gave None for each")
             found.append(f"{name} applies to no rollout ({why})")
     if not varied(metrics):
         found.append(

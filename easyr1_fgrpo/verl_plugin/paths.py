@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,6 +26,11 @@ def make_paths_absolute(config: DictConfig) -> None:
     for key in ("train_files", "val_files"):
         files = config.data[key]
         config.data[key] = [_absolute(path) for path in ([files] if isinstance(files, str) else files)]
+
+
+def data_files(files: Any) -> list[Path]:
+    """What `data.train_files` and its like name: one file, several, or none."""
+    return [Path(str(path)).expanduser() for path in ([files] if isinstance(files, str) else files or [])]
 
 
 def _absolute(path: str) -> str:

@@ -14,8 +14,10 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.rows import causes, check_rows
 from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
+from easyr1_fgrpo.verl_plugin.paths import data_files
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
+from easyr1_fgrpo.verl_plugin.preflight.effects import effect_problems
 from easyr1_fgrpo.verl_plugin.preflight.judges import judge_problems, signal_problems
 from easyr1_fgrpo.verl_plugin.preflight.tokens import token_problems
 from easyr1_fgrpo.verl_plugin.preflight.vllm_problems import judge_server_problems, policy_problems
@@ -51,6 +53,7 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *policy_problems(config),
         *unfinished_problems(config),
         *_box_problems(config),
+        *effect_problems(config),
         *(_file_problems(config) if files else ()),
     ]
 
@@ -167,7 +170,7 @@ def _file_problems(config: Any) -> Iterator[str]:
             "`fgrpo stages` with the same overrides makes the warm start"
         )
     for key in ("train_files", "val_files"):
-        for path in data_files(config, key):
+        for path in data_files(config.data[key]):
             if not path.exists():
                 yield f"data.{key}={path}: no such file"
             elif problems := causes(check_rows([path])):
@@ -179,7 +182,7 @@ def _file_problems(config: Any) -> Iterator[str]:
 
 def _box_problems(config: Any) -> Iterator[str]:
     """A constraint on boxes that no row could ever meet or miss."""
-    files = data_files(config, "train_files")
+    files = data_files(config.data.train_files)
     if "spatial_grounding" not in config.fgrpo.constraint_keys or not all(path.exists() for path in files):
         return
     for path in files:
@@ -195,9 +198,3 @@ def _box_problems(config: Any) -> Iterator[str]:
         f"fgrpo.constraint_keys=[{keys}]: no row of data.train_files={config.data.train_files} has boxes, so "
         f"spatial_grounding would never be measured; leave it out: fgrpo.constraint_keys=[{left}]"
     )
-
-
-def data_files(config: Any, key: str) -> list[Path]:
-    """The files of `data.train_files` or `data.val_files`: one or several."""
-    files = config.data[key]
-    return [Path(str(path)).expanduser() for path in ([files] if isinstance(files, str) else files)]

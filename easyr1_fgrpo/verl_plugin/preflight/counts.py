@@ -59,10 +59,10 @@ def counts(config: Any, settings: FgrpoConfig, assumed: Assumptions, found: Offe
 
 
 def _steps(config: Any) -> Iterator[tuple[str, str]]:
-    from easyr1_fgrpo.verl_plugin.preflight.checks import data_files
+    from easyr1_fgrpo.verl_plugin.paths import data_files
 
     prompts, n = config.data.train_batch_size, config.actor_rollout_ref.rollout.n
-    files = data_files(config, "train_files")
+    files = data_files(config.data.train_files)
     steps = config.trainer.total_training_steps
     if steps is None and all(path.exists() for path in files):
         steps = sum(count_rows(path) for path in files) // prompts * config.trainer.total_epochs

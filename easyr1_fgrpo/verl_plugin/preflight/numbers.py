@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -19,6 +19,7 @@ _WHOLE = {
     "trainer.total_epochs": 1,
     "trainer.total_training_steps": 1,
     "trainer.save_freq": 1,
+    "seed": 0,
 }
 """Whole numbers, and the least that trains something."""
 
@@ -26,7 +27,10 @@ _ABOVE_ZERO = (
     "actor_rollout_ref.actor.optim.lr",
     "actor_rollout_ref.rollout.temperature",
     "actor_rollout_ref.actor.clip_ratio",
+    "actor_rollout_ref.rollout.top_p",
 )
+_AT_MOST_ONE = ("actor_rollout_ref.actor.optim.lr", "actor_rollout_ref.rollout.top_p")
+_FLAGS = ("actor_rollout_ref.actor.use_kl_loss", "trainer.balance_batch")
 _OR_NONE = ("trainer.total_training_steps",)
 
 _WHY = {
@@ -47,3 +51,30 @@ def number_problems(config: Any) -> Iterator[str]:
         value = OmegaConf.select(config, key)
         if type(value) not in (int, float) or not value > 0:
             yield f"{key}={value}: give a number above 0"
+        elif key in _AT_MOST_ONE and value > 1:
+            yield f"{key}={value}: give a number above 0 and up to 1"
+    for key in _FLAGS:
+        if type(value := OmegaConf.select(config, key)) is not bool:
+            yield f"{key}={value}: give true or false"
+    yield from _more(config)
+
+
+def _more(config: Any) -> Iterator[str]:
+    """Numbers of questions, files without which nothing is trained, and a penalty that would reward."""
+    least = {"data.train_max_samples": config.data.train_batch_size, "data.val_max_samples": 1, "evaluation.samples": 1}
+    for key, some in least.items():
+        value = OmegaConf.select(config, key, default=-1)
+        everything = value == -1 and key.startswith("data.")
+        if not everything and key in _present(config, least) and (type(value) is not int or value < some):
+            all_of = ", or -1 for all" if key.startswith("data.") else ""
+            yield f"{key}={value}: give a whole number from {some} on{all_of}"
+    for key in ("data.train_files", "data.val_files"):
+        if not OmegaConf.select(config, key):
+            yield f"{key}={OmegaConf.select(config, key)}: name one file at least"
+    coefficient = config.actor_rollout_ref.actor.kl_loss_coef
+    if type(coefficient) not in (int, float) or coefficient < 0:
+        yield f"actor_rollout_ref.actor.kl_loss_coef={coefficient}: give a number from 0 on; less rewards divergence"
+
+
+def _present(config: Any, keys: Iterable[str]) -> list[str]:
+    return [key for key in keys if OmegaConf.select(config, key) is not None]

@@ -6,7 +6,9 @@ held. Speed and place (GPUs, micro batches, memory, logging, steps in all) are f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -102,10 +104,25 @@ def inputs(config: Any) -> dict[str, str]:
     hashes = {}
     for key, values in paths.items():
         if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
-            locations = [Path(value.rpartition(":")[0] if ".py:" in value else value) for value in values]
+            locations = [_location(value) for value in values]
             if all(path.is_absolute() and path.exists() for path in locations):
                 hashes[key] = hashlib.sha256("".join(map(quick_sha256, locations)).encode()).hexdigest()
     return hashes
+
+
+def _location(value: str) -> Path:
+    """The file or folder that a value names; of `FILE.py:NAME` and `package.module:NAME` the file of the code.
+
+    Code of this package is left out: a new version of it is no other judge.
+    """
+    location, separator, _ = value.rpartition(":")
+    if not separator or "/" in location:
+        return Path(location if location.endswith(".py") else value)
+    package = location.partition(".")[0]
+    with contextlib.suppress(ImportError, ValueError):
+        if package != "easyr1_fgrpo" and (found := importlib.util.find_spec(location)) and found.origin:
+            return Path(found.origin)
+    return Path(value)
 
 
 def note_start(config: Any, step: int | None) -> None:

@@ -57,3 +57,52 @@ def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked, monkeypatch)
 def test_judges_on_the_cluster_are_left_to_their_launch():
     config = load_config(["judge=oracle"])
     assert first_question_problems(config, read_settings(config)) == []
+
+
+JUDGE = """
+class Mine:
+    name = "mine"
+
+    async def ask(self, request):
+        raise RuntimeError("no weights")
+
+    async def close(self):
+        pass
+"""
+SIGNALS = {
+    "def f(sample, score): return 0.5": "",
+    "def f(sample, score): return None": "",
+    "def f(sample): return 0.5": "TypeError: f() takes 1 positional argument but 2 were given",
+    "async def f(sample, score): return 0.5": "ValueError: fgrpo.signals.mine gave <coroutine object f",
+    "def f(sample, score): return float('nan')": "ValueError: fgrpo.signals.mine gave nan: a signal lies in [0, 1]",
+    "def f(sample, score): return 'high'": "ValueError: fgrpo.signals.mine gave 'high'",
+    "def f(sample, score): raise KeyError('a\\nb')": "KeyError: ",
+}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'f' was never awaited")
+def test_a_signal_that_fails_on_the_first_row_is_refused(tmp_path):
+    build(tmp_path / "world", seed=0, train=3, val=2, test=1, sft=1, sft_val=1)
+    for number, (code, said) in enumerate(SIGNALS.items()):
+        path = tmp_path / f"mine_{number}.py"
+        path.write_text(code)
+        mine = f"fgrpo.constraints.mine={{signal:'{path}:f',threshold:0.9}}"
+        config = load_config([f"stages.world={tmp_path}/world", mine])
+        problems = first_question_problems(config, read_settings(config))
+        if said:
+            (problem,) = problems
+            assert problem.startswith(f"fgrpo.signals.mine={path}:f: fails on a trace that says the right answer"), code
+            assert said in problem, code
+            assert "\n" not in problem
+        else:
+            assert problems == [], code
+
+
+def test_a_judge_of_a_reward_worker_is_asked_too(tmp_path, monkeypatch):
+    build(tmp_path / "world", seed=0, train=3, val=2, test=1, sft=1, sft_val=1)
+    (tmp_path / "my_judge.py").write_text(JUDGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = "fgrpo.judges.grounding={kind:local,target:'my_judge:Mine'}"
+    config = load_config([f"stages.world={tmp_path}/world", "judge=conclusion", "+" + mine])
+    (problem,) = first_question_problems(config, read_settings(config))
+    assert problem.startswith("fgrpo.judges.grounding: mine gave no verdict on a first question (unreachable: RuntimeE")

@@ -104,3 +104,15 @@ def test_an_accepted_change_is_recorded_once():
 def test_a_run_without_a_checkpoint_starts_as_anything():
     shutil.rmtree("run/checkpoints")
     assert resume_problems(config_of("fgrpo.dual.lr=0.1")) == []
+
+
+def test_code_that_is_named_by_its_module_is_compared_by_its_content(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    code = tmp_path / "resumed_code.py"
+    code.write_text("def half(sample, score):\n    return 0.5\n")
+    mine = "fgrpo.constraints.half={signal:'resumed_code:half',threshold:0.9}"
+    start(6, mine)
+    assert resume_problems(config_of(mine)) == []
+    code.write_text("def half(sample, score):\n    return 0.0\n")
+    (problem,) = resume_problems(config_of(mine))
+    assert problem.startswith("fgrpo.signals.half=resumed_code:half (")

@@ -16,6 +16,12 @@ NO_NUMBERS = {
     "trainer.total_training_steps=five": "give a whole number from 1 on",
     "data.train_batch_size=1.5": "give a whole number from 1 on",
     "actor_rollout_ref.actor.optim.lr=0": "give a number above 0",
+    "actor_rollout_ref.rollout.top_p=7": "give a number above 0 and up to 1",
+    "actor_rollout_ref.actor.kl_loss_coef=-1": "give a number from 0 on; less rewards divergence",
+    "actor_rollout_ref.actor.use_kl_loss=maybe": "give true or false",
+    "data.train_files=[]": "name one file at least",
+    "data.val_max_samples=0": "give a whole number from 1 on, or -1 for all",
+    "evaluation.samples=0": "give a whole number from 1 on",
 }
 WRONG = {
     "trainer.logger=nonsense": "verl has wandb, mlflow, swanlab, ",

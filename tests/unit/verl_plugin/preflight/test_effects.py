@@ -1,0 +1,54 @@
+# What would finish and not be what it is called is refused.
+import shutil
+
+import pytest
+
+from easyr1_fgrpo.config.load import load_config
+from easyr1_fgrpo.miniature.build import build
+from easyr1_fgrpo.verl_plugin.preflight.effects import effect_problems
+
+
+def problems(*overrides):
+    return list(effect_problems(load_config(list(overrides))))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["fgrpo.dual.min_applicable=81"],
+            "fgrpo.dual.min_applicable=81: a step has 80 rollouts (16 prompts x 5), so no",
+        ),
+        (["fgrpo.advantage.min_group_valid=6"], "fgrpo.advantage.min_group_valid=6: a group has 5 rollouts"),
+        (
+            ["fgrpo.advantage.min_std=0.6"],
+            "fgrpo.advantage.min_std=0.6: signals in [0, 1] of 5 rollouts differ by 0.56",
+        ),
+        (
+            ["arm=fixed_multipliers", "fgrpo.constraints.consistency.initial_multiplier=0"],
+            "fgrpo.constraints.consistency.initial_multiplier=0: with fgrpo.dual.controller=fixed it stays 0",
+        ),
+    ],
+)
+def test_a_constraint_that_could_not_act_is_refused(overrides, line):
+    (problem,) = problems(*overrides)
+    assert problem.startswith(line)
+    assert problems("arm=grpo_t", *overrides[1:]) == []
+
+
+def test_what_just_acts_is_none():
+    assert problems() == []
+    edge = ("fgrpo.dual.min_applicable=80", "fgrpo.advantage.min_group_valid=5", "fgrpo.advantage.min_std=0.5")
+    assert problems(*edge, "fgrpo.constraints.consistency.initial_multiplier=0") == []
+
+
+def test_questions_that_training_sees_are_no_validation(tmp_path):
+    build(tmp_path / "world", seed=0, train=3, val=2, test=1, sft=1, sft_val=1)
+    world = f"stages.world={tmp_path}/world"
+    train = tmp_path / "world/train.parquet"
+    assert problems(world) == []
+    (problem,) = problems(world, f"data.val_files={train}")
+    assert problem == f"data.val_files={train}: the run trains on these rows (data.train_files={train}); name others"
+    copy = shutil.copy(train, tmp_path / "copy.parquet")
+    (problem,) = problems(world, f"evaluation.file={copy}")
+    assert problem.startswith(f"evaluation.file={copy}: the run trains on these rows")
