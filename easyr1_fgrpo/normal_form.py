@@ -4,7 +4,9 @@ Folded: case; Unicode compatibility (full width, ligatures, digits of other scri
 Markdown and LaTeX's dressing; full stops, commas and hyphens of words; ways to write one sign (`<=` and ≤, ½ and 1/2,
 m² and m^2, – and -, × and x, & and "and"); 1,000 and 1000.
 
-Kept, since it changes what is said: comparison (`<`, ≥, ≈), signs (-3, +3, ±3), ranges (10-20), ratios and times (2:3),
+Kept, since it changes what is said: the square brackets of intervals ([0,1] is not (0,1)), brackets around a sum that
+is divided or raised, the bars of |x|, the minus of A-;
+comparison (`<`, ≥, ≈), signs (-3, +3, ±3), ranges (10-20), ratios and times (2:3),
 fractions (1/2), decimals (3.5; 3,5 is another text), lists of numbers (1, 2), powers, units and primes (5' and 5"), %,
 °, currency, arrows, and gaps between numbers (1 2 is not 12; I, II is not III). Articles are words, and numbers are
 texts: 3.50 is not 3.5.
@@ -27,7 +29,7 @@ _AS = str.maketrans(
         **dict.fromkeys("⋅∙", "·"),
         **dict.fromkeys("º˚", "°"),
         **dict.fromkeys("⟶➔➜➡", "→"),
-        **dict.fromkeys("®©™℠`|_", " "),
+        **dict.fromkeys("®©™℠`_", " "),
         **{"∶": ":", "∼": "~", "≦": "≤", "⩽": "≤", "≧": "≥", "⩾": "≥", "⬅": "←", "⬆": "↑", "⬇": "↓"},
         **{"٫": ".", "٬": ",", "、": ",", "&": " and "},
     }
@@ -46,22 +48,25 @@ _ROMAN = re.compile(r"(?<!\w)([ivx]{1,4})\s+(?=[ivx]{1,4}(?!\w))", re.IGNORECASE
 _FRACTION = re.compile(r"\\[dt]?frac *\{([^{}]*+)\} *\{([^{}]*+)\}")
 _COMMAND = re.compile(r"\^ ?\{? ?\\(circ|degree)(?![a-z])|\\([a-z]+)|\\[,;:! ]|\\")
 _MATH = re.compile(r"\$\$|\$(?!\s)([^$]*+)(?<!\s)\$(?!\d)")
-_QUOTED = re.compile(r"""(?<!\w)(["'])([^"']*+)\1(?!\w)""")
+_QUOTED = re.compile(r"""(?<![\w'])(["'])([^"']*+)\1(?!\w)""")
 
 _LETTER = r"[^\W\d_]"
 _NUMBER = r"[-+]?\.?\d"
+_TERM = rf"[-+]?+(?:[\d.]++|∞|{_LETTER}(?!\w))"
 _CURRENCY = "[$¢£¤¥\u20a0-\u20cf]"
 _SPELLINGS = [
     (re.compile(rule), spelling)
     for rule, spelling in (
         (r"\+ ?/? ?-(?= ?\.?\d)", "±"),
         (r"<-+>", "↔"),
-        (r"-+>", "→"),
+        (r"(?<!-)-+>", "→"),
         (r"<-+(?![ .]*\d)", "←"),
         (r"<=", "≤"),
         (r">=", "≥"),
         (r"!=", "≠"),
         (r"""(?<=\d)(?:"|'')""", "′′"),
+        (rf"(?<=\b{_LETTER})'''(?!['\w])", "′′′"),
+        (rf"(?<=\b{_LETTER})''(?!['\w])", "′′"),
         (rf"(?<=\d)'(?!{_LETTER})|(?<=\b{_LETTER})'(?!\w)", "′"),
         (r"['\"]", ""),
         (r"~~", " "),
@@ -69,15 +74,22 @@ _SPELLINGS = [
         (r"(?<=\d) ?\* ?(?=\.?\d)", "x"),
         (r"(?<=\d) ?\.\.+ ?(?=\d)", "‥"),
         (r"(?<!\w)#", " "),
+        (rf"\|( ?{_TERM}(?: ?[-+*/^] ?{_TERM})*+ ?)\|", r"❘\1❘"),
+        (r"\|", " "),
     )
 ]
 """In this order; every blank is one space."""
+_LIST = re.compile(rf"([(\[])( ?{_TERM}(?: ?[,;] ?{_TERM})++ ?)([)\]])")
+_GROUP = re.compile(r"(?<=[\d/^*-])( ?)\(([^()]{1,60})\)|()\(([^()]{1,60})\)(?= ?[/^*])")
+_GROUPED = str.maketrans("⪽⪾⫍⫎", "()[]")
+"""Signs that stand for the brackets that are kept, until all others are blanks."""
 _THOUSANDS = re.compile(r"(?<![\d.,;])[1-9]\d{0,2}(?:,\d{3})+(?![,\d])")
 _BETWEEN_NUMBERS = re.compile(rf"(?<=\d) ?([,;]) ?(?={_NUMBER})|(?<=\d) ?([:·]) ?(?=\d)|[,;:·]")
 _NO_DOLLARS = re.compile(rf"\$(?! ?{_NUMBER})(?<!\d\$)(?<!\d \$)")
 _NO_POINT = re.compile(rf"\.(?!\d)|(?<={_LETTER})\.")
 _RANGE = re.compile(rf"(\d ?{_LETTER}{{1,5}}) ?- ?(?={_NUMBER})")
 _VARIABLES = re.compile(rf"(?<!\w)(-|(?:{_LETTER} ?- ?)+)(?={_LETTER}(?!{_LETTER}))")
+_TRAILING_SIGN = re.compile(rf"(?<!\S)({_LETTER})-\Z")
 _NO_SIGN = re.compile(
     rf"-(?! ?[-+±~≈<>≤≥=]{{0,3}} ?{_CURRENCY}? ?(?:\.?\d|[∞√]|infinity\b))|(?<={_LETTER})-|(?<={_LETTER} )-(?= )"
 )
@@ -124,12 +136,13 @@ def same_options(options: Sequence[str]) -> tuple[str, str] | None:
 
 def _one_pass(text: str) -> str:
     text = _plain(text)
-    text = _FRACTION.sub(r" \1/\2 ", text)
+    text = _FRACTION.sub(lambda found: f" {_grouped(found[1])}/{_grouped(found[2])} ", text)
     text = _COMMAND.sub(lambda found: "°" if found[1] else _COMMANDS.get(found[2] or "", found[2] or ""), text)
     text = _QUOTED.sub(r" \2 ", _MATH.sub(r" \1 ", text))
     text = " ".join(text.split())
     for rule, spelling in _SPELLINGS:
         text = rule.sub(spelling, text)
+    text = _GROUP.sub(_group, _LIST.sub(_list, text))
     text = " ".join("".join(map(_kept, text)).split())
     if text == "-":
         return text
@@ -137,10 +150,33 @@ def _one_pass(text: str) -> str:
     text = _BETWEEN_NUMBERS.sub(lambda found: ";" if found[1] else found[2] or " ", text)
     text = _NO_POINT.sub(" ", _NO_DOLLARS.sub(" ", text))
     text = _RANGE.sub(r"\1–", " ".join(text.split()))
+    text = _TRAILING_SIGN.sub(r"\1–", text)
     text = _VARIABLES.sub(lambda dashed: dashed[0].replace(" ", "").replace("-", "–"), text)
     text = _NO_SIGN.sub(" ", text).replace("–", "-")
     text = _ROMAN.sub(r"\1∣", " ".join(text.split()))
-    return _BLANK.sub(lambda blank: "" if blank[1] else " ", text)
+    return _BLANK.sub(lambda blank: "" if blank[1] else " ", text).translate(_GROUPED)
+
+
+def _grouped(part: str) -> str:
+    """A part of a fraction, in brackets where it is a sum."""
+    return f"({part})" if re.search(r"\S ?[-+]", part) else part
+
+
+def _list(found: re.Match[str]) -> str:
+    """A list of numbers in brackets: no number with thousands; of two an interval, whose square brackets count."""
+    if re.search(r",0\d\d\b", found[2]):
+        return found[0]
+    members = re.split(r" ?[,;] ?", found[2])
+    joined = ";".join(members)
+    if len(members) != 2 or found[1] + found[3] == "()":
+        return f" {joined} "
+    return f"{'⫍' if found[1] == '[' else '⪽'}{joined}{'⫎' if found[3] == ']' else '⪾'}"
+
+
+def _group(found: re.Match[str]) -> str:
+    """A sum in brackets beside a fraction, power, product or minus keeps them."""
+    inside = found[2] or found[4]
+    return f"{found[1] or ''}⪽{inside}⪾" if re.search(r"\S ?[-+]", inside) else found[0]
 
 
 def _plain(text: str) -> str:
@@ -177,4 +213,4 @@ def _kept(char: str) -> str:
         return "-"
     if category == "Nd":
         return str(unicodedata.decimal(char))
-    return char if char in "%‰/′‥,;:.·#" or category[0] in "LMNS" else " "
+    return char if char in "%‰‱/′‥,;:.·#" or category[0] in "LMNS" else " "

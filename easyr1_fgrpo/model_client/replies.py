@@ -12,6 +12,8 @@ from easyr1_fgrpo.chat_marks import with_think_tags, without_boxes, without_end_
 _REASONING = ("reasoning_content", "reasoning")
 """Where servers put a model's thinking beside `content`: vLLM and DeepSeek, newer vLLM and OpenRouter."""
 
+_EMPTY_THOUGHT = re.compile(r"\A\s*+<think>\s*+</think>\s*+")
+_THINKING_PART = re.compile(r"(?:redacted_)?(?:thinking|thought|reasoning)\b|reasoning_", re.IGNORECASE)
 _FENCE = re.compile(r"```[\w-]*\s*(.*?)\s*```", re.DOTALL)
 
 
@@ -35,9 +37,10 @@ class Reply:
     @property
     def whole(self) -> str:
         """Thinking and text as the model wrote them: `<think>...</think>` and the text."""
-        if not self.reasoning or self.text.lstrip().startswith("<think>"):
-            return self.text
-        return f"<think>\n{self.reasoning}\n</think>\n{self.text}" if self.text else f"<think>\n{self.reasoning}"
+        text = _EMPTY_THOUGHT.sub("", self.text, count=1) if self.reasoning else self.text
+        if not self.reasoning or text.lstrip().startswith("<think>"):
+            return text
+        return f"<think>\n{self.reasoning}\n</think>\n{text}" if text else f"<think>\n{self.reasoning}"
 
 
 class ErrorReply(Exception):  # noqa: N818 - what a server says
@@ -70,9 +73,14 @@ def read_reply(content: bytes) -> Reply:
             raise ErrorReply(error)
         case {"object": "error"} | {"choices": [{"error": {}}, *_]}:
             raise ErrorReply(completion if "object" in completion else completion["choices"][0]["error"])
-        case {"choices": [{"message": {} as message, **choice}, *_]}:
+        case {"choices": [{"finish_reason": "error"}, *_]}:
+            raise ErrorReply("its finish_reason is error")
+        case {"choices": [{"message": {} | None as message, **choice}, *_]}:
+            message = message or {}  # null where a filter took it
             text, thinking = _content(message.get("content"))
-            apart = next((message[name] for name in _REASONING if isinstance(message.get(name), str)), "")
+            apart = next(
+                (message[name] for name in _REASONING if message.get(name) and isinstance(message[name], str)), ""
+            )
             refusal = message.get("refusal")
             usage = completion.get("usage")
             return Reply(
@@ -102,9 +110,13 @@ def _content(content: Any) -> tuple[str, str]:
     thinking: list[str] = []
     for part in content:
         said = part if isinstance(part, str) else _said(part)
-        is_thinking = isinstance(part, dict) and str(part.get("type")) in ("thinking", "reasoning", "redacted_thinking")
-        (thinking if is_thinking else text).append(said)
+        (thinking if _is_thinking(part) else text).append(said)
     return "".join(text), "".join(thinking)
+
+
+def _is_thinking(part: Any) -> bool:
+    """Whether a part of a content is thinking: by its type, or as Gemini marks it."""
+    return isinstance(part, dict) and (part.get("thought") is True or bool(_THINKING_PART.match(str(part.get("type")))))
 
 
 def _said(part: Any) -> str:
@@ -113,7 +125,7 @@ def _said(part: Any) -> str:
         return part
     if not isinstance(part, dict):
         return ""
-    words = next((part[name] for name in ("text", "thinking", "reasoning", "refusal") if name in part), "")
+    words = next((part[name] for name in ("text", "thinking", "thought", "reasoning", "refusal") if name in part), "")
     return "".join(map(_said, words)) if isinstance(words, list) else _said(words)
 
 

@@ -149,5 +149,9 @@ def test_hostile_text_takes_linear_time():
         "1;",
         "<_=",
         "a -",
+        "-",
+        "(1,",
+        "|1+",
+        "((a+",
     ]:
         assert_linear(normalize_answer, unit * (100_000 // len(unit)))

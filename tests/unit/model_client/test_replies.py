@@ -24,6 +24,7 @@ def test_thinking_that_came_apart_is_put_back():
     for text, reasoning, whole in [
         ("<answer>left</answer>", "It is left.", "<think>\nIt is left.\n</think>\n<answer>left</answer>"),
         ("<think>Left.</think><answer>left</answer>", "Left.", "<think>Left.</think><answer>left</answer>"),
+        ("<think>\n</think>\n\nleft", "Left.", "<think>\nLeft.\n</think>\nleft"),
         ("left", "", "left"),
         ("", "It is", "<think>\nIt is"),
     ]:
@@ -35,6 +36,9 @@ def test_what_is_said_besides_thinking_and_fences():
         ("<think>NO? No.</think>\n\nYES", "YES"),
         ("no end of it: NO</think>YES", "YES"),
         ("[THINK]NO[/THINK]YES", "YES"),
+        ("◁think▷NO◁/think▷YES", "YES"),
+        ("<|channel|>analysis<|message|>NO<|end|><|start|>assistant<|channel|>final<|message|>YES<|return|>", "YES"),
+        ("<|begin_of_box|>YES<|end_of_box|>", "YES"),
         ("```\nYES\n```", "YES"),
         ('<think>a</think>\n```json\n["YES", "NO"]\n```\n', '["YES", "NO"]'),
         ("**YES**", "YES"),
