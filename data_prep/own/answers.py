@@ -47,24 +47,32 @@ def guess_form(answered: Sequence[tuple[str, Sequence[str]]]) -> tuple[Form, int
         answered: answers with their options.
 
     Raises:
-        ValueError: when the answers are numbers that may count from 0 as well as from 1.
+        ValueError: when the answers are numbers that would name other options if they were read in another way.
     """
-    fits = {form: sum(_fits(answer, choices, form) for answer, choices in answered) for form in Form}
+    named = {form: [_named(answer, choices, form) for answer, choices in answered] for form in Form}
+    fits = {form: len(options) - options.count(None) for form, options in named.items()}
     best = max(Form, key=lambda form: fits[form])
-    if best in (Form.FROM_0, Form.FROM_1) and fits[Form.FROM_0] == fits[Form.FROM_1]:
+    as_good = [form for form in (Form.TEXT, Form.FROM_0, Form.FROM_1) if fits[form] == fits[best]]
+    if any(named[form] != named[as_good[0]] for form in as_good):
         raise ValueError(
-            f"answers like {answered[0][0]!r} number the options from 0 or from 1, both would do: "
-            f"say --answers {Form.FROM_0} or --answers {Form.FROM_1}"
+            f"answers like {answered[0][0]!r} may be read as {' or '.join(_WORDS[form] for form in as_good)}, and name "
+            f"other options then: say {' or '.join(f'--answers {form}' for form in as_good)}"
         )
     return best, fits[best]
 
 
-def _fits(answer: str, choices: Sequence[str], form: Form) -> bool:
+_WORDS = {
+    Form.TEXT: "the option's text",
+    Form.FROM_0: "its number from 0",
+    Form.FROM_1: "its number from 1",
+}
+
+
+def _named(answer: str, choices: Sequence[str], form: Form) -> str | None:
     try:
-        right_option(answer, choices, form)
+        return right_option(answer, choices, form)
     except Reject:
-        return False
-    return True
+        return None
 
 
 def _number(answer: str) -> int:

@@ -128,11 +128,23 @@ def test_numbers_that_count_from_0_or_1_are_asked_about(home):
     file = jsonl(home, records(answer=1, choices=["red", "blue", "green"]))
     done, out = run(home, file)
     assert done.exit_code == 1
-    assert "from 0 or from 1" in done.stderr
+    assert "may be read as its number from 0 or its number from 1" in done.stderr
     assert "--answers index0" in done.stderr
     assert not out.exists()
     rows, _, _ = imported(home, file, "--answers", "index1")
     assert every(rows)[0].reward_model.ground_truth == "red"
+
+
+def test_numbers_that_are_options_and_their_places_are_asked_about(home):
+    """A-OKVQA's `correct_choice_idx`, where the options are numbers themselves."""
+    file = jsonl(home, records(answer=0, choices=["3", "1", "0", "2"]))
+    done, _ = run(home, file)
+    assert done.exit_code == 1
+    assert "may be read as the option's text or its number from 0, and name other options then" in done.stderr
+    assert every(imported(home, file, "--answers", "index0")[0])[0].reward_model.ground_truth == "3"
+    counts = ["0", "1", "2"]
+    same = jsonl(home, [*records(answer=1, choices=counts)[1:], *records(answer=0, choices=counts)[:1]])
+    assert every(imported(home, same)[0])[0].reward_model.ground_truth == "1", "both ways name one option"
 
 
 def test_boxes_are_never_guessed(home):
