@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -209,9 +210,18 @@ def _table(path: Path) -> Iterator[Record]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
             file.seek(0)
-            for row in csv.DictReader(file, delimiter=max(",;\t", key=header.count), restkey=""):
+            rows = csv.DictReader(file, delimiter=max(",;\t", key=header.count), restkey="")
+            named = Counter(rows.fieldnames or ())
+            if twice := [name for name, times in named.items() if times > 1 and name]:
+                raise ValueError(f"{path}: its header names the column {twice[0]!r} twice; give one another name")
+            for row in rows:
                 yield Malformed("more cells than the header") if "" in row else row
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: cannot be read as CSV, its text is not UTF-8 ({_first_line(error)}); iconv -f latin1 -t utf-8 "
+            "makes it so, where it is Latin-1"
+        ) from None
+    except csv.Error as error:
         raise ValueError(f"{path}: cannot be read as CSV ({_first_line(error)})") from None
     finally:
         csv.field_size_limit(usual)

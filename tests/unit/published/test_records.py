@@ -71,6 +71,9 @@ def test_tables_and_records_without_names(tmp_path):
         assert list(read_records([tmp_path / name])) == [{"n": "1", "t": "x, y"}, {"n": "2", "t": "z"}]
     (tmp_path / "a.csv").write_text("n,t\n1,2,3\n4,5\n")
     assert list(read_records([tmp_path / "a.csv"])) == [Malformed("more cells than the header"), {"n": "4", "t": "5"}]
+    (tmp_path / "c.csv").write_text("n,t,n\n1,2,3\n")
+    with pytest.raises(ValueError, match=r"c\.csv: its header names the column 'n' twice"):
+        list(read_records([tmp_path / "c.csv"]))
     (tmp_path / "b.csv").write_bytes(b"n,t\n1,\xff\n")
     with pytest.raises(ValueError, match=r"b\.csv: cannot be read as CSV"):
         list(read_records([tmp_path / "b.csv"]))
