@@ -17,13 +17,34 @@ _IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
 _MARKS_AROUND = re.compile(rf"(?:\s|{IMAGE_MARK})*(?P<text>.*?)(?:\s|{IMAGE_MARK})*", re.DOTALL)
 _HOW_TO_ANSWER = (  # capitals: "does the sign answer the question" is no instruction
     r"\b(?:Answer (?:the question |with |using )|Please answer (?!wh|how )|Please provide the bounding box |"
-    r"Please select the correct |Select the (?:best|correct) answer|Choose the (?:best|correct) answer)"
+    r"Please (?:choose|select|pick)(?: one\b| the (?:best|correct|right) |[.:]|$)|"
+    r"Select the (?:best|correct) answer|Choose the (?:best|correct) answer)"
 )
-_INSTRUCTION = re.compile(rf"\s*{_HOW_TO_ANSWER}[^\n]*$")
+_INSTRUCTION = re.compile(
+    rf"{_HOW_TO_ANSWER}|^(?i:(?:please )?(?:answer|choose|select|pick) (?:with|using|by|directly|one|"
+    r"the (?:best |correct |right )?(?:letter|answer|option|choice))\b)"
+)
 _FIRST_LINE = re.compile(rf"{_HOW_TO_ANSWER}[^\n?]*\n")
 _ASKS_BEHIND = re.compile(r"[^.:!?]*(?::|[.!](?=[^?]*\?))\s*(.*\w.*)", re.DOTALL)
-_DRESSING = re.compile(r"\$*\\(?:boxed|text|textbf|mathrm)\{([^{}]*)\}\$*")
-_TAG = re.compile(r"</?[a-z_]+>", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!])\s+(?=[\"'(]?[A-Z(])")
+_MORE_HOW = re.compile(
+    r"(?:Do not|Don't|Only|Just|No|Use|Give|Write|Output|Explain|Think|Answer|Please|Select|Choose|Provide|Put|Return|"
+    r"Reply|Respond|Keep|Be|(?:Your|The) (?:final )?answer|Format|End|Enclose)\b"
+)
+_BARE_ANSWER = re.compile(r"\**\bAnswer\**[:：]\**\s*\Z", re.IGNORECASE)
+_GIVEN = re.compile(
+    r"(?:^|[.!)]\s)\W{0,4}(?i:(?:the )?(?:correct |right |final |ground truth )?(?:answer|solution)"
+    r"(?:\W{0,3}[:：]|\s+is\s(?!either|one of|an? |the |in |to ))\W{0,4}\w)|\bAnswer\W{0,3}[:：]\W{0,4}\w"
+)
+"""An answer written in the question. Read from the last question mark of a line on."""
+
+_MAX_PASSES = 5
+"""One pass may uncover what another one reads; the text may be hostile."""
+
+_DRESSING = re.compile(r"\${0,2}\\(?:boxed|text|textbf|mathrm)\{([^{}]*)\}\${0,2}")
+_MARKDOWN = re.compile(r"(\*{1,3}|__|`{1,3})(?![\s*`])([^*`]*[^\s*`])\1")
+_HTML = re.compile(r"<(answer|b|i|u|p|em|strong|span|div)>([^<>]*)</\1>", re.IGNORECASE)
+_NO_TEXT = re.compile(r"<image>|<br ?/?>|</?answer>", re.IGNORECASE)
 
 
 def without_marks(text: str, images: int) -> str:
@@ -50,43 +71,72 @@ def clean_question(text: str) -> str:
     (`easyr1_fgrpo.task_prompt.INSTRUCTION`).
 
     Raises:
-        Reject: when nothing is left, or when it holds a token that models and trainers give a meaning to.
+        Reject: when nothing is left, when the answer is written in it, or when it holds a token that models and
+            trainers give a meaning to.
     """
     text = tidy(_IMAGE_MARK.sub(" ", text))
-    while (shorter := _without_instruction(text).strip()) != text:
+    for _ in range(_MAX_PASSES):
+        if (shorter := _without_instruction(text).strip()) == text:
+            break
         text = shorter
     if not text:
         raise Reject("no question")
+    _refuse_given(text)
     return no_special(text)
 
 
+def _refuse_given(text: str) -> None:
+    for line in text.splitlines():
+        if found := _GIVEN.search(line[line.rfind("?") + 1 :]):
+            raise Reject("the answer is written in the question", found.string)
+
+
 def _without_instruction(text: str) -> str:
-    """The text without an instruction at its end or in its first line; the question behind one is kept."""
+    """The text without an instruction at its end or in its first line; the question behind one and notes are kept."""
     if first := _FIRST_LINE.match(text):
         return text[first.end() :]
-    if not (found := _INSTRUCTION.search(text)):
+    if bare := _BARE_ANSWER.search(text, max(0, len(text) - 20)):
+        return text[: bare.start()]
+    start = text.rfind("\n") + 1
+    if not (found := _INSTRUCTION.search(text[start:])):
         return text
-    before, said = text[: found.start()].strip(), found.group().strip()
+    before, said = text[: start + found.start()].strip(), text[start + found.start() :]
     if "?" not in said and (before or ":" not in said):
-        return before
+        return f"{before} {_notes(said)}"
     behind = _ASKS_BEHIND.fullmatch(said)
     if behind:
         return f"{before} {behind[1]}"
     return text if "?" in said else before
 
 
+def _notes(said: str) -> str:
+    """The sentences behind an instruction that say nothing of how to answer."""
+    return " ".join(sentence for sentence in _SENTENCE_END.split(said)[1:] if not _MORE_HOW.match(sentence))
+
+
 def clean_answer(text: str) -> str:
-    """The answer without tags, image marks, Markdown, LaTeX's dressing and a closing full stop.
+    """The answer without image marks, a closing full stop, and the tags, Markdown or LaTeX's dressing around it.
+
+    Only what is around the whole answer dresses it: `2**3`, `C*` and `x<y>z` are answers.
 
     Raises:
         Reject: when nothing is left, or when it holds a special token.
     """
-    text = " ".join(_TAG.sub(" ", no_special(text)).split())
-    while (plainer := _DRESSING.sub(r"\1", _without_stop(text.replace("**", "").strip("*` ")))) != text:
+    text = " ".join(_NO_TEXT.sub(" ", no_special(text)).split())
+    for _ in range(_MAX_PASSES):
+        if (plainer := _undressed(_without_stop(text))) == text:
+            break
         text = plainer
     if normalize_answer(text) in ("", "-"):  # a dash alone stands for a missing value
         raise Reject("no answer")
     return text
+
+
+def _undressed(text: str) -> str:
+    for around in (_MARKDOWN, _HTML):
+        if found := around.fullmatch(text):
+            text = found[2].strip()
+    return _DRESSING.sub(r"\1", text)
 
 
 def clean_choice(text: str) -> str:
@@ -110,9 +160,18 @@ def no_special(text: str) -> str:
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question and the options written in it (`easyr1_fgrpo.published.options.split_options`), both cleaned."""
+    """A question and the options written in it (`easyr1_fgrpo.published.options.split_options`), both cleaned.
+
+    Raises:
+        Reject: as `clean_question`.
+    """
     question, options = options_in(_IMAGE_MARK.sub(" ", text))
-    return clean_question(question), tuple(clean_choice(_INSTRUCTION.sub("", option) or option) for option in options)
+    for option in options:
+        _refuse_given(option)
+    if options and (found := _INSTRUCTION.search(options[-1])) and found.start():
+        last, said = options[-1][: found.start()].strip(), options[-1][found.start() :]
+        question, options = f"{question}\n{_notes(said)}", (*options[:-1], last)
+    return clean_question(question), tuple(map(clean_choice, options))
 
 
 def _without_stop(text: str) -> str:

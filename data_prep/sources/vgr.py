@@ -22,12 +22,15 @@ from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
 from data_prep.sources.item import Item, Reject
 from data_prep.sources.source import Source
 from data_prep.sources.text import question_and_answer
+from easyr1_fgrpo.chat_marks import without_end_tokens
 
 KEPT = frozenset({"gqa", "coco"})
 """First folder of an image's path."""
 
 _REGION = re.compile(r"<SOT>([^<]*)<EOT>", re.IGNORECASE)
-_ANSWER = re.compile(r"final answer[*_ ]*(?:[:：]|is\b[:：]?|\n)[*_#\s]*(.+)", re.IGNORECASE)
+_ANSWER = re.compile(r"final answer(?:[*_ ]*[:：]|[*_ ]* is\b[:：]?|[*_ ]*\n)", re.IGNORECASE)
+_MARKS = re.compile(r"</?(?:SOT|EOT|image)>", re.IGNORECASE)
+_MATH = re.compile(r"\\[\[\]()]|\$\$")
 
 
 class _Turn(BaseModel):
@@ -46,10 +49,7 @@ def _read(record: dict[str, Any]) -> Item:
     if parts[0] not in KEPT:
         raise Reject("chart, document or other sub-source", parts[0])
     asked, reply = row.conversations[0].value, row.conversations[1].value
-    answers = _ANSWER.findall(reply)
-    if not answers:
-        raise Reject("no answer", "the trace has no 'Final answer:'")
-    question, choices, answer = question_and_answer(asked, answers[-1])
+    question, choices, answer = question_and_answer(asked, _final_answer(reply))
     return Item(
         question=question,
         answer=answer,
@@ -59,6 +59,19 @@ def _read(record: dict[str, Any]) -> Item:
         convention=Convention.UNIT,
         dataset=parts[0],
     )
+
+
+def _final_answer(reply: str) -> str:
+    """What follows the last announcement: the rest of its line, else the next line, without regions."""
+    said = [found.end() for found in _ANSWER.finditer(reply)]
+    if not said:
+        raise Reject("no answer", "the trace has no 'Final answer:'")
+    text = _MATH.sub(" ", _MARKS.sub(" ", _REGION.sub(" ", without_end_tokens(reply[said[-1] :]))))
+    lines = [line.strip(" \t>#_") for line in text.splitlines()]
+    line = next((line for line in lines if line.strip("*")), "")
+    if line.count("**") % 2:  # the announcement is in the same stars
+        line = line.removeprefix("**") if line.startswith("**") else line.rstrip(".").removesuffix("**")
+    return line
 
 
 def _boxes(reply: str) -> tuple[Box, ...]:

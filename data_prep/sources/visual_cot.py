@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
 from data_prep.sources.item import Item, Reject
 from data_prep.sources.source import Source
-from data_prep.sources.text import clean_answer, clean_question
+from data_prep.sources.text import question_and_answer
 
 FOLDERS = {
     "gqa": ("gqa",),
@@ -70,9 +70,11 @@ def _read(record: dict[str, Any]) -> Item:
 def _from_metadata(record: dict[str, Any]) -> Item:
     row = _Metadata.model_validate(record)
     dataset = _kept(row.dataset)
+    question, choices, answer = question_and_answer(row.question, row.answer)
     return Item(
-        question=clean_question(row.question),
-        answer=clean_answer(row.answer),
+        question=question,
+        answer=answer,
+        choices=choices,
         images=(_places(dataset, row.image),),
         boxes=_unique(row.bboxs),
         size=(row.width, row.height),
@@ -90,9 +92,11 @@ def _from_conversation(record: dict[str, Any]) -> Item:
         boxes = _unique(json.loads(written)) if written else ()
     except ValueError as error:
         raise Reject("malformed box", f"{written!r} ({error})") from None
+    question, choices, answer = question_and_answer(row.conversations[0].value, row.conversations[3].value)
     return Item(
-        question=clean_question(row.conversations[0].value),
-        answer=clean_answer(row.conversations[3].value),
+        question=question,
+        answer=answer,
+        choices=choices,
         images=(_places(dataset, path.removeprefix("cot/")),),
         boxes=boxes,
         convention=Convention.PIXELS if pixels else Convention.PADDED_UNIT,

@@ -24,6 +24,16 @@ _HEAD = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _BULLETS = re.compile(r"\n(?P<items>(?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,})")
+_OPENS = re.compile(r"(?:[?:？：\n]|\b(?:answer|option|choice|following)s?\.)[\s\"'”*]*\Z", re.IGNORECASE)
+"""What stands before options inside a line that nothing joins: the question's end, or a request to choose."""
+_NOT_BEFORE = re.compile(
+    r"(?:^|\b(?:is|are|was|were|do|does|did|can|has|have|will|compare|between|than|rank|order))\s*\Z", re.IGNORECASE
+)
+"""Behind these words, `(A) the cup or (B) the book` are things that the question goes on to ask about."""
+_JOINS = re.compile(r"\s*[,;，；]\s*(?:or|and)?\s*\Z|\s+or\s*\Z", re.IGNORECASE)
+_GOES_ON = re.compile(r"[?:!]\s+\S|[.]\s+\S.*\?")
+"""In a last option: more of the question."""
+_ASKS_TO_ANSWER = re.compile(r"(?:please|answer|choose|select|pick)\b", re.IGNORECASE)
 _JOINT = re.compile(r"\s*[,;]\s*(?:or|and)?$|\s+(?P<word>or|and)$", re.IGNORECASE)
 
 
@@ -75,14 +85,16 @@ def _letter_at(index: int) -> str:
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     """A question with its options, taken apart; no word is lost.
 
-    Options are lettered from A: each on a line of its own, also as bullets, or running (`A. left or B. right`). They
-    begin at the last "A" that a "B" follows. An option goes on over lines until the next one begins; the last one does
-    where another option has several lines or its next line begins with a small letter. What stands behind the options
-    belongs to the question. Bullets without letters are options under a heading like "Options:".
+    Options are lettered from A: each on a line of its own, also as bullets, or running (`A. left or B. right`); these
+    only where the text before has ended (`Which? A. left B. right`) or commas or "or" join them, and where they end the
+    question: `Is (A) nearer than (B)?` has none. They begin at the last "A" that a "B" follows. An option goes on over
+    lines until the next one begins; the last one does where another option has several lines or its next line begins
+    with a small letter and is no instruction. What stands behind the options belongs to the question. Bullets without
+    letters are options under a heading like "Options:".
 
     Returns:
         The question without options and their heading, and the options' texts as they stand; none where there are fewer
-        than two, or where a letter is left out.
+        than two, where a letter is left out or there twice, or where an option has no text.
     """
     marks = _marks(text)
     if not marks:
@@ -93,7 +105,7 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     if "?" not in question + "".join(options):  # Is it A. left or B. right?
         last = last.removesuffix("?")
     options = [*_apart(options), last]
-    if not all(option.strip() for option in options):
+    if not all(re.search(r"\w|[^\s\w.?!,;:]", option) for option in options):
         return text.strip(), ()
     return question, tuple(option.strip() for option in options)
 
@@ -137,20 +149,40 @@ _ANY_MARK = re.compile(
     rf"\s*(?:[-*•]\s+)?{_STARS}[(（\[]? ?{_STARS}([{_UPPER}{_LOWER}]){_STARS} ?(?:[)）\].．、]|[:：]){_STARS}\s*(?=\S)"
 )
 """A letter before an option, in any form."""
-_MIXED_LINES = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]*(?=\S)", re.MULTILINE)
+_MIXED_LINES = re.compile(r"^[ \t]*\(?([A-Za-z])[.):][ \t]*(?=\S)", re.MULTILINE)
 
 
 def _marks(text: str) -> list[re.Match[str]]:
     """The marks of the options, all of one form where that is possible."""
+    lined = _from_a(list(_MIXED_LINES.finditer(text)))
+    if len(lined) > 1 and not _in_alphabet(lined):  # a letter twice, in another case, left out
+        return []
     for pattern in (*_LINES, _MIXED_LINES):
         marks = _from_a(list(pattern.finditer(text)))
-        if len(marks) > 1 and "".join(map(_letter, marks)) == ascii_uppercase[: len(marks)]:
+        if len(marks) > 1 and _in_alphabet(marks) and len(marks) >= len(lined):
             return marks
     for pattern in _RUNNING:
         marks = _in_order(_from_a(list(pattern.finditer(text))))
-        if len(marks) > 1:
+        if len(marks) > 1 and _are_options(marks, text):
             return marks
     return []
+
+
+def _in_alphabet(marks: list[re.Match[str]]) -> bool:
+    return "".join(map(_letter, marks)) == ascii_uppercase[: len(marks)] and (
+        all(mark[1].isupper() for mark in marks) or all(mark[1].islower() for mark in marks)
+    )
+
+
+def _are_options(marks: list[re.Match[str]], text: str) -> bool:
+    """Whether marks inside a line begin options: what stands before or between them says so, and nothing goes on."""
+    before, last = text[: marks[0].start()], text[marks[-1].end() :].strip()
+    if _GOES_ON.search(last.partition("\n")[0]):
+        return False
+    if not before.strip() or _OPENS.search(before.rstrip(" ")):
+        return True
+    joined = all(_JOINS.search(part) for part in _between(marks, text))
+    return joined and not _NOT_BEFORE.search(before)
 
 
 def _from_a(marks: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -188,7 +220,9 @@ def _last(text: str, several_lines: bool) -> tuple[str, str]:
     """The last option, and what stands behind the options."""
     lines = text.strip().splitlines()
     end = 1
-    while end < len(lines) and lines[end].strip() and (several_lines or lines[end].strip()[0].islower()):
+    while end < len(lines) and (line := lines[end].strip()) and not _ASKS_TO_ANSWER.match(line):
+        if not several_lines and not line[0].islower():
+            break
         end += 1
     return "\n".join(lines[:end]), "\n".join(line for line in lines[end:] if line.strip()).strip()
 

@@ -58,6 +58,7 @@ ARROWS = {
     "data_prep": {
         *(
             "rewards",
+            "chat_marks",
             "judges",
             "model_client",
             "pictures",

@@ -1,3 +1,6 @@
+import time
+from contextlib import suppress
+
 import pytest
 from case_tables import read_cases
 
@@ -63,9 +66,48 @@ def test_answers():
     assert clean_answer(" Right. ") == "Right"
     assert clean_answer("<answer> 3.5 </answer>") == "3.5"
     assert clean_answer("and so on ...") == "and so on ..."
+    assert clean_answer("**Right**.") == clean_answer("`Right`") == clean_answer("<b>Right</b>") == "Right"
+    for kept in ("2**3", "A*", "C*", "x<y>z", "<left>", "*a* and *b*", "x < y"):
+        assert clean_answer(kept) == kept, kept
     for nothing in ("", ".", "<image>", "?!", "-"):
         with pytest.raises(Reject, match="no answer"):
             clean_answer(nothing)
+
+
+def test_an_answer_in_the_question_is_refused(subtests):
+    for text in [
+        "Q?\nA. x\nB. y\nAnswer: B",
+        "Which? (A) left (B) right Answer: (A)",
+        "Which?\nA. x\nB. y Answer: A",
+        "Is it red? The correct answer is yes.",
+        "**Answer:** red\nWhat colour?",
+    ]:
+        with subtests.test(text), pytest.raises(Reject, match="the answer is written in the question"):
+            split_options(text)
+
+
+def test_hostile_text_is_read_in_linear_time(subtests):
+    def seconds(read, text):
+        best = float("inf")
+        for _ in range(3):
+            begun = time.process_time()
+            with suppress(Reject):
+                read(text)
+            best = min(best, time.process_time() - begun)
+        return best
+
+    for read, before, part in [
+        (clean_answer, "", ". "),
+        (clean_answer, "", "$"),
+        (clean_answer, "", "*`"),
+        (clean_question, "Answer: ", "Please answer "),
+        (clean_question, "", "Please answer: x? "),
+        (clean_question, "", "answer is . "),
+        (split_options, "Q? ", "A. x B. "),
+    ]:
+        with subtests.test(read=read.__name__, part=part):
+            half, whole = (seconds(read, before + part * size) for size in (20_000, 40_000))
+            assert whole < 3 * half + 0.02, (half, whole)
 
 
 def test_the_right_choice():
