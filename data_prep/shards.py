@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from easyr1_fgrpo.files import write_whole
@@ -39,7 +40,9 @@ def shard_paths(rows: str | Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not (paths := sorted(path.glob("rows-*.parquet"))):
-        raise FileNotFoundError(f"{path}: no such file, nor a folder with rows-00000.parquet")
+        there = ", ".join(sorted(file.name for file in path.glob("*.parquet")))
+        hint = f"; name one of its files: {there}" if there else ""
+        raise FileNotFoundError(f"{path}: no such file, nor a folder with rows-00000.parquet{hint}")
     return paths
 
 
@@ -52,9 +55,21 @@ def read_rows(rows: str | Path, columns: Sequence[str] | None = None) -> Iterato
             pictures are not read.
     """
     for path in shard_paths(rows):
-        with pq.ParquetFile(path, buffer_size=1 << 20) as file:
+        with opened(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=columns and list(columns)):
                 yield from batch.to_pylist()
+
+
+def opened(path: Path) -> pq.ParquetFile:
+    """A parquet file of rows.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    try:
+        return pq.ParquetFile(path, buffer_size=1 << 20)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: no parquet file ({error}); `fgrpo data import` makes one of rows") from error
 
 
 def read_rejects(folder: str | Path) -> Iterator[dict[str, Any]]:

@@ -17,12 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 from data_prep.sets.validate import Trace
-from data_prep.shards import shard_paths
+from data_prep.shards import opened, shard_paths
 from easyr1_fgrpo.rewards import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK, Row, explain
 
@@ -90,7 +89,10 @@ def contact_sheet(source: Path, out: Path, rows: int = 24, seed: int = 0, model:
     from jinja2 import Environment
 
     paths = shard_paths(source)
-    total = sum(pq.read_metadata(path).num_rows for path in paths)
+    total = 0
+    for path in paths:
+        with opened(path) as file:
+            total += file.metadata.num_rows
     chosen = sorted(random.Random(seed).sample(range(total), min(rows, total)))
     template = _chat_template(model) if model else None
     cards = [_card(number, values, template) for number, values in _rows_at(paths, chosen)]
@@ -112,7 +114,7 @@ def _rows_at(paths: Sequence[Path], numbers: Sequence[int]) -> list[tuple[int, d
     """The rows of these numbers, counted through all files; only their row groups are read, in small batches."""
     wanted, found, first = set(numbers), [], 0
     for path in paths:
-        with pq.ParquetFile(path, buffer_size=1 << 20) as file:
+        with opened(path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if wanted & set(range(first, first + rows)):

@@ -107,3 +107,11 @@ def test_summary(tmp_path):
 def test_the_schema_has_what_a_row_needs():
     assert set(ROW_SCHEMA.names) == set(Row.model_fields)
     assert {field.name for field in ROW_SCHEMA.field("extra_info").type} >= set(ExtraInfo.model_fields)
+
+
+def test_what_is_no_folder_of_shards_or_no_parquet_is_named(tmp_path):
+    (tmp_path / "train.parquet").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"name one of its files: train\.parquet"):
+        shard_paths(tmp_path)
+    with pytest.raises(ValueError, match=r"train\.parquet: no parquet file \(.*`fgrpo data import` makes one of rows"):
+        list(read_rows(tmp_path / "train.parquet"))
