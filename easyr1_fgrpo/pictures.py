@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from easyr1_fgrpo.files import replacing
 
@@ -47,7 +47,8 @@ def rgb(image: Image.Image) -> Image.Image:
     """The image in RGB, what is transparent on white; itself if it is.
 
     Raises:
-        ValueError: for numbers that are no grey: floats, and integers of more than 16 bits.
+        ValueError: for numbers of which nobody knows which one is white: floats, integers of 32 bits, and 16-bit files
+            that use 12 bits or fewer.
     """
     if image.mode.startswith(("I", "F")):
         return _scaled(image).convert("RGB")
@@ -131,6 +132,11 @@ def _opened(file: bytes) -> Iterator[Image.Image]:
                 raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
             if max(width, height) > MAX_RATIO * min(width, height):
                 raise ValueError(f"{width} x {height} pixels: one side is more than {MAX_RATIO} times the other")
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) if image.format == "TIFF" else 1
+            if turned != 1:
+                raise ValueError(
+                    f"a TIFF with orientation mark {turned}, which readers turn, boxes not: save it upright"
+                )
             yield image
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UnreadableImage(_why(error)) from error
@@ -147,7 +153,7 @@ def _scaled(image: Image.Image) -> Image.Image:
     import numpy as np
 
     values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+    if image.mode in ("I", "F") or 0 < values.max() < 1 << 12:
         raise ValueError(
             f"values of {values.min():g} to {values.max():g} (mode {image.mode}) are no grey: save as 8 bits"
         )

@@ -49,9 +49,8 @@ FILES = {
     "1, black": (saved(pixels("1", 0, 255), transparency=0), [WHITE, WHITE]),
     # 16 bits: v / 257, rounded
     "I;16": (saved(grey16(0, 255, 32768, 65535)), [(0,) * 3, (1,) * 3, (128,) * 3, WHITE]),
-    "I;16, one grey": (saved(grey16(0, 256), transparency=256), [(0,) * 3, WHITE]),
+    "I;16, one grey": (saved(grey16(0, 25700), transparency=25700), [(0,) * 3, WHITE]),
     "I;16 in TIFF": (saved(grey16(257, 65535), "TIFF"), [(1,) * 3, WHITE]),
-    "I": (saved(Image.fromarray(np.array([[0, 25700]], np.int32)), "TIFF"), [(0,) * 3, (100,) * 3]),
     "CMYK": (saved(pixels("CMYK", (0, 255, 255, 0), (255, 255, 0, 0)), "TIFF"), [RED, BLUE]),
     # Neither qwen_vl_utils nor vLLM turns a picture.
     "turned": (saved(pixels("RGB", RED, RED), exif=TURNED), [RED, RED]),

@@ -93,7 +93,7 @@ class Reader:
         if given and inside and given != inside:
             raise Reject("options in the question are not the column's", f"{list(inside)}, column {list(given)}")
         answer = _value(record, self.columns.answer, "answer", "assistant")
-        return question or clean_question(text), given or inside, no_special(_text(answer))
+        return question or clean_question(text), given or inside, no_special(_text(_listed_in_a_cell(answer)))
 
     def pictures(self, record: Record) -> list[Any]:
         """The pictures of a record, as they are written."""
@@ -170,6 +170,17 @@ def _in_a_cell(text: str) -> list[str]:
     if options and not before:
         return list(options)
     return text.split("|") if "|" in text else [line for line in text.splitlines() if line.strip()]
+
+
+def _listed_in_a_cell(value: Any) -> Any:
+    """Texts that a cell lists, `['red', 'Red']`, as a list; anything else as it is."""
+    if not isinstance(value, str) or not value.strip().startswith("["):
+        return value
+    try:
+        texts = _literal(value, "answer")
+    except Reject:
+        return value
+    return texts if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else value
 
 
 def _literal(text: str, part: str) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from easyr1_fgrpo.published.options import listed_options, split_options
-from easyr1_fgrpo.published.records import Malformed, read_records
+from easyr1_fgrpo.published.records import Malformed, filled_lines, read_records
 
 FIELDS = (
     *("question", "response", "ground_truth", "images", "choices"),
@@ -60,8 +60,8 @@ def named_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     Raises:
         ValueError: when the file cannot be read.
     """
-    what = "line" if path.suffix == ".jsonl" else "row"
-    for number, record in enumerate(read_records([path]), start=1):
+    what, numbers = ("line", filled_lines(path)) if path.suffix == ".jsonl" else ("row", count(1))
+    for number, record in zip(numbers, read_records([path]), strict=False):
         yield f"{what} {number}", f"no JSON object ({record.detail})" if isinstance(record, Malformed) else record
 
 
@@ -122,7 +122,9 @@ def ours_of(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         path, value = _first_of(record, names.get(ours, ours))
         if ours == "choices" and "," in path:
             value = [value_at(record, name) for name in path.split(",")]
-        value = _listed(value) if ours in LISTS else _single(value, path)
+        if ours in LISTS or (ours == "ground_truth" and _is_list_of_texts(_listed(value))):
+            value = _listed(value)
+        value = value if ours in LISTS else _single(value, path)
         if ours == "choices" and isinstance(value, list | Mapping):
             value = listed_options(value)
         if ours in TEXTS and _is_blank(value) and _is_there(record, path):
@@ -178,6 +180,10 @@ def _listed(value: Any) -> Any:
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 continue
     return value
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _is_blank(value: Any) -> bool:

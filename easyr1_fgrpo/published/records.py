@@ -135,6 +135,12 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield from (line for line in file if line.strip())
 
 
+def filled_lines(path: Path) -> Iterator[int]:
+    """The numbers of the lines that are records, from 1."""
+    with path.open("rb") as file:
+        yield from (number for number, line in enumerate(file, 1) if line.strip())
+
+
 def _record(line: bytes) -> Record:
     try:
         value = json.loads(line)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import FILES, qwen_to_rgb, saved
+from picture_files import FILES, TURNED, qwen_to_rgb, saved
 from PIL import Image
 
 from easyr1_fgrpo.pictures import data_url, decode, image_sha256, plain_file, rgb, save_picture, wire_png
@@ -71,6 +71,9 @@ def test_what_the_policy_cannot_be_shown_is_refused_by_what_is_wrong(subtests):
         "8001 x 8000 pixels are more than 64,000,000": saved(Image.new("1", (8001, 8000))),
         "values of 0 to 0.5 (mode F) are no grey": saved(Image.fromarray(np.array([[0, 0.5]], np.float32)), "TIFF"),
         "values of 0 to 70000 (mode I) are no grey": saved(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF"),
+        "values of 0 to 255 (mode I) are no grey": saved(Image.fromarray(np.array([[0, 255]], np.int32)), "TIFF"),
+        "values of 0 to 4095 (mode I;16) are no grey": saved(Image.fromarray(np.array([[0, 4095]], np.uint16))),
+        "a TIFF with orientation mark 6": saved(Image.new("RGB", (2, 1)), "TIFF", exif=TURNED),
         "no picture file": b"no picture",
         "OSError: ": saved(Image.effect_noise((64, 64), 60))[:-100],
     }

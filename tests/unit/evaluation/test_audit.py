@@ -74,6 +74,13 @@ async def test_bad_lines_are_named_and_the_rest_is_scored(job):
     assert len((job.out / "rejects.jsonl").read_text().splitlines()) == 9
 
 
+async def test_lines_have_the_numbers_that_an_editor_shows(job):
+    write(job, "", line(), "  ", line(ground_truth="['red', 'Red']"))
+    evaluation, (reject,) = await audit(job, UNJUDGED)
+    assert [outcome.item for outcome in evaluation.results[0].outcomes] == ["line 2"]
+    assert (reject.row, reject.reason) == ("line 4", "ground_truth holds 2 values: name one, such as ground_truth.0")
+
+
 async def test_an_empty_reply_is_wrong_and_named(job):
     write(job, line(id="right"), line(id="wrong", response=response("right")), line(id="empty", response=""))
     evaluation, _ = await audit(job, UNJUDGED)

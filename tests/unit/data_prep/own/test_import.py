@@ -183,15 +183,16 @@ def test_what_cannot_be_used_is_in_the_rejects_with_its_reason(home):
         },
         "options in disorder": {"choices": ["red", " ", "blue"]},
         "several texts where one should be": {"answer": ["red", "blue"]},
+        "several texts where one should be ": {"answer": "['red', 'Red']"},
         "special token in the text": {"question": "Is <video> red?"},
     }
     rows, rejects, shown = imported(
         home, jsonl(home, [*records(), *(records()[0] | change for change in bad.values())])
     )
     assert len(every(rows)) == PICTURES
-    assert [reject["reason"] for reject in rejects] == list(bad)
-    assert "rejected 11" in shown
-    assert f"         1  {1 / (PICTURES + 11):>6.1%}  missing image" in shown
+    assert [reject["reason"] for reject in rejects] == [reason.strip() for reason in bad]
+    assert "rejected 12" in shown
+    assert f"         1  {1 / (PICTURES + 12):>6.1%}  missing image" in shown
 
 
 def test_a_blank_option_never_gives_another_its_letter(home):
