@@ -16,11 +16,30 @@ from collections.abc import Iterator
 
 from sentencex import get_sentence_boundaries
 
-_BOX = re.compile(r"<bbox>[^<]*</bbox>|<box>[^<]*</box>|\[\s*+\d[\d.,\s]*+\]|\(\s*+\d[\d.\s]*+,\s*+\d[\d.\s]*+\)")
-"""Tags, [1, 2, 3, 4] and (1, 2)."""
+_BOX = re.compile(
+    r"<bbox>[^<]*</bbox>|<box>[^<]*</box>|<\|box_start\|>[^<]*<\|box_end\|>|\{[^{}]{0,40}\bbbox[^{}]{0,200}\}"
+    r"|\[\s*+\d[\d.,\s]*+\]|\(\s*+\d[\d.\s]*+(?:,\s*+\d[\d.\s]*+){1,3}+\)"
+)
+"""Tags, tokens, JSON, [1, 2, 3, 4] and (1, 2)."""
 
-_BOXES = re.compile(rf"(?:\s*+(?:{_BOX.pattern})[,;]?)++(?:\s*+[.!?]++)?+(?=\s*+\Z|\s++[^\s\w]*+[^\W_a-z])")
+_BOXES = re.compile(
+    rf"(?:\s*+(?:{_BOX.pattern})[,;]?)++(?:\s*+[.!?。！？]++)?+"
+    r"(?=\s*+\Z|\s++[^\s\w]*+[^\W_a-z]|(?![是的为在里中])[\u3040-\u30ff\u4e00-\u9fff])"
+)
+_CLOSING = re.compile(r"[)）」』】》]|\*{1,3}|`{1,3}|[\"”]")
+_MAX_CLOSING = 4
+_NO_WORD = re.compile(r"(?:[^\w。！？｡]|_)*+(?:[A-Z]\.(?:[^\w。！？｡]|_)*+)?+")
+"""Markdown and "A.": no sentence, but part of the one they stand with."""
+_LONG_RUN = re.compile(r"(['`])\1{3,}+")
+_UNIT = re.compile(
+    r"(?<=\d)\s?([A-Za-z])\.(?=\s++[^\s\w]*+[A-Z])"
+    r"|\b(?i:image|picture|photo|figure|view|frame|panel|region|point|object|box|group|label|option)\s([A-Z])\.(?=\s++[^\s\w]*+[A-Z])"
+)
+"""3 m and image A, whose full stop sentencex takes for that of an initial."""
+
 _LINE = re.compile(r"[^\n\r。！？｡]+[。！？｡]*|[。！？｡]+")
+_NEWLINE = re.compile(r"[\n\r]")
+_STOPS = (".", "!", "?", "。", "！", "？")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _NO_STOP = re.compile(
     r"…(?=\s*+[a-z])|(?<!\w)(?:(?:approx|incl|excl|resp|vs)\.(?=\s)|(?:max|min|ca|est|avg|nos?|figs?|eqs?|sec|vol|ch|pp?|tab|temp|dist)"
@@ -42,26 +61,62 @@ def sentence_spans(trace: str) -> Iterator[tuple[int, int]]:
 
     A line break and a full-width full stop always end a sentence.
     """
+    waiting: tuple[int, int] | None = None
+    for start, end in _pieces(trace):
+        if waiting and _NEWLINE.search(trace, waiting[1], start):
+            yield waiting
+            waiting = None
+        whole = (waiting[0] if waiting else start, end)
+        waiting = whole if _NO_WORD.fullmatch(trace, start, end) else None
+        if not waiting:
+            yield whole
+    if waiting:
+        yield waiting
+
+
+def _pieces(trace: str) -> Iterator[tuple[int, int]]:
+    """As `sentence_spans`, marks without a word apart."""
     masked = _BOX.sub(lambda box: "X" * len(box[0]), trace)
+    start = limit = 0
     for line in _LINE.finditer(masked):
-        start, stop = line.span()
+        start = max(start, line.start())
+        if line.end() > limit:
+            newline = _NEWLINE.search(trace, line.end())
+            limit = newline.start() if newline else len(trace)
         for boundary in get_sentence_boundaries("en", _readable(line[0])):
             end = line.start() + boundary["end_index"]
             if end <= start:  # within the boxes that went to the sentence before
                 continue
-            if boxes := _boxes_after(trace, start, end, stop):
+            end = _closed(trace, start, end, limit)
+            if boxes := _boxes_after(trace, start, end, limit):
                 end = boxes
             yield start, end
             start = end
 
 
+def _closed(trace: str, start: int, end: int, stop: int) -> int:
+    """Where the brackets, quotes and Markdown end that close behind a sentence's full stop."""
+    if not trace[start:end].endswith(_STOPS):
+        return end
+    for _ in range(_MAX_CLOSING):
+        mark = _CLOSING.match(trace, end, stop)
+        if not mark:
+            break
+        if mark[0] not in ")）」』】》”" and trace.count(mark[0], start, end) % 2 == 0:
+            break
+        end = mark.end()
+    return end
+
+
 def _readable(line: str) -> str:
     """The line as `sentencex` may see it: of the same length, and ASCII.
 
-    sentencex 1.0.32 panics at some multi-byte white space and is quadratic in full-width stops.
+    sentencex 1.0.32 panics at some multi-byte white space and is quadratic in full-width stops and rows of quotes.
     """
     hidden = [found.end() - 1 for pattern in (_NO_STOP, _NAMED_MARK) for found in pattern.finditer(line)]
-    chars = list(_NON_ASCII.sub(_ascii_of, line))
+    chars = list(_NON_ASCII.sub(_ascii_of, _LONG_RUN.sub(lambda run: "-" * len(run[0]), line)))
+    for unit in _UNIT.finditer(line):
+        chars[unit.end() - 2] = "0"
     for index in (*hidden, *_list_marks(line)):
         chars[index] = "x"
     return "".join(chars)
@@ -92,7 +147,7 @@ def _list_marks(line: str) -> Iterator[int]:
 
 def _boxes_after(trace: str, start: int, end: int, stop: int) -> int | None:
     """Where the boxes end that follow a sentence's full stop; None without any."""
-    if not trace[start:end].rstrip().endswith((".", "!", "?", '"', "”")):
+    if not trace[start:end].rstrip(_MARKUP + "`").endswith((*_STOPS, '"', "”")):
         return None
     boxes = _BOXES.match(trace, end, stop)
     return boxes.end() if boxes else None

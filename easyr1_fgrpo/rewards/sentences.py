@@ -36,8 +36,9 @@ fork spoon food fruit apple banana ball toy flower plant tree grass leaf sky clo
 mountain hill field fence pole bridge
 """
 _VISUAL = frozenset(_VISUAL_WORDS.split())
+_NO_WORD = re.compile(r"(?:[\W\d_]*+(?:[A-Za-z](?![^\W\d_])[.):]?+[\W\d_]*+)?+|\W*```[\w-]*+\s*+)")
 _WORD = re.compile(r"[a-z]+")
-_PHRASE = re.compile(r"<bbox>|\[\s*\d|\bnext to\b|\bthere (?:is|are)\b")
+_PHRASE = re.compile(r"<bbox>|<\|box_start\|>|\bbbox_2d\b|\[\s*\d|\bnext to\b|\bthere (?:is|are)\b")
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ def split_sentences(trace: str) -> list[Sentence]:
 def is_trivial(sentence: str) -> bool:
     """Whether a sentence is planning or meta talk without any visual claim.
 
-    It is when it opens like planning, hedging or concluding ("Let me", "Therefore", "Wait"), or has no letter at all
-    ("2.", arithmetic), and names no object, colour, size, spatial relation or coordinates. Where the lists do not know
-    a word the judge decides, with SKIP.
+        It is when it opens like planning, hedging or concluding ("Let me", "Therefore", "Wait"), or has no word at all
+    XX
+        a word the judge decides, with SKIP.
     """
     lowered = sentence.lower()
     if _PHRASE.search(lowered):
         return False
     if any(word in _VISUAL or word.removesuffix("s") in _VISUAL for word in _WORD.findall(lowered)):
         return False
-    return _META.match(sentence) is not None or not any(char.isalpha() for char in sentence)
+    return _META.match(sentence) is not None or _NO_WORD.fullmatch(sentence) is not None

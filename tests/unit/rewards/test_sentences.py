@@ -1,7 +1,7 @@
 from case_tables import read_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processor_time import assert_quick
+from processor_time import assert_linear, assert_quick
 
 from easyr1_fgrpo.rewards import is_trivial, split_sentences
 from easyr1_fgrpo.rewards.sentence_ends import sentence_spans
@@ -70,6 +70,7 @@ def test_trivial():
         "So the answer is yes.",
         "2.",
         "3.5 + 2 = 5.5",
+        *("**", "---", "A.", "```", "```python", "|---|---|"),
         "...",
     ]:
         assert is_trivial(sentence), sentence
@@ -108,7 +109,7 @@ pieces = st.lists(
                 "… ",
                 "\n",
             ),
-            *("Step ", "Fig. ", "and ", ", ", "**", "Dr. ", "“A.” ", "é. ", " "),
+            *("Step ", "Fig. ", "and ", ", ", "**", "A. ", "**。** ", "3 m. The ", "Dr. ", "“A.” ", "é. ", " "),
         ]
     ),
     max_size=12,
@@ -155,3 +156,5 @@ def test_hostile_text_takes_bounded_time():
     ]:
         trace = unit * (100_000 // len(unit))
         assert_quick(lambda trace=trace: split_sentences(trace), seconds=4.0)  # 0.02 to 0.5 s
+    for unit in ["`", "'", "-", "*", ". * ", "红。**", "{bbox", "A. "]:
+        assert_linear(split_sentences, unit * (50_000 // len(unit)))
