@@ -89,7 +89,9 @@ def theirs(path: Path, said: Mapping[str, str]) -> dict[str, str]:
         found["choices"] = columns
     if known is LMMS_EVAL and "choices" not in found and _only_input_has_options(records, found.get("question", "")):
         found["question"] = "input"
-    return {ours: name for ours, name in {**found, **said}.items() if name != ours}
+    if known is VLMEVALKIT and "hint" in fields:
+        found["hint"] = "hint"
+    return {ours: name for ours, name in {**found, **said}.items() if name != ours or ours == "hint"}
 
 
 def _option_columns(records: Sequence[Mapping[str, Any]]) -> str:
@@ -131,6 +133,8 @@ def ours_of(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
             value = ""
         if value is not None and (ours in TEXTS or not _is_blank(value)):
             found[ours] = value
+    if "hint" in names and found.get("question") and not _is_blank(hint := value_at(record, names["hint"])):
+        found["question"] = f"Hint: {hint}\n{found['question']}"  # as VLMEvalKit asks
     return found
 
 

@@ -148,6 +148,15 @@ async def test_result_files_of_vlmevalkit_are_read_as_they_are(job, tmp_path, su
             assert {(record.question, record.choices) for record in records} == {("Where?", ("left", "right"))}
 
 
+async def test_a_hint_of_vlmevalkit_is_part_of_the_question(job, tmp_path):
+    picture(5).save(job.images / "7.jpg", quality=95)
+    rows = [vlmevalkit(hint="The picture is mirrored."), vlmevalkit(hint=None)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    _, rejects, records = await audited(job, tmp_path / "a.json")
+    assert rejects == []
+    assert [record.question for record in records] == ["Hint: The picture is mirrored.\nWhere?", "Where?"]
+
+
 async def test_samples_of_lmms_eval_are_read_as_they_are(job, tmp_path, subtests):
     picture(5).save(job.images / "7.jpg", quality=95)
     samples = [lmms_eval(), lmms_eval(target="(B)"), lmms_eval(resps=[[response()]], filtered_resps=["A"])]
