@@ -164,7 +164,10 @@ class FgrpoConfig(Settings):
         allowed = (*CONSTRAINABLE, *self.signals)
         for key in self.constraints:
             if key not in allowed:
-                raise ValueError(f"constraints.{key}: unknown key, allowed: {listed(allowed)}")
+                raise ValueError(
+                    f"constraints.{key}: unknown key, allowed: {listed(allowed)}; a custom one says what it measures, "
+                    "signal: FILE.py:FUNCTION"
+                )
         for key in self.constraint_keys:
             if key not in allowed:
                 raise ValueError(f"constraint_keys={self.constraint_keys}: {key} is none of {listed(allowed)}")

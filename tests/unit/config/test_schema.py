@@ -51,6 +51,7 @@ UNIT = "Input should be between 0 and 1"
 KEY_OF = "Input should be a key of reward_servers with"
 DUAL_KEYS = "controller, lr, lambda_max, min_applicable, min_valid_share, kp, kd, smoothing, floor"
 CONSTRAINTS = "consistency, spatial_grounding, semantic_grounding"
+CUSTOM = "; a custom one says what it measures, signal: FILE.py:FUNCTION"
 
 
 def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed():
@@ -96,7 +97,7 @@ def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed
 
 def test_an_unknown_key_is_refused_with_the_known_ones():
     for key, value, allowed in [
-        ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS),
+        ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS + CUSTOM),
         ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier"),
         ("dual.lambda", 2.0, DUAL_KEYS),
         ("judges.fluency", {"kind": "local", "target": "a:B"}, "'consistency' or 'grounding'"),
