@@ -41,14 +41,16 @@ _NO_ANSWER = re.compile(
 _ANOTHER = re.compile(r"(?:this|that|whose|any|each|every|no|which|an|your)[ \t]+\Z", re.IGNORECASE)
 _NOT_MEANT = re.compile(
     r"(?:\b(?:incorrect|wrong|false|bad|worst|least[ \t]likely|other|another|alternative|opposite|possible|tempting"
-    r"|obvious|student['’]s|previous)[ \t*_]+"
+    r"|student['’]s|previous)[ \t*_]+"
     r"|\b(?:neither|nor|false|untrue|wrong|incorrect|unlikely|impossible|doubtful)(?:[ \t]+that)?(?:[ \t]+the)?[ \t]+"
     r"|(?:\bnot|n['’]t|\bnever)[ \t]+(?:(?:be|true|think|believe|mean|say|the[ \t]case|clear|certain|sure)[ \t]+)?"
     r"(?:that[ \t]+)?(?:the[ \t]+)?"
-    r"|\b(?:if|whether|unless|suppose|supposing|assuming|assume)\b[^,.!?;:\n]*"
-    r"|\b(?:one|you|some|someone|people|they|many|others)[ \t]+(?:\w+[ \t]+)?(?:might|may|could|would|can)\b"
+    r"|\b(?:if|whether|unless|suppose|supposing|assuming|assume)\b"
+    r"(?:(?!\b(?:and|so|but|then|see|find)\b)[^,.!?;:\n])*"
+    r"|\b(?:one|you|some|someone|people|they|many|others)[ \t]+(?:\w+[ \t]+)?(?:might|may|could|would|can)"
+    r"[ \t]+(?:\w+[ \t]+)?(?:think|say|believe|assume|guess|argue|suppose)\b"
     r"[^,.!?;:\n]*"
-    r"|\b(?:if|had|were)\b[^.!?;:\n]*\b(?:were|had|was|did)\b[^.!?;:\n]*,[^.!?;:\n]*)\Z",
+    r"|\bif\b[^.!?;:\n]*\b(?:were|had)\b[^.!?;:\n]*,[^.!?;:\n]*)\Z",
     re.IGNORECASE,
 )
 """Ends of what stands before an announcement of something else: the wrong answer, a condition, what others think."""

@@ -88,7 +88,7 @@ def _said(whole: str, choices: Sequence[str], exact: bool) -> str | None:
 def _letter_last(whole: str, text: str, letter: str, choices: Sequence[str]) -> str | None:
     """The letter of "right (B)"; None where the text is another option, the whole where no option has the letter."""
     own = named_by_letter(letter, choices)
-    if not own or _NEGATED.match(text):
+    if not own or _NEGATED.match(text) or (len(text) == 1 and text.isascii() and text.isalpha()):
         return whole
     return letter if named_options(text, choices) <= own else None
 
