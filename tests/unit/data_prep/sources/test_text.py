@@ -106,8 +106,8 @@ def test_hostile_text_is_read_in_linear_time(subtests):
         (split_options, "Q? ", "A. x B. "),
     ]:
         with subtests.test(read=read.__name__, part=part):
-            half, whole = (seconds(read, before + part * size) for size in (20_000, 40_000))
-            assert whole < 3 * half + 0.02, (half, whole)
+            quarter, whole = (seconds(read, before + part * size) for size in (5_000, 20_000))
+            assert whole < 8 * quarter + 0.02, (quarter, whole)  # linear: 4 times, quadratic: 16 times
 
 
 def test_the_right_choice():
