@@ -82,7 +82,8 @@ def test_a_stage_that_another_process_makes_is_left_to_it(called, tmp_path, caps
     assert not (tmp_path / "s/world.making").exists()
 
 
-def test_on_own_rows_the_tiny_backbone_is_made_from_them(called, tmp_path, capsys):
+def test_on_own_rows_the_tiny_backbone_is_made_from_them(called, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(stages, "first_question_problems", lambda config, settings: [])  # the rows are none
     own = ["dataset=own", f"own.train={tmp_path}/train.parquet", f"own.val={tmp_path}/val.parquet"]
     (tmp_path / "train.parquet").touch()
     overrides = ["backbone=tiny", *own, f"stages.dir={tmp_path}/s", f"stages.sft_file={tmp_path}/train.parquet"]
