@@ -56,7 +56,12 @@ def first_question_problems(config: Any, settings: FgrpoConfig) -> list[str]:
     path = data_files(config.data.train_files)[0]
     if not path.exists():  # a stage refuses that where it needs the data
         return []
-    row = next(read_rows(path))
+    try:
+        row = next(read_rows(path), None)
+    except (OSError, ValueError) as error:
+        return [f"data.train_files={path}: cannot be read ({error})"]
+    if row is None:
+        return [f"data.train_files={path}: it holds no rows"]
     ways_out = {str(name): _way_out(config, name, judge) for name, judge in here.items()}
     asked = asyncio.run(_ask_all(settings.model_copy(update={"judges": here}), row, ways_out)) if here else []
     return [*asked, *asyncio.run(_signal_problems(settings, row))]

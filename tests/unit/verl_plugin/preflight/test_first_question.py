@@ -106,3 +106,10 @@ def test_a_judge_of_a_reward_worker_is_asked_too(tmp_path, monkeypatch):
     config = load_config([f"stages.world={tmp_path}/world", "judge=conclusion", "+" + mine])
     (problem,) = first_question_problems(config, read_settings(config))
     assert problem.startswith("fgrpo.judges.grounding: mine gave no verdict on a first question (unreachable: RuntimeE")
+
+
+def test_rows_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "train.parquet").touch()
+    config = load_config(["judge=conclusion", f"data.train_files={tmp_path}/train.parquet"])
+    (problem,) = first_question_problems(config, read_settings(config))
+    assert problem.startswith(f"data.train_files={tmp_path}/train.parquet: cannot be read (")
