@@ -27,7 +27,7 @@ from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.rows import BATCH_ROWS, ParquetWriter
 
 SHARD_ROWS = 1000
-"""Source rows of a shard, rejects included."""
+"""Questions of a shard, rejects included."""
 
 
 def shard_paths(rows: str | Path) -> list[Path]:
@@ -88,11 +88,11 @@ def read_summary(folder: str | Path) -> dict[str, Any] | None:
 class ShardWriter:
     """Writes one source's rows and rejects, in the source's order, as shards.
 
-    Every source row is given to `add` or to `reject`, from number `position` on. Used as a context manager: the last,
-    shorter shard is written when the block ends without an error.
+    Every question of the source is given to `add` or to `reject`, from number `position` on. Used as a context manager:
+    the last, shorter shard is written when the block ends without an error.
 
     Attributes:
-        position: source rows in finished shards, where a killed stage goes on.
+        position: questions in finished shards, where a killed stage goes on.
     """
 
     def __init__(self, folder: str | Path, source: str) -> None:
@@ -108,12 +108,12 @@ class ShardWriter:
         self._file: ParquetWriter | None = None
 
     def add(self, row: dict[str, Any]) -> None:
-        """Keep the source's next row, in the columns of `ROW_SCHEMA`."""
+        """Keep the source's next question as a row, in the columns of `ROW_SCHEMA`."""
         self._rows_file().add(row)
         self._count()
 
     def reject(self, row: int, reason: str, detail: str = "") -> None:
-        """Reject the source's next row.
+        """Reject the source's next question.
 
         Args:
             row: its number in the source.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from data_prep.normalise.open_ended import AnswerPool, OpenEnded
 from data_prep.normalise.row import Normaliser
 from data_prep.shards import ShardWriter, counts, read_summary
 from data_prep.sources import SOURCES, Item, Reject, Source
+from data_prep.sources.conversations import Record, each_question
 from data_prep.sources.easyr1 import Keys, easyr1
 from data_prep.sources.pictures import Pictures, unpack
 from easyr1_fgrpo.files import begin, write_json
@@ -25,22 +26,38 @@ from easyr1_fgrpo.rows import explain
 from easyr1_fgrpo.terminal import progress_bar
 
 CHUNK = 64
-"""Source rows in memory at a time; their pictures are decoded in parallel."""
+"""Questions in memory at a time; their pictures are decoded in parallel."""
 
 
 def read_items(source: Source, files: Sequence[Path], start: int = 0) -> Iterator[Item | Reject]:
-    """What a source's files say, one entry a record, from number `start` on; no picture is opened.
+    """What a source's files say, one entry a question, from number `start` on; no picture is opened.
 
     Raises:
         ValueError: when a file cannot be read.
     """
-    for record in read_records(files, start):
+    for record in _questions(source, files, start):
         try:
-            yield _malformed(record.detail) if isinstance(record, Malformed) else source.read(record)
+            yield record if isinstance(record, Reject) else source.read(record)
         except Reject as reject:
             yield reject
         except ValidationError as error:
             yield _malformed(explain(error))
+
+
+def _questions(source: Source, files: Sequence[Path], start: int) -> Iterator[Record | Reject]:
+    if source.exchanges:  # only reading tells how many questions a record has
+        yield from islice(_apart(source, read_records(files)), start, None)
+        return
+    for record in read_records(files, start):
+        yield _malformed(record.detail) if isinstance(record, Malformed) else record
+
+
+def _apart(source: Source, records: Iterable[Record | Malformed]) -> Iterator[Record | Reject]:
+    for record in records:
+        if isinstance(record, Malformed):
+            yield _malformed(record.detail)
+        else:
+            yield from each_question(record, "conversations", source.exchanges)
 
 
 def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads: int | None = None) -> dict[str, Any]:
@@ -78,7 +95,8 @@ def normalise(normaliser: Normaliser, files: Sequence[Path], out: Path, threads:
     with ShardWriter(out, source.name) as writer, ThreadPoolExecutor(threads) as pool:
         number = writer.position
         items = read_items(source, files, number)
-        with progress_bar(total=total, initial=number, desc=f"Normalising {source.name}", unit="row", delay=1.0) as bar:
+        rows = None if source.exchanges else total
+        with progress_bar(total=rows, initial=number, desc=f"Normalising {source.name}", unit="row", delay=1.0) as bar:
             while chunk := list(islice(items, CHUNK)):
                 made = pool.map(lambda entry: _row_or_reject(normaliser, *entry), enumerate(chunk, number))
                 for index, row in enumerate(made, number):

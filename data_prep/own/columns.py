@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Any
 
-Record = Mapping[str, Any]
+from data_prep.sources.conversations import TURNS, Record
 
 NONE = "none"
 """What a user says for a part that no column shall play."""
@@ -26,9 +26,6 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Names by which a column is known, the likelier ones first, in any case."""
 
 NEEDED = ("question", "answer", "image")
-
-TURNS = ("conversations", "messages")
-"""Columns that hold question and answer as turns of a conversation."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """`fgrpo data import`: a file of questions about pictures -> train.parquet, val.parquet and what was left out.
 
-    train.parquet, val.parquet   rows as `easyr1_fgrpo.rows` defines them; their index is the record's number
+    train.parquet, val.parquet   rows as `easyr1_fgrpo.rows` defines them; their index is the question's number
     rejects.jsonl                {"source", "row", "reason", "detail"} a line
     summary.json                 written last: the columns, {"in", "out": {split: rows}, "rejected": {reason: count}}
 
@@ -31,7 +31,7 @@ from easyr1_fgrpo.rows import ParquetWriter
 from easyr1_fgrpo.terminal import progress_bar
 
 CHUNK = 64
-"""Records in memory at a time; their pictures are decoded in parallel."""
+"""Questions in memory at a time; their pictures are decoded in parallel."""
 
 _SPLIT_NAME = re.compile(r"[a-z0-9_-]+")
 
@@ -65,7 +65,7 @@ def import_rows(found: Found, out: Path, wishes: Wishes) -> dict[str, Any]:
                 f"rejected: {most(rejected) or 'none'})"
             )
         if read != out_of.total() + len(rejects):
-            raise RuntimeError(f"{read} records in, {out_of.total()} rows out, {len(rejects)} rejects")
+            raise RuntimeError(f"{read} questions in, {out_of.total()} rows out, {len(rejects)} rejects")
         _write(everything, splits, folder)
         everything.unlink()
         rejects.sort(key=lambda entry: entry["row"])
@@ -89,7 +89,7 @@ def import_rows(found: Found, out: Path, wishes: Wishes) -> dict[str, Any]:
 
 
 class _Kept(NamedTuple):
-    """A row that can be used, by the number of its record; its pictures by their hashes."""
+    """A row that can be used, by the number of its question; its pictures by their hashes."""
 
     number: int
     source: str
@@ -98,7 +98,7 @@ class _Kept(NamedTuple):
 
 
 def _read(found: Found, name: str, out: Path) -> tuple[int, list[_Kept], list[dict[str, Any]]]:
-    """Write all rows into one file; returns how many records there were, what became rows, and the rejects."""
+    """Write all rows into one file; returns how many questions there were, what became rows, and the rejects."""
     normaliser = Normaliser(Source(name, "", "not stated", (), found.reader.item))
     read, kept, rejects = 0, [], []
     with ParquetWriter(out) as writer:
@@ -123,7 +123,7 @@ def _rows(found: Found, normaliser: Normaliser) -> Iterator[tuple[Entry, dict[st
         except Reject as reject:
             return reject
 
-    source = entries(found.files, found.columns.split)
+    source = entries(found)
     with ThreadPoolExecutor() as pool, progress_bar(desc="Importing", unit="row", delay=1.0) as bar:
         while chunk := list(islice(source, CHUNK)):
             yield from zip(chunk, pool.map(row, chunk), strict=True)

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from data_prep.own.answers import Form, guess_form
 from data_prep.own.columns import NONE, Columns, find_columns, value_of
 from data_prep.own.record import BOX_FORMS, Reader
 from data_prep.sources import Item, Reject
+from data_prep.sources.conversations import Record, plain_turns
 from data_prep.sources.pictures import picture_bytes
 from easyr1_fgrpo.published.files import find_files
 from easyr1_fgrpo.published.records import Malformed, read_records
@@ -69,10 +70,10 @@ class Found:
 
 
 class Entry(NamedTuple):
-    """A record on its way: its number, where it stands, and its split, "" where it has none."""
+    """A question on its way: its number, its record, the file, and its split, "" where it has none."""
 
     number: int
-    record: Any
+    record: Record | Reject
     source: str
     split: str
 
@@ -89,44 +90,48 @@ def look(location: str, images: Path | None, wishes: Wishes) -> Found:
         ValueError: when nothing is found or something must be said; it names the option.
     """
     files = _files(location)
-    first = [entry.record for entry in islice(entries(files, ""), LOOKED_AT)]
-    records = [record for record in first if not isinstance(record, Malformed)]
+    first = list(islice((record for file in files for record in _records(file)), LOOKED_AT))
+    records: Sequence[Record] = [record for record in first if not isinstance(record, Reject)]
     if not records:
-        raise ValueError(f"{files[0]}: no record can be read" + (f" ({first[0].detail})" if first else ""))
+        why = next((f" ({record.detail})" for record in first if isinstance(record, Reject)), "")
+        raise ValueError(f"{files[0]}: no record can be read{why}")
     root = (images or files[0].parent).resolve()
     if not root.is_dir():
         raise ValueError(f"--images {images}: no such folder")
     columns = find_columns(records, wishes.columns, lambda value: _is_picture(value, root))
     _check_boxes(columns, records, wishes.box_form)
-    form, about_answers = _form(Reader(columns, root), records, wishes.answers)
+    reader = Reader(columns, root)
+    asked = [question for record in records for question in reader.questions(record)]
+    form, about_answers = _form(reader, asked, wishes.answers)
     reader = Reader(columns, root, form, wishes.box_form)
-    example = next((item for record in records if isinstance(item := item_or_reject(reader, record), Item)), None)
+    items = [item_or_reject(reader, question) for question in asked]
+    example = next((item for item in items if isinstance(item, Item)), None)
     if example is None:
-        reasons = Counter(str(item_or_reject(reader, record)) for record in records)
-        raise ValueError(f"{files[0]}: none of the first {len(records)} records can be used: {most(reasons)}")
+        raise ValueError(
+            f"{files[0]}: none of the first {len(asked)} questions can be used: {most(Counter(map(str, items)))}"
+        )
     by_name = "the files' names" if any(map(_split_of, files)) and len(files) > 1 else ""
     split_by = f"column {columns.split}" if columns.split else by_name
     return Found(files, columns, reader, about_answers, split_by, example)
 
 
-def entries(files: Sequence[Path], split_column: str) -> Iterator[Entry]:
-    """The records of all files with their splits, by the column or, without one, by the names of several files."""
-    number = 0
-    for file in files:
-        by_name = _split_of(file) if len(files) > 1 and not split_column else ""
-        for record in read_records([file]):
-            value = value_of(record, split_column) if split_column and not isinstance(record, Malformed) else by_name
+def entries(found: Found) -> Iterator[Entry]:
+    """The questions of all files with their splits, by the column or, without one, by the names of several files."""
+    number = count()
+    column = found.columns.split
+    for file in found.files:
+        by_name = _split_of(file) if len(found.files) > 1 and not column else ""
+        for record in _records(file):
+            value = by_name if isinstance(record, Reject) or not column else value_of(record, column)
             split = "" if value is None else str(value).strip().lower()
-            yield Entry(number, record, file.name, _SPLITS.get(split, split))
-            number += 1
+            for question in [record] if isinstance(record, Reject) else found.reader.questions(record):
+                yield Entry(next(number), question, file.name, _SPLITS.get(split, split))
 
 
-def item_or_reject(reader: Reader, record: Any) -> Item | Reject:
+def item_or_reject(reader: Reader, record: Record | Reject) -> Item | Reject:
     """What a record says, or why it cannot be used."""
-    if isinstance(record, Malformed):
-        return Reject("malformed record", record.detail)
     try:
-        return reader.item(record)
+        return record if isinstance(record, Reject) else reader.item(record)
     except Reject as reject:
         return reject
 
@@ -137,6 +142,11 @@ def most(reasons: Counter[str]) -> str:
 
 
 # ---------------------------------------------------------------------- what the first records tell
+
+
+def _records(file: Path) -> Iterator[Record | Reject]:
+    for record in read_records([file]):
+        yield Reject("malformed record", record.detail) if isinstance(record, Malformed) else plain_turns(record)
 
 
 def _files(location: str) -> list[Path]:
@@ -169,9 +179,11 @@ def _is_picture(value: Any, root: Path) -> bool:
         return False
 
 
-def _form(reader: Reader, records: Sequence[Any], said: Form | None) -> tuple[Form, str]:
+def _form(reader: Reader, records: Sequence[Record | Reject], said: Form | None) -> tuple[Form, str]:
     answered = []
     for record in records:
+        if isinstance(record, Reject):
+            continue
         try:
             _, choices, answer = reader.parts(record)
         except Reject:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.own.answers import Form, right_option
-from data_prep.own.columns import TURNS, Columns, Record, value_of
+from data_prep.own.columns import Columns, value_of
 from data_prep.sources import Item, Reject
 from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
+from data_prep.sources.conversations import TURNS, Record, each_question, said, speaker
 from data_prep.sources.pictures import picture_bytes
 from data_prep.sources.text import (
     clean_answer,
@@ -55,6 +56,11 @@ class Reader:
     root: Path
     form: Form = Form.TEXT
     box_form: str = ""
+
+    def questions(self, record: Record) -> list[Record | Reject]:
+        """A record a question: of a conversation each of its questions, else the record."""
+        columns = self.columns
+        return each_question(record, columns.question) if columns.question == columns.answer else [record]
 
     def item(self, record: Record) -> Item:
         """What a record says.
@@ -116,22 +122,21 @@ class Reader:
         return tuple((x, y, x + w, y + h) for x, y, w, h in boxes) if sized else boxes
 
 
-def _value(record: Record, column: str, part: str, speaker: str = "") -> Any:
+def _value(record: Record, column: str, part: str, who: str = "") -> Any:
     value = value_of(record, column)
-    if speaker and isinstance(value, list) and (column in TURNS or (value and isinstance(value[0], dict))):
-        value = _turn(value, speaker)
+    if who and isinstance(value, list) and (column in TURNS or (value and isinstance(value[0], dict))):
+        value = _turn(value, who)
     if value is None or value in ("", []):
         raise Reject(f"no {part}")
     return value
 
 
-def _turn(turns: list[Any], speaker: str) -> Any:
+def _turn(turns: list[Any], who: str) -> Any:
     """What a speaker says in a conversation of one question."""
-    names = {"user": ("user", "human"), "assistant": ("assistant", "gpt")}[speaker]
-    said = [turn for turn in turns if isinstance(turn, dict) and turn.get("role", turn.get("from")) in names]
-    if len(said) > 1:
-        raise Reject("a conversation of several questions", f"{len(said)} turns of {speaker}")
-    return said[0].get("content", said[0].get("value")) if said else None
+    theirs = [turn for turn in turns if speaker(turn) == who]
+    if len(theirs) > 1:
+        raise Reject("a conversation of several questions", f"{len(theirs)} turns of {who}")
+    return said(theirs[0]) if theirs else None
 
 
 def _text(value: Any) -> str:

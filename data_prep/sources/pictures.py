@@ -14,6 +14,7 @@ from tqdm import tqdm
 from data_prep.sources.item import ImageRef, Reject
 from easyr1_fgrpo.pictures import UnreadableImage, decode, plain_file
 from easyr1_fgrpo.published.files import leaves_folder
+from easyr1_fgrpo.published.pictures import spellings, written_picture
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 _DEPTH = 4
@@ -38,7 +39,8 @@ def picture_bytes(picture: Any, root: Path) -> bytes:
     """A picture's bytes, given as data sets have it: bytes, a path, or what `datasets` makes of either.
 
     Args:
-        picture: the value; a name without a suffix, or a number, stands for the picture file of that name.
+        picture: the value; a name without a suffix, or a number, stands for the picture file of that name, a data URL
+            or base64 for itself.
         root: the resolved folder below which paths lead.
 
     Raises:
@@ -48,10 +50,17 @@ def picture_bytes(picture: Any, root: Path) -> bytes:
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, bytes):
         return picture
+    if isinstance(picture, float) and picture.is_integer():  # what pandas makes of numbers with gaps
+        picture = int(picture)
     if not isinstance(picture, str | int) or picture == "":
         raise Reject("missing image", f"neither bytes nor a path, but {type(picture).__name__}")
-    for suffix in ("", *sorted(_SUFFIXES)):
-        path = (root / f"{picture}{suffix}").resolve()
+    try:
+        if (written := written_picture(str(picture))) is not None:
+            return written
+    except ValueError as error:
+        raise Reject("unreadable image", str(error)) from None
+    for name in (f"{one}{suffix}" for one in spellings(str(picture)) for suffix in ("", *sorted(_SUFFIXES))):
+        path = (root / name).resolve()
         if not path.is_relative_to(root):
             raise Reject("image path leaves the folder", repr(picture))
         try:

@@ -2,8 +2,7 @@
 
 Boxes stand in the assistant's text only, `<SOT>[x1, y1, x2, y2]<EOT><image>`, 0-1 of the image as it is. They were made
 by a model and deliberately enlarged. The release has stray `<image>` marks (ignored) and orphan `<SOT>` or `<EOT>`: a
-box counts only between the two. Of a conversation its first question is read. The long traces are read; the short ones
-are the same questions, rewritten.
+box counts only between the two. The long traces are read; the short ones are the same questions, rewritten.
 
 Pictures are LLaVA-NeXT's (hub `lmms-lab/LLaVA-NeXT-Data`). Kept are GQA and COCO. AI2D (diagrams), ChartQA and DVQA
 (charts), DocVQA and OCRVQA (documents, book covers) are dropped, as FGRPO section A.3 drops charts, tables and visual
@@ -89,6 +88,7 @@ SOURCE = Source(
     licence="cc0-1.0",
     files=("data/vgr_longcot.parquet", "data/vgr_shortcot.parquet"),
     read=_read,
+    exchanges=1,
     image_hub="lmms-lab/LLaVA-NeXT-Data",
     archives=("llava_next_raw_format/llava_next_raw_format_images_*.tar.gz",),
     parts=KEPT,

@@ -133,6 +133,7 @@ SOURCE = Source(
     licence="apache-2.0",
     files=("metadata/*_cot_train.jsonl", "viscot_363k.json"),
     read=_read,
+    exchanges=2,
     image_hub="deepcs233/Visual-CoT",
     archives=("cot_images_tar_split/cot_images_*",),
     parts=frozenset(folder for folders in FOLDERS.values() for folder in folders),

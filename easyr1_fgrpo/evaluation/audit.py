@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -30,12 +29,10 @@ from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.published.options import by_letter, is_letter, split_options, unlettered
+from easyr1_fgrpo.published.pictures import spellings, written_picture
 from easyr1_fgrpo.rewards import Box
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-LONGEST_NAME = 1000
-"""Characters; what is longer is a picture in base64."""
 
 
 def _not_blank(text: str) -> str:
@@ -234,22 +231,11 @@ def _open(folder: Path, name: str) -> Image.Image:
     Raises:
         ValueError: when it is not there, not below the folder, or none.
     """
-    if (file := _written_in(name)) is not None:
+    if (file := written_picture(name)) is not None:
         return decode(file)
     root = folder.resolve()
-    paths = [(root / f"{name}{suffix}").resolve() for suffix in ("", *SUFFIXES)]
+    paths = [(root / f"{one}{suffix}").resolve() for one in spellings(name) for suffix in ("", *SUFFIXES)]
     found = next((path for path in paths if path.is_relative_to(root) and path.is_file()), None)
     if found is None:
         raise ValueError(f"{name!r} is not in {folder}")
     return decode(found.read_bytes())
-
-
-def _written_in(text: str) -> bytes | None:
-    """The file that a record holds itself, as a data URL or in base64; None for the name of a file."""
-    is_url = text.startswith("data:image/")
-    if not is_url and len(text) < LONGEST_NAME:
-        return None
-    try:
-        return base64.b64decode(text.partition(",")[2] if is_url else text, validate=True)
-    except ValueError as error:
-        raise ValueError(f"{text[:30]!r}... is no picture in base64 ({error})") from None

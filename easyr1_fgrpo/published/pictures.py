@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +14,9 @@ from PIL import Image
 from easyr1_fgrpo.pictures import UnreadableImage, decode
 
 OpenFile = Callable[[], IO[bytes]]
+
+LONGEST_NAME = 1000
+"""Characters; what is longer is a picture in base64."""
 
 LoadImages = Callable[[], list[Image.Image]]
 """Decodes an item's images, RGB, in the published order; raises ValueError, naming the item, when one is damaged."""
@@ -31,6 +36,30 @@ def images(files: Sequence[OpenFile], where: str) -> LoadImages:
         with _opened(file, index, where) as stream, Image.open(stream):
             pass
     return partial(_decode, tuple(files), where)
+
+
+def written_picture(text: str) -> bytes | None:
+    """The file that a record holds itself, as a data URL or in base64; None for the name of a file.
+
+    Raises:
+        ValueError: when it is no base64, or the address of a picture elsewhere.
+    """
+    if text.startswith(("http://", "https://")):
+        raise ValueError(f"{text[:100]!r} is elsewhere: download the pictures, and name the files")
+    is_url = text.startswith("data:image/")
+    if not is_url and len(text) < LONGEST_NAME:
+        return None
+    try:
+        return base64.b64decode("".join((text.partition(",")[2] if is_url else text).split()), validate=True)
+    except ValueError as error:
+        raise ValueError(f"{text[:30]!r}... is no picture in base64 ({error})") from None
+
+
+def spellings(name: str) -> list[str]:
+    """Names that a file may have on this system: as it stands, with Windows' separators, composed or decomposed."""
+    slashed = name.replace("\\", "/")
+    forms = (name, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
+    return list(dict.fromkeys(forms))
 
 
 def _decode(files: Sequence[OpenFile], where: str) -> list[Image.Image]:

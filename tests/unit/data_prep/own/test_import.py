@@ -1,9 +1,11 @@
 """`fgrpo data import` on files as people have them: in = out + rejects, no guess unseen."""
 
+import base64
 import csv
 import io
 import json
 import shutil
+import unicodedata
 from itertools import product
 
 import pyarrow as pa
@@ -221,7 +223,7 @@ def test_a_blank_option_never_gives_another_its_letter(home):
 def test_nothing_is_written_when_nothing_can_be_used(home):
     done, out = run(home, jsonl(home, records(image="absent.png")))
     assert done.exit_code == 1
-    assert "none of the first 6 records can be used: 6 x missing image: 'absent.png'" in done.stderr
+    assert "none of the first 6 questions can be used: 6 x missing image: 'absent.png'" in done.stderr
     assert not out.exists()
     done, _ = run(home, jsonl(home, [{"question": "Red?", "image": "0.png", "a": 1, "b": 2}]))
     assert "no column is known for the answer; there are question, image, a, b: say --answer COLUMN" in done.stderr
@@ -269,6 +271,45 @@ def test_conversations_and_rows_of_verl(home):
     rows, _, shown = imported(home, home / "verl.parquet")
     assert "answer    column reward_model.ground_truth (by its name)" in shown
     assert every(rows)[0].extra_info.question == "Red or blue?"
+
+
+def test_every_question_of_a_conversation_is_a_row_or_a_reject(home):
+    turns = [("human", "<image>\nRed or blue?"), ("gpt", "Red."), ("human", "How many cups are there?"), ("gpt", "2")]
+    turns += [("human", "What color is it?"), ("gpt", "blue"), ("human", "Green?")]
+    told = [{"from": who, "value": text} for who, text in turns]
+    given = [{"image": f"{n}.png", "conversations": told} for n in range(PICTURES)]
+    rows, rejects, shown = imported(home, jsonl(home, given), "--val", "0.2")
+    assert [row.reward_model.ground_truth for row in every(rows)] == ["Red", "2"] * PICTURES
+    reasons = ["a question that goes on an earlier one", "a question without an answer"] * PICTURES
+    assert [reject["reason"] for reject in rejects] == reasons
+    assert f"in {4 * PICTURES} = " in shown
+
+
+def test_a_chat_export_holds_its_pictures_in_its_messages(home):
+    def export(number):
+        file = base64.b64encode(picture(number, 100, 50, "PNG")).decode()
+        shown = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{file}"}}
+        asked = [{"type": "text", "text": "Red or blue?"}, shown]
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": "Red"}]}
+
+    rows, rejects, shown = imported(home, jsonl(home, [export(number) for number in range(PICTURES)]))
+    assert (rejects, "image     column images (by its name)" in shown) == ([], True)
+    assert every(rows)[1].prompt[1].content == "<image>Red or blue?"
+    assert every(rows)[1].images[0].data == picture(1, 100, 50, "PNG")
+
+
+def test_pictures_are_found_by_what_other_systems_call_them(home):
+    (home / "images" / "meine bilder").mkdir()
+    (home / "images" / "meine bilder" / unicodedata.normalize("NFD", "größe 1.png")).write_bytes(picture(7, form="PNG"))
+    named = ["meine bilder\\größe 1.png", ".\\1.png", 2.0, base64.b64encode(picture(3, 100, 50, "PNG")).decode()]
+    rows, rejects, _ = imported(home, jsonl(home, [records()[0] | {"image": name} for name in named]), "--val", "0.3")
+    held = [picture(7, form="PNG"), *(picture(n, 100, 50, "PNG") for n in (1, 2, 3))]
+    assert [row.images[0].data for row in every(rows)] == held
+    assert rejects == []
+    bad = ["https://x.org/1.png", "..\\..\\x.png", "A" * 1001]
+    _, rejects, _ = imported(home, jsonl(home, [*records(), *(records()[0] | {"image": name} for name in bad)]))
+    reasons = ["unreadable image", "image path leaves the folder", "unreadable image"]
+    assert [reject["reason"] for reject in rejects] == reasons
 
 
 def test_text_of_a_file_does_not_act_on_the_terminal(home):

@@ -100,3 +100,50 @@ def test_vgr_pictures_may_be_unpacked_already_and_may_be_missing(tmp_path):
     assert len(rows) == 1
     assert reasons(rejects) == ["missing image", "image path leaves the folder"]
     assert not (tmp_path / "out" / "unpacked").exists()
+
+
+def test_vgr_every_question_of_a_conversation_is_a_row_or_a_reject(tmp_path):
+    image = "gqa/images/1.jpg"
+    first, second, third = (
+        vgr_record(image, question, answer, boxes)["conversations"]
+        for question, answer, boxes in [
+            ("What is it?", "cat", [[0.1, 0.2, 0.5, 0.6]]),
+            ("On which side is the dog?", "left", [[0, 0, 1, 1]]),
+            ("What color is it?", "red", []),
+        ]
+    )
+    records = [
+        {"image": image, "conversations": first + second + third + first[:1]},
+        {"image": image, "conversations": second},
+        {"image": "docvqa/1.jpg", "conversations": first + second},
+    ]
+    llava = write_llava_images(tmp_path / "llava", {image: picture(1)}, archives=1)
+    rows, rejects = prepare("vgr", write_vgr(tmp_path / "vgr", records), tmp_path / "out", llava)
+    assert [(info(row, "index"), info(row, "question"), row["reward_model"]["ground_truth"]) for row in rows] == [
+        (0, "What is it?", "cat"),
+        (1, "On which side is the dog?", "left"),
+        (4, "On which side is the dog?", "left"),
+    ]
+    assert [len(info(row, "boxes")) for row in rows] == [1, 1, 1]
+    assert info(rows[1], "boxes") == [[0, 0, 96, 64]]
+    assert reasons(rejects) == [
+        "a question that goes on an earlier one",
+        "a question without an answer",
+        *["chart, document or other sub-source"] * 2,
+    ]
+
+
+def test_vgr_a_killed_run_goes_on_within_a_conversation(tmp_path, monkeypatch):
+    """The numbers of shards count questions, not records."""
+    monkeypatch.setattr("data_prep.shards.SHARD_ROWS", 4)
+    image = "gqa/images/1.jpg"
+    turns = [turn for n in range(3) for turn in vgr_record(image, f"Number {n}?", "cat")["conversations"]]
+    llava = write_llava_images(tmp_path / "llava", {image: picture(1)}, archives=1)
+    source = write_vgr(tmp_path / "vgr", [{"image": image, "conversations": turns}] * 5)
+    whole, _ = prepare("vgr", source, tmp_path / "whole", llava)
+    prepare("vgr", source, tmp_path / "out", llava)
+    for name in ("rows-00003.parquet", "rows-00002.parquet", "summary.json"):
+        (tmp_path / "out" / name).unlink()
+    again, _ = prepare("vgr", source, tmp_path / "out", llava)
+    assert again == whole
+    assert [info(row, "question") for row in again] == [f"Number {n}?" for n in range(3)] * 5

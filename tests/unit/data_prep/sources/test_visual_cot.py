@@ -94,3 +94,14 @@ def test_visual_cot_options_and_letters_are_read_as_in_the_other_sources(tmp_pat
     (row,), rejects = prepare("visual_cot", source, tmp_path / "out")
     assert (info(row, "choices"), row["reward_model"]["ground_truth"]) == (["cat", "dog"], "dog")
     assert reasons(rejects) == ["a letter without options", "the answer is none of the choices"]
+
+
+def test_visual_cot_json_with_several_questions_loses_none(tmp_path):
+    record = visual_cot_conversation("gqa", "cot/gqa/1.jpg", "What?", "cat", [0.0, 0.2, 0.5, 0.6])
+    other = visual_cot_conversation("gqa", "cot/gqa/1.jpg", "Which dog?", "left", [0.1, 0.2, 0.5, 0.6])["conversations"]
+    records = [record | {"conversations": record["conversations"] + other * 2 + other[:2]}]
+    source = write_visual_cot_json(tmp_path / "cot", records, {"gqa/1.jpg": picture(1)})
+    rows, rejects = prepare("visual_cot", source, tmp_path / "out")
+    assert [row["reward_model"]["ground_truth"] for row in rows] == ["cat", "left", "left"]
+    assert info(rows[0], "boxes") != info(rows[1], "boxes")
+    assert reasons(rejects) == ["a question without an answer"]
