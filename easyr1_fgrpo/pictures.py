@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -22,10 +24,16 @@ WIRE_COMPRESSION = 1
 """PNG level of what is sent: a third of the default level's time, files a tenth larger."""
 
 MAX_PIXELS = 64_000_000
-"""More is a mistake, or an attack on whoever decodes it."""
+"""More is a mistake, or an attack on whoever decodes it: 21 kB of PNG can be 177 megapixels, half a gigabyte each."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What data sets hold. Nothing else is opened: of the other formats that Pillow knows, EPS would start Ghostscript."""
 
 MAX_RATIO = 200
 """One side by the other; Qwen's resize, in qwen_vl_utils and in transformers, raises an error for longer pictures."""
+
+# Pillow warns from 89 megapixels on, in lines of its own; `opened` refuses such a file in one line.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _PLAIN_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 """What every reader of ours and of the trainers decodes."""
@@ -66,7 +74,7 @@ def decode(file: bytes) -> Image.Image:
     Raises:
         UnreadableImage: when the bytes are no whole picture, or one that the policy cannot be shown.
     """
-    with _opened(file) as image:
+    with opened(file) as image:
         image.load()
         seen = rgb(image)
         return seen.copy() if seen is image else seen  # of no file
@@ -80,7 +88,7 @@ def plain_file(file: bytes) -> bytes:
     Raises:
         UnreadableImage: as `decode`, which alone finds damage behind the header.
     """
-    with _opened(file) as image:
+    with opened(file) as image:
         same = not image.mode.startswith(("I", "F")) and not image.has_transparency_data
         if same and image.format in _PLAIN_FORMATS and getattr(image, "n_frames", 1) == 1:
             return file
@@ -119,14 +127,17 @@ def save_picture(image: Image.Image, folder: Path) -> str:
 
 
 @contextmanager
-def _opened(file: bytes) -> Iterator[Image.Image]:
-    """A picture whose header is read.
+def opened(file: bytes | Path | IO[bytes]) -> Iterator[Image.Image]:
+    """A picture whose header is read, and which is small enough to be decoded. Pictures are opened nowhere else.
+
+    Args:
+        file: its bytes, where it lies, or a stream that can seek.
 
     Raises:
         UnreadableImage: as `decode`; also for what goes wrong while it is open.
     """
     try:
-        with Image.open(BytesIO(file)) as image:
+        with Image.open(BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
@@ -144,7 +155,9 @@ def _opened(file: bytes) -> Iterator[Image.Image]:
 
 def _why(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no picture file"  # Pillow's own words hold an address in memory
+        return f"no picture file of {', '.join(FORMATS)}"  # Pillow's own words hold an address in memory
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MAX_PIXELS:,} pixels"
     return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image
 
-from easyr1_fgrpo.pictures import data_url, plain_file
+from easyr1_fgrpo.pictures import data_url, opened, plain_file
 from easyr1_fgrpo.rewards import answer_matches, parse_response
 from easyr1_fgrpo.rows import IMAGE_MARK
 
@@ -110,5 +108,5 @@ def _content(text: str, urls: Any) -> str | list[dict[str, Any]]:
 
 def _as_stored(data: bytes) -> str:
     file = plain_file(data)
-    with Image.open(BytesIO(file)) as image:
+    with opened(file) as image:
         return data_url(file, str(image.get_format_mimetype()))

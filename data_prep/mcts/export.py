@@ -16,11 +16,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from pydantic import ValidationError
 
 from data_prep.mcts.coordinates import Convention, PixelBudget
@@ -28,7 +26,7 @@ from data_prep.mcts.linearise import MAX_RESPONSE, Chains, linearise
 from data_prep.mcts.questions import Question, read_questions
 from data_prep.mcts.tree import Tree
 from easyr1_fgrpo.files import whole_folder, write_json
-from easyr1_fgrpo.pictures import plain_file
+from easyr1_fgrpo.pictures import opened, plain_file
 from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ParquetWriter
 from easyr1_fgrpo.task_prompt import prompt_messages
 from easyr1_fgrpo.terminal import progress_bar
@@ -79,7 +77,7 @@ class _Files:
 
     def _image(self, data: bytes) -> str:
         """Write an image file; its path as LLaMA-Factory finds it."""
-        with Image.open(BytesIO(data)) as image:
+        with opened(data) as image:
             path = f"images/{hashlib.sha256(data).hexdigest()}.{str(image.format).lower()}"
         (self._folder / path).write_bytes(data)
         return path

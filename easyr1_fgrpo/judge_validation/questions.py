@@ -9,10 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from easyr1_fgrpo.judges.protocol import JudgeRequest, Question
-from easyr1_fgrpo.pictures import decode
+from easyr1_fgrpo.pictures import UnreadableImage, decode, opened
 from easyr1_fgrpo.rewards import Sample
 from easyr1_fgrpo.rewards.suite import MAX_CONTEXT
 from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, VerdictRecord, read_traces
@@ -96,9 +94,9 @@ class Images:
     def _size(self, digest: str) -> tuple[int, int] | None:
         """Width and height in pixels, without decoding; None for an image that is not there or is damaged."""
         try:
-            with Image.open(self._path(digest)) as image:
+            with opened(self._path(digest)) as image:
                 return image.size
-        except OSError:
+        except UnreadableImage:
             return None
 
     def _path(self, digest: str) -> Path:

@@ -65,7 +65,7 @@ class OpenAICompatibleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.RolloutJudge`, in one event loop; opens connections when first asked.
 
     Failures that may pass are repeated (see `RetryingClient`); an answer that is no label is not. What is left is a
-    verdict without label that says why: UNREACHABLE, REFUSED, DEADLINE or INVALID. A question's time counts from its
+    verdict without label that says why (`Failure`). A question's time counts from its
     first call: with thousands in the queue, waiting for a slot says nothing about the question, and would fail long
     traces first.
 
@@ -145,10 +145,8 @@ class OpenAICompatibleJudge:
         try:
             verdicts = await self._verdicts(case)
         except CallFailed as error:
-            refused = Failure.REFUSED if error.status in REFUSED else Failure.UNREACHABLE
-            failure = Failure.DEADLINE if error.late else refused
             cause = f"{error} (after {case.asking.calls} calls)" if case.asking.calls > 1 else str(error)
-            verdicts = self._failed(case, failure, cause, error.text)
+            verdicts = self._failed(case, _failure(error), cause, error.text)
         except NoEndpoint as error:
             verdicts = self._failed(case, Failure.UNREACHABLE, str(error))
         except TimeoutError:
@@ -237,6 +235,14 @@ class OpenAICompatibleJudge:
             seconds=seconds,
             dollars=(price.prompt * case.prompt_tokens + price.completion * case.completion_tokens) / 1e6,
         )
+
+
+def _failure(error: CallFailed) -> Failure:
+    if error.late:
+        return Failure.DEADLINE
+    if error.oversized:
+        return Failure.OVERSIZED
+    return Failure.REFUSED if error.status in REFUSED else Failure.UNREACHABLE
 
 
 def _share_of(concurrency: int, worker: int, workers: int) -> int:

@@ -46,6 +46,7 @@ class Failure(StrEnum):
     REFUSED = "refused"  # the key: 401, 403
     DEADLINE = "deadline"
     INVALID = "invalid"
+    OVERSIZED = "oversized"  # more bytes than are read of an answer
 
 
 @dataclass(frozen=True)

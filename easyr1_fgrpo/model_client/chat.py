@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from easyr1_fgrpo.model_client.bodies import MAX_BODY, OversizedBody, read_body
 from easyr1_fgrpo.model_client.endpoints import Outcome
 from easyr1_fgrpo.model_client.replies import ErrorReply, Reply, read_reply
 
@@ -40,6 +41,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
 
     Attributes:
         late: whether there was no answer in time.
+        oversized: whether the answer was too large to be read.
         outcome: what it says about the endpoint.
         again: whether another try may end otherwise.
         retry_after_s: how long the server asked us to wait, seconds.
@@ -53,6 +55,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
         cause: str,
         *,
         late: bool = False,
+        oversized: bool = False,
         outcome: Outcome = Outcome.FAULT,
         again: bool = True,
         retry_after_s: float = 0.0,
@@ -62,6 +65,7 @@ class CallFailed(Exception):  # noqa: N818 - part of the normal course of things
     ) -> None:
         super().__init__(cause)
         self.late = late
+        self.oversized = oversized
         self.outcome = outcome
         self.again = again
         self.retry_after_s = retry_after_s
@@ -179,9 +183,12 @@ class ChatClient:
         )
         try:
             async with asyncio.timeout(limit_s), call as response:
-                content = await response.read()
+                content = await read_body(response)
         except TimeoutError:
             raise CallFailed(f"{url} gave no answer within {limit_s:.3g} s", late=True) from None
+        except OversizedBody as error:  # the same question would bring the same bytes
+            cause = f"{url} sent {error}, and {MAX_BODY:,} are the most that is read"
+            raise CallFailed(cause, oversized=True, again=False) from None
         except aiohttp.ClientError as error:
             root = list(_causes(error))[-1]
             sent = not isinstance(error, aiohttp.ClientConnectorError)

@@ -11,7 +11,7 @@ from typing import IO
 
 from PIL import Image
 
-from easyr1_fgrpo.pictures import UnreadableImage, decode
+from easyr1_fgrpo.pictures import UnreadableImage, decode, opened
 
 OpenFile = Callable[[], IO[bytes]]
 
@@ -33,7 +33,7 @@ def images(files: Sequence[OpenFile], where: str) -> LoadImages:
         ValueError: when one is no image; the returned function raises it when one is damaged further on.
     """
     for index, file in enumerate(files):
-        with _opened(file, index, where) as stream, Image.open(stream):
+        with _opened(file, index, where) as stream, opened(stream):
             pass
     return partial(_decode, tuple(files), where)
 

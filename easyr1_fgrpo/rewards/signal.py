@@ -24,6 +24,8 @@ class Reason(IntEnum):
     NOT_APPLICABLE = 11  # a custom signal says that it does not apply
     NO_JUDGE = 12  # nobody was named to judge it
     JUDGE_REFUSED = 13  # the judge does not take our key
+    JUDGE_OVERSIZED = 14  # the judge sent more bytes than are read
+    TOO_MANY_CLAIMS = 15  # more than reward.max_claims: no judge was asked
 
 
 @dataclass(frozen=True)

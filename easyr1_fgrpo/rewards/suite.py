@@ -26,6 +26,7 @@ _REASONS = {
     Failure.REFUSED: Reason.JUDGE_REFUSED,
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
+    Failure.OVERSIZED: Reason.JUDGE_OVERSIZED,
 }
 
 

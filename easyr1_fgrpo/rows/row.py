@@ -85,7 +85,7 @@ class Message(_Part):
 
 
 class RowImage(_Part):
-    """An image file's bytes, of any format that Pillow reads; a path or URL beside them is never followed."""
+    """An image file's bytes, see `pictures.FORMATS`; a path or URL beside them is never followed."""
 
     data: Annotated[bytes, Field(alias="bytes", repr=False)]
 

@@ -1,15 +1,23 @@
 import base64
 import hashlib
 import re
+import subprocess
+import sys
+import zlib
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from picture_files import FILES, TURNED, qwen_to_rgb, saved
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
+from data_prep.sources.pictures import keep_bytes
+from easyr1_fgrpo.judge_validation.questions import Images
 from easyr1_fgrpo.pictures import data_url, decode, image_sha256, plain_file, rgb, save_picture, wire_png
+from easyr1_fgrpo.published.pictures import images
+from easyr1_fgrpo.report.traces.thumbnails import linked, thumbnails
+from easyr1_fgrpo.verl_plugin.cpu.vision import fetch_image
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +82,7 @@ def test_what_the_policy_cannot_be_shown_is_refused_by_what_is_wrong(subtests):
         "values of 0 to 255 (mode I) are no grey": saved(Image.fromarray(np.array([[0, 255]], np.int32)), "TIFF"),
         "values of 0 to 4095 (mode I;16) are no grey": saved(Image.fromarray(np.array([[0, 4095]], np.uint16))),
         "a TIFF with orientation mark 6": saved(Image.new("RGB", (2, 1)), "TIFF", exif=TURNED),
-        "no picture file": b"no picture",
+        "no picture file of PNG, JPEG, WEBP, GIF, BMP, TIFF": b"no picture",
         "OSError: ": saved(Image.effect_noise((64, 64), 60))[:-100],
     }
     for why, file in wrong.items():
@@ -88,3 +96,52 @@ def test_nobody_else_makes_a_picture_rgb():
         for path in (ROOT / package).rglob("*.py"):
             if path != ROOT / "easyr1_fgrpo/pictures.py":
                 assert not re.search(r"""\.convert\(\s*["']RGB""", path.read_text()), path
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 10 10
+%%EndComments
+(ran) print
+%%EOF
+"""
+
+
+def bomb(side):
+    """A PNG's header of `side` x `side` pixels of one bit, and nothing behind it."""
+    small = saved(Image.new("1", (1, 1)))
+    head = b"IHDR" + side.to_bytes(4, "big") * 2 + small[24:29]
+    return small[:12] + head + zlib.crc32(head).to_bytes(4, "big") + small[33:]
+
+
+def test_every_door_refuses_bombs_and_what_would_start_ghostscript_in_one_line(tmp_path, monkeypatch):
+    """Below Pillow's warning, between its warning and its error, and beyond: the header alone says so."""
+    monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "load", lambda *_: pytest.fail("Ghostscript was started"))
+    for file, why in [
+        (EPS, "no picture file of PNG, JPEG"),
+        (bomb(9_000), "9000 x 9000 pixels are more than 64,000,000"),
+        (bomb(13_000), "13000 x 13000 pixels are more than 64,000,000"),
+        (bomb(60_000), "more than 64,000,000 pixels"),
+    ]:
+        path = tmp_path / "a.png"
+        path.write_bytes(file)
+        doors = (
+            lambda file=file: decode(file),
+            lambda file=file: plain_file(file),
+            lambda path=path: images([lambda: path.open("rb")], "row 1"),
+            lambda path=path: fetch_image({"image": str(path)}),
+            lambda path=path: keep_bytes(path.read_bytes()),
+        )
+        for door in doors:
+            with pytest.raises(Exception, match="unreadable") as refused:
+                door()
+            assert why in str(refused.value)
+            assert "\n" not in str(refused.value)
+        for shown in (thumbnails, lambda files: linked(files, tmp_path / "page.html")):
+            (problem,) = shown({"a": path})[1]
+            assert why in problem
+        assert Images([tmp_path]).size("a") is None
+    (tmp_path / "bomb.png").write_bytes(bomb(13_000))
+    program = f"from pathlib import Path; from {decode.__module__} import decode; decode(Path('bomb.png').read_bytes())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "more than 64,000,000" in done.stderr
+    assert "Warning" not in done.stderr  # Pillow's own

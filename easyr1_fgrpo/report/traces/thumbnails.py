@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from easyr1_fgrpo.pictures import rgb
+from easyr1_fgrpo.pictures import UnreadableImage, opened, rgb
 from easyr1_fgrpo.terminal import progress_bar
 
 SIDES = (384, 288, 192, 128, 96)
@@ -73,8 +73,8 @@ def _each(
     def attempt(path: Path) -> list[Any] | str:
         try:
             return read(path)
-        except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-            return f"{path}: unreadable image ({type(error).__name__}: {error})"
+        except UnreadableImage as error:
+            return f"{path}: {error}"
 
     with ThreadPoolExecutor() as threads:  # Pillow decodes and encodes outside the interpreter lock
         results = threads.map(attempt, files.values())
@@ -94,13 +94,13 @@ def _expected(sample: list[Path], side: int, total: int) -> float:
     for path in sample:
         try:
             lengths.append(len(_thumbnail(path, side)[2]))
-        except Exception:  # named when all images are read
+        except UnreadableImage:  # named when all images are read
             lengths.append(0)
     return total * sum(lengths) / max(1, len(lengths))
 
 
 def _thumbnail(path: Path, side: int) -> list[Any]:
-    with Image.open(path) as image:
+    with opened(path) as image:
         width, height = image.size
         small = rgb(image)
         small.thumbnail((side, side), Image.Resampling.BOX)
@@ -110,6 +110,6 @@ def _thumbnail(path: Path, side: int) -> list[Any]:
 
 
 def _link(path: Path, folder: Path) -> list[Any]:
-    with Image.open(path) as image:
+    with opened(path) as image:
         width, height = image.size
     return [width, height, quote(os.path.relpath(path.resolve(), folder))]

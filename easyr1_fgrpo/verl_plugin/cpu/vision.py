@@ -6,14 +6,13 @@ Same contract as the two functions of qwen_vl_utils that verl calls, for images 
 from __future__ import annotations
 
 from base64 import b64decode
-from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from PIL import Image
 
-from easyr1_fgrpo.pictures import rgb
+from easyr1_fgrpo.pictures import decode, rgb
 
 MIN_TOKENS, MAX_TOKENS = 4, 16384
 """Bounds of an image in tokens, as in qwen_vl_utils, where its message sets none in pixels."""
@@ -36,9 +35,9 @@ def fetch_image(element: dict[str, Any] | Image.Image, image_patch_size: int = 1
     if isinstance(source, str) and source.startswith("data:image"):
         source = b64decode(source.partition("base64,")[2])
     if isinstance(source, bytes):
-        source = Image.open(BytesIO(source))
+        source = decode(source)
     elif isinstance(source, str | Path):
-        source = Image.open(str(source).removeprefix("file://"))
+        source = decode(Path(str(source).removeprefix("file://")).read_bytes())
     if not isinstance(source, Image.Image):
         raise ValueError(f"cannot read an image from {type(source).__name__}: give a PIL image, bytes or a local path")
     image = rgb(source)

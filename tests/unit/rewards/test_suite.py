@@ -32,6 +32,7 @@ FAILED_AS = {
     Failure.REFUSED: Reason.JUDGE_REFUSED,
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
+    Failure.OVERSIZED: Reason.JUDGE_OVERSIZED,
 }
 
 
