@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from easyr1_fgrpo.files import replacing
 
@@ -127,7 +128,7 @@ def save_picture(image: Image.Image, folder: Path) -> str:
 
 
 @contextmanager
-def opened(file: bytes | Path | IO[bytes]) -> Iterator[Image.Image]:
+def opened(file: bytes | Path | IO[bytes]) -> Iterator[ImageFile]:
     """A picture whose header is read, and which is small enough to be decoded. Pictures are opened nowhere else.
 
     Args:

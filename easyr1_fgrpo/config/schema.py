@@ -38,6 +38,9 @@ class RewardSettings(Settings):
         deadline_s: seconds a judge's question may take, repetitions included, from its first call on. Before that it
             waits for its turn for as long as its judge answers others: until nobody was answered for `deadline_s`.
         max_sentences: claims of a rollout that are judged at most, drawn by the rollout's own seed; None for all.
+        max_claims: claims of a rollout, after that draw, that a judge is asked about; of one with more, none, and its
+            semantic grounding is unmeasured (TOO_MANY_CLAIMS). The paper's traces have 10 to 20 sentences, and 1,024
+            tokens at most 128 that claim something; 100 kB of full stops would be 25,000 questions.
         level: what semantic grounding is credited to: the whole response by its mean ("outcome", the paper), or each
             judged "sentence" by its own verdict and the rest of the response, with the answer, by the mean; see
             `easyr1_fgrpo.algorithm.sentence_advantage`. The batch score and so the multiplier are the same.
@@ -49,6 +52,7 @@ class RewardSettings(Settings):
     truncated: Literal["score", "invalid"] = "score"
     deadline_s: Annotated[float, Field(gt=0.0)] = 60.0
     max_sentences: Annotated[int, Field(ge=1)] | None = None
+    max_claims: Annotated[int, Field(ge=1)] = 256
     level: Literal["outcome", "sentence"] = "outcome"
 
     def for_validation(self) -> RewardSettings:

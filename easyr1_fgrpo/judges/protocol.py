@@ -47,6 +47,7 @@ class Failure(StrEnum):
     DEADLINE = "deadline"
     INVALID = "invalid"
     OVERSIZED = "oversized"  # more bytes than are read of an answer
+    TOO_MANY_CLAIMS = "too_many_claims"  # nobody was asked: see `reward.max_claims`
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def grounding_reward(
 
     Args:
         judge: as for `consistency_reward`.
-        settings: in addition `max_sentences` and `no_claim`.
+        settings: in addition `max_sentences`, `max_claims` and `no_claim`.
         coordinates: in what the policy writes boxes, pixels of the image or thousandths of its sides (Qwen3-VL).
     """
     in_thousandths = coordinates == "thousand"

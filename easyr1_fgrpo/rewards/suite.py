@@ -27,6 +27,7 @@ _REASONS = {
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
     Failure.OVERSIZED: Reason.JUDGE_OVERSIZED,
+    Failure.TOO_MANY_CLAIMS: Reason.TOO_MANY_CLAIMS,
 }
 
 
@@ -42,7 +43,8 @@ async def score_rollout(
     """Measure every signal of one rollout.
 
     Judges are asked about a correct rollout, or about every one with `judge_scope="all"`: consistency when there are a
-    trace and an answer, grounding for each sentence of a trace that is not trivial (or `max_sentences` of them). All
+    trace and an answer, grounding for each sentence of a trace that is not trivial (or `max_sentences` of them). A
+    rollout with more than `max_claims` to be judged is not put to the judge: its first claim carries the failure. All
     questions of the rollout run at once; one without an answer at its deadline (`deadline_s`) is a DEADLINE verdict. A
     malformed response is scored by the rules.
 
@@ -152,13 +154,15 @@ async def _judge(
     claims = _drawn([sentence for sentence in sentences if not sentence.trivial], trace, settings.max_sentences)
     if Question.GROUNDING not in judges:
         claims = []
-    grounding = [_grounding_request(sample, trace, claim, settings) for claim in claims]
+    refused = _too_many(claims, judges, settings)
+    grounding = [] if refused else [_grounding_request(sample, trace, claim, settings) for claim in claims]
     asked = parsed.parsable and Question.CONSISTENCY in judges
     consistency = [_consistency_request(sample, parsed, settings)] if asked else []
     consistency_verdicts, grounding_verdicts = await asyncio.gather(
         _verdicts(judges, Question.CONSISTENCY, consistency), _verdicts(judges, Question.GROUNDING, grounding)
     )
-    by_start = {claim.start: verdict for claim, verdict in zip(claims, grounding_verdicts, strict=True)}
+    answered = zip(claims, refused or grounding_verdicts, strict=not refused)
+    by_start = {claim.start: verdict for claim, verdict in answered}
     return (
         consistency_verdicts[0] if consistency else None,
         tuple(SentenceVerdict(sentence, by_start.get(sentence.start)) for sentence in sentences),
@@ -169,6 +173,19 @@ async def _verdicts(
     judges: Mapping[Question, Judge], question: Question, requests: Sequence[JudgeRequest]
 ) -> Sequence[Verdict]:
     return await ask(judges[question], requests) if requests else ()
+
+
+def _too_many(
+    claims: Sequence[Sentence], judges: Mapping[Question, Judge], settings: RewardSettings
+) -> tuple[Verdict, ...]:
+    """The failure of a rollout that says more than anybody is asked about; () of one that does not."""
+    if len(claims) <= settings.max_claims:
+        return ()
+    cause = (
+        f"{len(claims):,} claims, and reward.max_claims={settings.max_claims}: nobody was asked about them; "
+        "raise it, or have some drawn by reward.max_sentences"
+    )
+    return (Verdict(None, judges[Question.GROUNDING].name, Failure.TOO_MANY_CLAIMS, cause=cause),)
 
 
 def _drawn(claims: list[Sentence], trace: str, most: int | None) -> list[Sentence]:

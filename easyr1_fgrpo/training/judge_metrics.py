@@ -15,10 +15,8 @@ from easyr1_fgrpo.rewards import JUDGE_COUNTS, Reason, RolloutScore
 REFUSED = Reason.JUDGE_REFUSED.name.lower()
 JUDGE_FAILURES = (
     REFUSED,
-    *(
-        reason.name.lower()
-        for reason in (Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID, Reason.JUDGE_OVERSIZED)
-    ),
+    *(reason.name.lower() for reason in (Reason.JUDGE_UNREACHABLE, Reason.JUDGE_DEADLINE, Reason.JUDGE_INVALID)),
+    *(reason.name.lower() for reason in (Reason.JUDGE_OVERSIZED, Reason.TOO_MANY_CLAIMS)),
 )
 CAUSES = {"consistency": "judge_consistency_cause", "semantic_grounding": "judge_grounding_cause"}
 """By signal, the key beside a rollout's numbers that says why its judge failed; "" where it did not."""

@@ -52,7 +52,7 @@ def measure(items: Sequence[Outcome], seed: int = 0) -> dict[str, Estimate]:
 
 
 def _unjudged(reason: str) -> bool:
-    return reason.startswith("JUDGE_") or reason == Reason.NO_JUDGE.name
+    return reason.startswith("JUDGE_") or reason in (Reason.NO_JUDGE.name, Reason.TOO_MANY_CLAIMS.name)
 
 
 def faithfulness(items: Sequence[Outcome]) -> list[bool | None]:

@@ -37,7 +37,7 @@ _SAME = re.compile(
             |entropy_coeff|freeze_vision_tower|policy_loss.*|optim.*)
     | actor_rollout_ref\.rollout\.(n|temperature|top_p|top_k|val_kwargs.*)
     | fgrpo\.(constraint_keys|constraints|signals|dual|advantage|images)(\..+)?
-    | fgrpo\.reward\.(task|judge_scope|no_claim|truncated|max_sentences|level)
+    | fgrpo\.reward\.(task|judge_scope|no_claim|truncated|max_sentences|max_claims|level)
     | fgrpo\.judges\.\w+\.(kind|target|options.*|model|parameters.*|prompt|coordinates|repetition|per_rollout
             |structured_outputs)
     | fgrpo\.reward_servers\.\w+\.(kind|target|options.*|model)

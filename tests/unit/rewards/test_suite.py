@@ -33,6 +33,7 @@ FAILED_AS = {
     Failure.DEADLINE: Reason.JUDGE_DEADLINE,
     Failure.INVALID: Reason.JUDGE_INVALID,
     Failure.OVERSIZED: Reason.JUDGE_OVERSIZED,
+    Failure.TOO_MANY_CLAIMS: Reason.TOO_MANY_CLAIMS,
 }
 
 
@@ -351,3 +352,28 @@ def test_any_response_is_scored(response, task, scope, truncated):
 def test_rewards_stay_light():
     code = "import sys, easyr1_fgrpo.rewards, easyr1_fgrpo.traces; print({'torch', 'ray', 'verl'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_a_response_that_floods_the_judge_is_unmeasured_for_a_reason_of_its_own_and_nobody_is_asked():
+    def flood(sentences):
+        return f"<think>{' '.join(f'It is red {n}.' for n in range(sentences))}</think><answer>left</answer>"
+
+    full_stops = f"<think>{'A red. ' * 14_000}</think><answer>left</answer>"
+    for response, said in [(flood(257), "257"), (full_stops, "14,000")]:
+        for grounding_judge in (RecordingJudge(), AllAtOnceJudge()):
+            judges = {Question.CONSISTENCY: RecordingJudge(), Question.GROUNDING: grounding_judge}
+            result = score(response, judges)
+            assert not grounding_judge.requests
+            assert not getattr(grounding_judge, "rollouts", [])
+            assert result.signals["semantic_grounding"] == Signal.absent(Reason.TOO_MANY_CLAIMS)
+            assert result.signals["consistency"].value == result.signals["task"].value == 1.0
+            verdicts = [item.verdict for item in result.sentences if item.verdict]
+            assert [verdict.failure for verdict in verdicts] == [Failure.TOO_MANY_CLAIMS]
+            assert verdicts[0].cause.startswith(f"{said} claims, and reward.max_claims=256: nobody was asked")
+            numbers = result.to_numbers()
+            assert numbers["semantic_grounding_reason"] == Reason.TOO_MANY_CLAIMS
+            assert (numbers["semantic_grounding_valid"], numbers["judge_grounding_failures"]) == (0.0, 1.0)
+    judge = RecordingJudge()
+    assert score(flood(256), judge).signals["semantic_grounding"].value == 1.0
+    assert len(judge.requests) == 257
+    assert score(flood(300), settings=RewardSettings(max_sentences=20)).signals["semantic_grounding"].value == 1.0

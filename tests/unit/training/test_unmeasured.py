@@ -51,6 +51,14 @@ def test_a_judge_that_refuses_the_key_ends_the_run_at_once():
     assert not steps({**GOOD, "q_0_0": refused}).due, "where enough is measured all the same"
 
 
+def test_a_policy_that_floods_its_judge_ends_the_run_too():
+    cause = {CAUSES["consistency"]: "300 claims, and reward.max_claims=256"}
+    flooding = {f"p_{i}_0": numbers(scored(1.0), absent(Reason.TOO_MANY_CLAIMS), **cause) for i in range(4)}
+    unmeasured = steps(flooding, flooding, flooding)
+    with pytest.raises(ConstraintUnmeasuredError, match=r"\{'too_many_claims': 4\}.*300 claims, and reward.max_cl"):
+        unmeasured.check()
+
+
 def test_only_steps_in_a_row_count():
     for rows in ((DEAD, DEAD), (DEAD, DEAD, GOOD, DEAD, DEAD), (DEAD, DEAD, DEAD, GOOD), (NOTHING_TO_MEASURE,) * 5):
         unmeasured = steps(*rows)

@@ -35,11 +35,12 @@ def test_grounding_is_a_mean_over_rollouts_with_a_value():
         outcome(semantic_grounding=0.5),
         outcome(semantic_reason="NO_CLAIM"),
         outcome(semantic_reason="JUDGE_DEADLINE"),
+        outcome(semantic_reason="TOO_MANY_CLAIMS"),
         outcome(semantic_reason="UNPARSABLE", parsable=False),
     ]
     metrics = measure(items)
     assert (metrics["semantic_grounding"].value, metrics["semantic_grounding"].n) == (0.75, 2)
-    assert metrics["no_claim"].value == metrics["grounding_unjudged"].value == 1 / 5
+    assert (metrics["no_claim"].value, metrics["grounding_unjudged"].value) == (1 / 6, 2 / 6)
     assert (metrics["spatial_grounding"].value, metrics["spatial_grounding"].n) == (0.5, 1)
 
 
