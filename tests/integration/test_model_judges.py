@@ -31,6 +31,9 @@ FAILURES = ("500", "429", "drop", "half", "broken", "hang", "text", "wrong") * 2
 
 
 CALL_S, SILENCE_S = 10.0, 20.0
+FIRST_QUESTIONS = 3
+"""Before anything starts: two about consistency, one about grounding."""
+
 STALLED = 16
 """Calls at the beginning that hang: enough to open the circuit of the only URL."""
 
@@ -114,7 +117,7 @@ def test_a_judge_that_fails_now_and_then_invents_nothing(runs: Runs, judged: Jud
     steps = runs.metrics("judged")
     assert all(judged.server.counts[behaviour] >= 2 for behaviour in FAILURES)
     counted = sum(steps[step][f"fgrpo/judges/{question}/calls"] for step in (1, 2, 3) for question in JUDGED.values())
-    assert counted + len(JUDGED) == judged.calls  # before them a first question of each kind
+    assert counted + FIRST_QUESTIONS == judged.calls
     assert 0.5 < steps[2]["fgrpo/judges/grounding/valid_share"] < 1.0
     assert any(0.0 < steps[2].get(f"fgrpo/judges/grounding/measured_share/{n}", 0.0) < 1.0 for n in LENGTHS)
     ours, theirs = traces(runs, "judged"), traces(runs, "whole")

@@ -23,9 +23,6 @@ from easyr1_fgrpo.verl_plugin.preflight.tokens import token_problems
 from easyr1_fgrpo.verl_plugin.preflight.vllm_problems import judge_server_problems, policy_problems
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import unfinished_problems
 
-_CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
-"""Arms of ours that promise constraints."""
-
 _LOGGER_PACKAGES = ("wandb", "mlflow", "swanlab", "tensorboard", "clearml", "trackio")
 """Loggers that are a package of the same name."""
 
@@ -69,11 +66,6 @@ def _method_problems(config: Any) -> Iterator[str]:
         yield (
             f"algorithm.adv_estimator={estimator}: trainer_mode={TRAINER} computes {ESTIMATOR}; "
             "for plain GRPO use arm=grpo_t"
-        )
-    if config.arm in _CONSTRAINED and not config.fgrpo.constraint_keys:
-        yield (
-            f"fgrpo.constraint_keys=[]: no constraint acts, so arm={config.arm} would be plain GRPO by another name; "
-            "say arm=grpo_t (or additive, multiplicative), or name constraints"
         )
     if config.algorithm.use_kl_in_reward:
         yield (

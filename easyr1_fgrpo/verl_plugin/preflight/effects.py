@@ -1,15 +1,25 @@
-"""Settings with which a run would finish and not be what it is called: constraints that cannot act, rows seen twice."""
+"""Settings with which a run would finish and not be what it is called.
+
+An arm's name that promises something else, constraints that cannot act, thresholds nothing reads, rows seen twice.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo import config as config_package
 from easyr1_fgrpo.checkpoints import quick_sha256
 from easyr1_fgrpo.verl_plugin.paths import data_files
+
+_CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
+"""Arms of ours that promise constraints."""
+
+_CONFIG = Path(config_package.__file__).parent
 
 
 def effect_problems(config: Any) -> Iterator[str]:
@@ -18,8 +28,54 @@ def effect_problems(config: Any) -> Iterator[str]:
     Args:
         config: the whole composed config, its key `fgrpo` valid, its numbers numbers.
     """
+    yield from _arm_problems(config)
+    yield from _unread_problems(config.fgrpo)
     yield from _constraint_problems(config.fgrpo, config.actor_rollout_ref.rollout.n, config.data.train_batch_size)
     yield from _rows_problems(config)
+
+
+def _arm_problems(config: Any) -> Iterator[str]:
+    """Folder, table and page are named after the arm, so what an arm of ours sets stays as it sets it."""
+    arms = {path.stem: _arm_settings(OmegaConf.load(path)) for path in (_CONFIG / "arm").glob("*.yaml")}
+    if config.arm not in arms:
+        return  # the user's own
+    given, keys = _arm_settings(config), config.fgrpo.constraint_keys
+    fitting = [arm for arm, settings in arms.items() if all(given[key] == value for key, value in settings.items())]
+    best = max(fitting, key=lambda arm: len(arms[arm]), default=None)
+    way_out = f"say arm={best}" if best else "make it an arm of your own (docs/your_own.md#a-constraint)"
+    for key, value in arms[config.arm].items():
+        if given[key] != value:
+            yield (
+                f"{key}={given[key]}: arm={config.arm} means {key}={value}, and the run would have its name; {way_out}"
+            )
+    if config.arm in _CONSTRAINED and not keys:
+        yield (
+            f"fgrpo.constraint_keys=[]: no constraint acts, so arm={config.arm} would be plain GRPO by another name; "
+            "say arm=grpo_t (or additive, multiplicative), or name constraints"
+        )
+    if config.arm == "fgrpo" and config.fgrpo.dual.controller == "fixed":
+        yield "fgrpo.dual.controller=fixed: with arm=fgrpo multipliers move; say arm=fixed_multipliers"
+
+
+def _arm_settings(config: Any) -> dict[str, Any]:
+    """What an arm of ours is, as far as it is set."""
+    keys = ("fgrpo.constraint_keys", "fgrpo.reward.task", "fgrpo.dual.controller")
+    found = {key: OmegaConf.select(config, key) for key in keys}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _unread_problems(ours: Any) -> Iterator[str]:
+    """Settings of a constraint that does not act; an arm without any leaves all unread, as its name says."""
+    usual = OmegaConf.load(_CONFIG / "fgrpo.yaml").fgrpo.constraints
+    for name, settings in ours.constraints.items():
+        if not ours.constraint_keys or name in ours.constraint_keys:
+            continue
+        for key, value in settings.items():
+            if value != OmegaConf.select(usual, f"{name}.{key}"):
+                yield (
+                    f"fgrpo.constraints.{name}.{key}={value}: {name} does not act; leave this out, or say "
+                    f"fgrpo.constraint_keys=[{','.join([*ours.constraint_keys, name])}]"
+                )
 
 
 def _constraint_problems(ours: Any, n: int, prompts: int) -> Iterator[str]:

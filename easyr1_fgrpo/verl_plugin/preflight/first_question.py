@@ -1,16 +1,17 @@
-"""One question of each kind to each judge that can be asked without Ray, and one rollout to each custom signal.
+"""First questions to each judge that can be asked without Ray, and one rollout to each custom signal.
 
 They are about the first row of the data. A wrong address, model name or API key, or a model that does not keep to its
-answer format, would show as missing verdicts hours later. Judges on the run's own cluster are found healthy when they
-are launched.
+answer format, would show as missing verdicts hours later; one that agrees with everything would never show. Judges on
+the run's own cluster are found healthy when they are launched.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -20,6 +21,7 @@ from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.asking import ask
 from easyr1_fgrpo.judges.factory import build_judges, close
 from easyr1_fgrpo.judges.protocol import Judge, JudgeRequest, Label, Question, Verdict
+from easyr1_fgrpo.normal_form import normalize_answer
 from easyr1_fgrpo.rewards import score_rollout
 from easyr1_fgrpo.rewards.custom_signal import load_signal, with_custom_signals
 from easyr1_fgrpo.rows import Row, read_rows
@@ -30,6 +32,8 @@ from easyr1_fgrpo.verl_plugin.paths import data_files
 LIMIT_S = 30.0
 """Seconds for the answer: a judge that needs longer for one small question alone is not there."""
 
+LOOKED_AT = 64
+"""Rows in which another answer is looked for."""
 
 LARGEST = 1024
 """Pixels of a picture's longer side: what counts is whether the judge takes pictures at all."""
@@ -43,7 +47,7 @@ def first_question_problems(config: Any, settings: FgrpoConfig) -> list[str]:
         settings: its key `fgrpo`, whose judges can be built (`run_problems`).
 
     Returns:
-        One line for each question that got no verdict. A verdict that is not the right one is told on the terminal: it
+        One line for each judge that gave no verdict. A verdict that is not the right one is told on the terminal: it
         may be a weak judge, or the prompt of another task.
     """
     here: dict[str, LocalJudgeConfig | ModelJudgeConfig] = {
@@ -57,13 +61,16 @@ def first_question_problems(config: Any, settings: FgrpoConfig) -> list[str]:
     if not path.exists():  # a stage refuses that where it needs the data
         return []
     try:
-        row = next(read_rows(path), None)
+        rows = list(islice(read_rows(path), LOOKED_AT))
     except (OSError, ValueError) as error:
         return [f"data.train_files={path}: cannot be read ({error})"]
-    if row is None:
+    if not rows:
         return [f"data.train_files={path}: it holds no rows"]
+    row, other = rows[0], _another_answer(rows)
     ways_out = {str(name): _way_out(config, name, judge) for name, judge in here.items()}
-    asked = asyncio.run(_ask_all(settings.model_copy(update={"judges": here}), row, ways_out)) if here else []
+    asked = []
+    if here:
+        asked = asyncio.run(_ask_all(settings.model_copy(update={"judges": here}), row, other, ways_out))
     return [*asked, *asyncio.run(_signal_problems(settings, row))]
 
 
@@ -95,43 +102,70 @@ def _way_out(config: Any, name: str, judge: LocalJudgeConfig | ModelJudgeConfig)
     return f"{this}, or name another: {where}.base_urls=[URL] {where}.model=NAME"
 
 
-async def _ask_all(settings: FgrpoConfig, row: Row, ways_out: Mapping[str, str]) -> list[str]:
+async def _ask_all(settings: FgrpoConfig, row: Row, other: str | None, ways_out: Mapping[str, str]) -> list[str]:
     print(f"asking the judges of {' and '.join(settings.judges)} a first question", flush=True)
     judges = build_judges(settings, cache=False)
     try:
-        asked = [_ask(settings, question, judge, row, ways_out[question]) for question, judge in judges.items()]
+        asked = [
+            _ask(settings, question, judge, _cases(question, row, other), ways_out[question])
+            for question, judge in judges.items()
+        ]
         return [problem for problem in await asyncio.gather(*asked) if problem]
     finally:
         await close(set(judges.values()))
 
 
-async def _ask(settings: FgrpoConfig, question: Question, judge: Judge, row: Row, way_out: str) -> str | None:
-    request, right = _case(question, row)
-    started = time.monotonic()
-    (verdict,) = await ask(judge, [replace(request, limit_s=min(LIMIT_S, settings.reward.deadline_s))])
+async def _ask(
+    settings: FgrpoConfig, question: Question, judge: Judge, cases: Sequence[_Case], way_out: str
+) -> str | None:
     config = settings.judges[question.value]
     at = f"{config.model} at {', '.join(config.base_urls)}" if isinstance(config, ModelJudgeConfig) else ""
     who = at or judge.name
-    if verdict.label is None:
-        return f"fgrpo.judges.{question.value}: {who} gave no verdict on a first question ({_why(verdict)}); {way_out}"
-    as_due = "" if verdict.label in right else " of a trace that says the right answer; see `fgrpo judge validate`"
-    print(f"judge of {question.value}, {who}: {verdict.label}{as_due}, {time.monotonic() - started:.1f} s", flush=True)
+    for case in cases:
+        request = replace(case.request, limit_s=min(LIMIT_S, settings.reward.deadline_s))
+        started = time.monotonic()
+        (verdict,) = await ask(judge, [request])
+        if verdict.label is None:
+            cause = _why(verdict)
+            return f"fgrpo.judges.{question.value}: {who} gave no verdict on a first question ({cause}); {way_out}"
+        wrong = "" if verdict.label in case.right else ", which is wrong; see `fgrpo judge validate`"
+        took_s = time.monotonic() - started
+        print(f"judge of {question.value}, {who}: {verdict.label} to {case.what}{wrong}, {took_s:.1f} s", flush=True)
     return None
 
 
-def _case(question: Question, row: Row) -> tuple[JudgeRequest, set[Label]]:
-    """A trace that says the answer, and the labels that are right for it."""
+@dataclass(frozen=True)
+class _Case:
+    what: str
+    request: JudgeRequest
+    right: set[Label]
+
+
+def _another_answer(rows: Sequence[Row]) -> str | None:
+    """An answer that the first row could have and has not: one of its choices, or another row's."""
+    first = rows[0]
+    said = normalize_answer(first.reward_model.ground_truth)
+    possible = [*first.extra_info.choices, *(row.reward_model.ground_truth for row in rows)]
+    return next((answer for answer in possible if normalize_answer(answer) != said), None)
+
+
+def _cases(question: Question, row: Row, other: str | None) -> list[_Case]:
+    """A trace that says its answer, and one that says another, as far as it is known what is right for them."""
     answer = row.reward_model.ground_truth
     sentence = f"So the answer is {answer}."
     images = row.open_images()
     for image in images:
         image.thumbnail((LARGEST, LARGEST))
     sample = sample_of(row.model_dump(by_alias=True), images)
-    if question is Question.CONSISTENCY:
-        request = JudgeRequest(question, sample.question_with_choices, context=sentence, answer=answer)
-        return request, {Label.YES}
-    request = JudgeRequest(question, sample.question_with_choices, images=images, claim=sentence)
-    return request, {Label.CORRECT, Label.SKIP}
+    asked = sample.question_with_choices
+    if question is Question.GROUNDING:
+        request = JudgeRequest(question, asked, images=images, claim=sentence)
+        return [_Case("a claim that says the right answer", request, {Label.CORRECT, Label.SKIP})]
+    request = JudgeRequest(question, asked, context=sentence, answer=answer)
+    cases = [_Case("a trace that says its answer", request, {Label.YES})]
+    if other is not None:
+        cases.append(_Case("a trace that says another answer", replace(request, answer=other), {Label.NO}))
+    return cases
 
 
 def _why(verdict: Verdict) -> str:

@@ -1,4 +1,4 @@
-"""What a run and its warm start need of the machine: CUDA, the packages of the extra `gpu`, and enough GPUs."""
+"""What a run and its warm start need of the machine: places to write, CUDA, packages of the extra `gpu`, GPUs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.extras import DISTRIBUTION
+from easyr1_fgrpo.files import place_problem
 from easyr1_fgrpo.verl_plugin.preflight.gpus import gpus_here, offered, too_few, wanted_by
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import ON_CPU, to_make
 
@@ -38,7 +42,7 @@ def machine_problems(config: Any, settings: FgrpoConfig, *, run: bool = True, wa
     first = warm_start and to_make(config) and ON_CPU not in config.stages.warm_start_overrides
     on_gpus = run and config.trainer.device == "cuda"
     here = gpus_here()
-    lines: list[str | None] = []
+    lines: list[str | None] = [*(_places(config) if run else ())]
     if on_gpus:
         lines.append(_too_few(config, settings))
     if first and (here or not on_gpus or "RAY_ADDRESS" in os.environ):  # without any, the line above says so
@@ -50,6 +54,16 @@ def machine_problems(config: Any, settings: FgrpoConfig, *, run: bool = True, wa
         wanted.setdefault("flash_attn", "the warm start")
     lacking = [f"{who}: {line}" for module, who in wanted.items() for line in missing_packages(module)]
     return [*filter(None, lines), *lacking]
+
+
+def _places(config: Any) -> list[str]:
+    """Folders that the run would write and cannot, one line for each cause."""
+    found: dict[str, str] = {}
+    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory"):
+        folder = str(OmegaConf.select(config, key) or "")
+        if folder and (problem := place_problem(Path(folder).expanduser())):
+            found.setdefault(problem, f"{key}={folder}: {problem}; name another place")
+    return list(found.values())
 
 
 def _too_few(config: Any, settings: FgrpoConfig) -> str | None:

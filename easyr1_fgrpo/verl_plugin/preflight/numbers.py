@@ -60,7 +60,7 @@ def number_problems(config: Any) -> Iterator[str]:
 
 
 def _more(config: Any) -> Iterator[str]:
-    """Numbers of questions, files without which nothing is trained, and a penalty that would reward."""
+    """Numbers of questions, a name, files without which nothing is trained, and a penalty that would reward."""
     least = {"data.train_max_samples": config.data.train_batch_size, "data.val_max_samples": 1, "evaluation.samples": 1}
     for key, some in least.items():
         value = OmegaConf.select(config, key, default=-1)
@@ -71,6 +71,9 @@ def _more(config: Any) -> Iterator[str]:
     for key in ("data.train_files", "data.val_files"):
         if not OmegaConf.select(config, key):
             yield f"{key}={OmegaConf.select(config, key)}: name one file at least"
+    name = config.trainer.experiment_name
+    if not isinstance(name, str) or name.strip(" /.") == "":
+        yield f"trainer.experiment_name={name}: give a name, the run's folder has it"
     coefficient = config.actor_rollout_ref.actor.kl_loss_coef
     if type(coefficient) not in (int, float) or coefficient < 0:
         yield f"actor_rollout_ref.actor.kl_loss_coef={coefficient}: give a number from 0 on; less rewards divergence"

@@ -40,7 +40,7 @@ def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
         RunLockedError: when another process holds it, naming host and process, and where nothing can be written.
     """
     if problem := place_problem(folder):
-        raise RunLockedError(_no_place(folder, problem))
+        raise RunLockedError(f"{folder}: {problem}; name another place")
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / HOLDER_FILE
     lock = _acquired(folder, way_out)
@@ -55,12 +55,7 @@ def locked(folder: Path, way_out: str = ANOTHER_NAME) -> Iterator[str | None]:
 
 
 def lock_problems(folder: Path) -> list[str]:
-    """Who works there now, or why nobody can, as one line; nothing otherwise.
-
-    Leaves no trace, so it can be asked beforehand.
-    """
-    if problem := place_problem(folder):
-        return [_no_place(folder, problem)]
+    """Who works there now, as one line; nothing otherwise. Leaves no trace, so it can be asked beforehand."""
     if not (folder / LOCK_FILE).exists():
         return []
     try:
@@ -68,10 +63,6 @@ def lock_problems(folder: Path) -> list[str]:
     except RunLockedError as error:
         return [str(error)]
     return []
-
-
-def _no_place(folder: Path, problem: str) -> str:
-    return f"{folder}: {problem}; name another place"
 
 
 def _acquired(folder: Path, way_out: str) -> AcquireReturnProxy[Any]:

@@ -42,6 +42,49 @@ def test_what_just_acts_is_none():
     assert problems(*edge, "fgrpo.constraints.consistency.initial_multiplier=0") == []
 
 
+BRIEF = "fgrpo.constraints.brief={signal:short.py:short,threshold:0.9}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["arm=grpo_t", BRIEF], "fgrpo.constraint_keys=['brief']: arm=grpo_t means fgrpo.constraint_keys=[]"),
+        (["arm=grpo_t", "fgrpo.reward.task=additive"], "fgrpo.reward.task=additive: arm=grpo_t means"),
+        (["fgrpo.reward.task=multiplicative"], "fgrpo.reward.task=multiplicative: arm=fgrpo means"),
+        (["arm=consistency_only", BRIEF], "fgrpo.constraint_keys=['consistency', 'brief']: arm=consistency_only means"),
+        (["arm=fixed_multipliers", "fgrpo.dual.controller=pid"], "fgrpo.dual.controller=pid: arm=fixed_multipliers"),
+        (["fgrpo.dual.controller=fixed"], "fgrpo.dual.controller=fixed: with arm=fgrpo multipliers move"),
+        (
+            ["fgrpo.constraint_keys=[]"],
+            "fgrpo.constraint_keys=[]: no constraint acts, so arm=fgrpo would be plain GRPO",
+        ),
+        (
+            ["arm=consistency_only", "fgrpo.constraints.semantic_grounding.threshold=0.9"],
+            "fgrpo.constraints.semantic_grounding.threshold=0.9: semantic_grounding does not act; leave this out, or",
+        ),
+    ],
+)
+def test_an_arm_is_what_its_name_says_and_a_threshold_is_read(overrides, line):
+    (problem,) = problems(*overrides)
+    assert problem.startswith(line)
+
+
+def test_a_variant_of_an_arm_keeps_its_name():
+    assert problems("fgrpo.constraint_keys=[]", BRIEF) == []
+    assert problems("fgrpo.constraint_keys=[consistency]", "fgrpo.dual.controller=pid") == []
+    assert problems("arm=grpo_t", "fgrpo.constraints.consistency.threshold=0.5") == []  # none acts, as the arm says
+
+
+def test_the_arm_that_was_meant_is_named():
+    for overrides, arm in (
+        (["arm=grpo_t", "fgrpo.reward.task=additive"], "say arm=additive"),
+        (["arm=fixed_multipliers", "fgrpo.dual.controller=nupi"], "say arm=fgrpo"),
+        (["arm=additive", "fgrpo.constraint_keys=[consistency]"], "make it an arm of your own"),
+    ):
+        (problem,) = problems(*overrides)
+        assert arm in problem
+
+
 def test_questions_that_training_sees_are_no_validation(tmp_path):
     build(tmp_path / "world", seed=0, train=3, val=2, test=1, sft=1, sft_val=1)
     world = f"stages.world={tmp_path}/world"

@@ -1,10 +1,13 @@
 # Each judge with an address of its own answers one question before anything starts.
+from types import SimpleNamespace
+
 import pytest
 from judge_endpoint import Script, judge_endpoint
 
 from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
+from easyr1_fgrpo.verl_plugin.preflight.first_question import _another_answer, first_question_problems
 
 
 @pytest.fixture
@@ -20,17 +23,30 @@ def asked(tmp_path, monkeypatch, capsys):
     return asked
 
 
-def test_a_judge_that_answers_is_shown_with_its_answer(asked):
+def test_a_judge_that_answers_is_shown_with_its_answers(asked):
+    def right(case):
+        if case.kind is Question.GROUNDING:
+            return "CORRECT"
+        return "YES" if case.fields["final_answer"] in case.fields["reasoning"] else "NO"
+
+    with judge_endpoint(Script(answer=right)) as endpoint:
+        problems, out = asked(endpoint.url)
+        assert (problems, endpoint.calls) == ([], 3)
+    assert f"judge of consistency, a-judge at {endpoint.url}: YES to a trace that says its answer, " in out
+    assert f"judge of consistency, a-judge at {endpoint.url}: NO to a trace that says another answer, " in out
+    assert f"judge of grounding, a-judge at {endpoint.url}: CORRECT to a claim that says the right answer, " in out
+
+
+def test_a_judge_that_says_the_same_to_everything_is_told(asked):
     with judge_endpoint(Script()) as endpoint:
         problems, out = asked(endpoint.url)
-        assert (problems, endpoint.calls) == ([], 2)
-    assert f"judge of consistency, a-judge at {endpoint.url}: YES, " in out
-    assert f"judge of grounding, a-judge at {endpoint.url}: CORRECT, " in out
+    assert problems == []
+    assert "YES to a trace that says another answer, which is wrong; see `fgrpo judge validate`, " in out
     with judge_endpoint(Script(answer=lambda case: {"consistency": "NO"}.get(case.kind, "SKIP"))) as endpoint:
         problems, out = asked(endpoint.url)
     assert problems == []
-    assert ": NO of a trace that says the right answer; see `fgrpo judge validate`, " in out
-    assert ": SKIP, " in out
+    assert "NO to a trace that says its answer, which is wrong; see `fgrpo judge validate`, " in out
+    assert "SKIP to a claim that says the right answer, 0" in out
 
 
 def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked, monkeypatch):
@@ -52,6 +68,16 @@ def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked, monkeypatch)
     assert problem.endswith(
         "; start it, or name another: fgrpo.judges.consistency.base_urls=[URL] fgrpo.judges.consistency.model=NAME"
     )
+
+
+def test_rows_of_free_answers_lend_each_other_one():
+    answers = ("A cup", "a cup.", "a book")
+    rows = [
+        SimpleNamespace(extra_info=SimpleNamespace(choices=[]), reward_model=SimpleNamespace(ground_truth=answer))
+        for answer in answers
+    ]
+    assert _another_answer(rows) == "a book"
+    assert _another_answer(rows[:2]) is None
 
 
 def test_judges_on_the_cluster_are_left_to_their_launch():

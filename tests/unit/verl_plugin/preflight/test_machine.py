@@ -131,3 +131,14 @@ def test_the_extra_gpu_brings_what_verl_needs_for_fsdp_and_vllm():
     text = (ROOT / "recipes/run_warm_start_llamafactory.sh").read_text()
     assert WHEELS in text
     assert "--quiet --no-build-isolation" not in text
+
+
+def test_places_that_cannot_be_written_are_named_before_anything(machine, tmp_path):
+    machine(0)
+    (tmp_path / "file").touch()
+    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory"):
+        below = f"{key}={tmp_path}/file/a"
+        assert problems("scale=cpu", below, warm_start=False) == [
+            f"{below}: {tmp_path}/file is no folder; name another place"
+        ]
+        assert problems("scale=cpu", below, run=False, warm_start=False) == []

@@ -22,6 +22,7 @@ NO_NUMBERS = {
     "data.train_files=[]": "name one file at least",
     "data.val_max_samples=0": "give a whole number from 1 on, or -1 for all",
     "evaluation.samples=0": "give a whole number from 1 on",
+    "trainer.experiment_name=": "give a name, the run's folder has it",
 }
 WRONG = {
     "trainer.logger=nonsense": "verl has wandb, mlflow, swanlab, ",
@@ -29,6 +30,8 @@ WRONG = {
     "actor_rollout_ref.actor.ppo_mini_batch_size=5": "must divide data.train_batch_size=16",
     "fgrpo.reward_servers.oracle.target=no.such:Judge": "judge target 'no.such:Judge' cannot be imported",
     "fgrpo.images.max_pixels=9000": "the warm start saw images with max_pixels=7056",
+    "fgrpo.dual.controller=fixed": "with arm=fgrpo multipliers move; say arm=fixed_multipliers",
+    f"fgrpo.judge_cache.directory={__file__}/cache": "is no folder; name another place",
 }
 
 
