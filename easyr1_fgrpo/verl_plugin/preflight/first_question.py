@@ -21,8 +21,8 @@ from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.asking import ask
 from easyr1_fgrpo.judges.factory import build_judges, close
 from easyr1_fgrpo.judges.protocol import Judge, JudgeRequest, Label, Question, Verdict
-from easyr1_fgrpo.normal_form import normalize_answer
 from easyr1_fgrpo.rewards import score_rollout
+from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rewards.custom_signal import load_signal, with_custom_signals
 from easyr1_fgrpo.rows import Row, read_rows
 from easyr1_fgrpo.terminal import printable
@@ -144,9 +144,9 @@ class _Case:
 def _another_answer(rows: Sequence[Row]) -> str | None:
     """An answer that the first row could have and has not: one of its choices, or another row's."""
     first = rows[0]
-    said = normalize_answer(first.reward_model.ground_truth)
-    possible = [*first.extra_info.choices, *(row.reward_model.ground_truth for row in rows)]
-    return next((answer for answer in possible if normalize_answer(answer) != said), None)
+    right, choices = first.reward_model.ground_truth, first.extra_info.choices
+    possible = [*choices, *(row.reward_model.ground_truth for row in rows)]
+    return next((answer for answer in possible if not answer_matches(answer, right, choices)), None)
 
 
 def _cases(question: Question, row: Row, other: str | None) -> list[_Case]:
