@@ -133,7 +133,7 @@ def test_a_missing_judge_is_named(problems, composed):
     config.fgrpo.judges, config.arm = {}, "grpo_t"
     config.fgrpo.constraint_keys = []
     assert training_problems(config) == []
-    config.fgrpo.reward.task = "additive"
+    config.fgrpo.reward.task = config.arm = "additive"
     (line,) = training_problems(config)
     assert line.startswith("fgrpo.judges.consistency is not set, but fgrpo.reward.task=additive needs it")
 

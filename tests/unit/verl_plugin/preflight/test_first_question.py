@@ -126,9 +126,9 @@ def test_a_signal_that_fails_on_the_first_row_is_refused(tmp_path):
 
 def test_a_judge_of_a_reward_worker_is_asked_too(tmp_path, monkeypatch):
     build(tmp_path / "world", seed=0, train=3, val=2, test=1, sft=1, sft_val=1)
-    (tmp_path / "my_judge.py").write_text(JUDGE)
+    (tmp_path / "judge_without_weights.py").write_text(JUDGE)
     monkeypatch.syspath_prepend(tmp_path)
-    mine = "fgrpo.judges.grounding={kind:local,target:'my_judge:Mine'}"
+    mine = "fgrpo.judges.grounding={kind:local,target:'judge_without_weights:Mine'}"
     config = load_config([f"stages.world={tmp_path}/world", "judge=conclusion", "+" + mine])
     (problem,) = first_question_problems(config, read_settings(config))
     assert problem.startswith("fgrpo.judges.grounding: mine gave no verdict on a first question (unreachable: RuntimeE")

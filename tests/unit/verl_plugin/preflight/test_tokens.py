@@ -18,7 +18,8 @@ def save(folder, model):
     return folder
 
 
-def test_rows_in_words_that_the_tokenizer_does_not_know_are_refused(tmp_path, capsys):
+def test_rows_in_words_that_the_tokenizer_does_not_know_are_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the backbone of an earlier run would be found
     build(tmp_path / "world", seed=0, train=40, val=4, test=4, sft=4, sft_val=4)
     rows = tmp_path / "world/train.parquet"
     words = {
