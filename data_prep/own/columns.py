@@ -21,6 +21,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "image": ("image", "images", "image_path", "image_file", "file_name", "filename", "img", "picture", "image_id"),
     "choices": ("choices", "options", "candidates"),
     "boxes": ("boxes", "bbox", "bboxes", "box", "bboxs", "bbox_2d", "target_instances"),
+    "hint": ("hint",),
     "split": ("split",),
 }
 """Names by which a column is known, the likelier ones first, in any case."""
@@ -36,6 +37,7 @@ class Columns:
         question, answer, image: what every record has.
         choices: one column with all options, or one column an option.
         boxes: of what the question is about.
+        hint: what a question says before it asks.
         split: the split a record belongs to.
         reasons: by part: how the column was found.
     """
@@ -45,6 +47,7 @@ class Columns:
     image: str
     choices: tuple[str, ...] = ()
     boxes: str = ""
+    hint: str = ""
     split: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
 

@@ -62,7 +62,7 @@ def import_rows(found: Found, out: Path, wishes: Wishes) -> dict[str, Any]:
             raise ValueError(
                 f"{len(kept)} rows with {len({picture for row in kept for picture in row.pictures})} pictures leave "
                 f"{out_of[TRAIN]} to train and {out_of.total() - out_of[TRAIN]} to validate on (splits: {how}; "
-                f"rejected: {most(rejected) or 'none'})"
+                f"rejected: {most(rejected) or 'none'}): more pictures are needed, or a larger --val"
             )
         if read != out_of.total() + len(rejects):
             raise RuntimeError(f"{read} questions in, {out_of.total()} rows out, {len(rejects)} rejects")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
 from data_prep.sources.conversations import TURNS, Record, each_question, said, speaker
 from data_prep.sources.pictures import picture_bytes
 from data_prep.sources.text import (
+    answer_by_number,
     clean_answer,
     clean_choice,
     clean_question,
@@ -24,6 +23,7 @@ from data_prep.sources.text import (
     without_marks,
 )
 from easyr1_fgrpo.published import options as as_published
+from easyr1_fgrpo.published.records import written_value
 from easyr1_fgrpo.rows import IMAGE_MARK
 
 BOX_FORMS: dict[str, tuple[Convention, bool]] = {
@@ -92,14 +92,19 @@ class Reader:
             Reject: when one is missing, or the options inside the question are not those of their column.
         """
         text = _text(_value(record, self.columns.question, "question", "user"))
+        if self.columns.hint:
+            text = as_published.with_hint(text, value_of(record, self.columns.hint))
         if IMAGE_MARK in text:
             text = without_marks(text, len(self.pictures(record)))
         question, inside = split_options(text)
         given = _choices(record, self.columns.choices)
         if given and inside and given != inside:
             raise Reject("options in the question are not the column's", f"{list(inside)}, column {list(given)}")
-        answer = _value(record, self.columns.answer, "answer", "assistant")
-        return question or clean_question(text), given or inside, no_special(_text(_listed_in_a_cell(answer)))
+        value = _value(record, self.columns.answer, "answer", "assistant")
+        answer = no_special(_text(_listed_in_a_cell(value)))
+        if self.form is Form.TEXT:
+            answer = answer_by_number(answer, text, inside)
+        return question or clean_question(text), given or inside, answer
 
     def pictures(self, record: Record) -> list[Any]:
         """The pictures of a record, as they are written."""
@@ -157,7 +162,8 @@ def _choices(record: Record, columns: tuple[str, ...]) -> tuple[str, ...]:
     if len(columns) == 1:
         (values,) = values
         if isinstance(values, str):
-            values = _literal(values, "choices") if values.lstrip()[:1] in ("[", "{") else _in_a_cell(values)
+            is_list = values.lstrip()[:1] in ("[", "{")
+            values = _literal(values, "choices") if is_list else as_published.options_in_a_cell(values)
     if not isinstance(values, list | dict):
         return ()
     try:
@@ -167,14 +173,6 @@ def _choices(record: Record, columns: tuple[str, ...]) -> tuple[str, ...]:
         raise
     except ValueError as error:
         raise Reject("options in disorder", str(error)) from None
-
-
-def _in_a_cell(text: str) -> list[str]:
-    """Options in one cell: `red | blue`, one a line, or lettered as in a question."""
-    before, options = as_published.split_options(text)
-    if options and not before:
-        return list(options)
-    return text.split("|") if "|" in text else [line for line in text.splitlines() if line.strip()]
 
 
 def _listed_in_a_cell(value: Any) -> Any:
@@ -189,13 +187,10 @@ def _listed_in_a_cell(value: Any) -> Any:
 
 
 def _literal(text: str, part: str) -> Any:
-    """A list or an object written in a cell, as JSON or, by pandas, as Python writes it."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-    raise Reject(f"{part} cannot be read", text)
+    try:
+        return written_value(text)
+    except ValueError:
+        raise Reject(f"{part} cannot be read", text) from None
 
 
 def _bare(value: Any) -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 
 from data_prep.sources.item import Reject
-from easyr1_fgrpo.normal_form import normalize_answer, same_options
-from easyr1_fgrpo.published.options import is_letter
+from easyr1_fgrpo.normal_form import named_by_text, normalize_answer, same_options
+from easyr1_fgrpo.published.options import is_letter, numbered_options
 from easyr1_fgrpo.published.options import split_options as options_in
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK, special_token
@@ -44,6 +44,7 @@ _MAX_PASSES = 5
 _DRESSING = re.compile(r"\${0,2}\\(?:boxed|text|textbf|mathrm)\{([^{}]*)\}\${0,2}")
 _MARKDOWN = re.compile(r"(\*{1,3}|__|`{1,3})(?![\s*`])([^*`]*[^\s*`])\1")
 _HTML = re.compile(r"<(answer|b|i|u|p|em|strong|span|div)>([^<>]*)</\1>", re.IGNORECASE)
+_NUMBER = re.compile(r"\(?(\d{1,2})\)?[.:)]?(?:\s+(\S.*))?", re.DOTALL)
 _NO_TEXT = re.compile(r"<image>|<br ?/?>|</?answer>", re.IGNORECASE)
 
 
@@ -160,12 +161,15 @@ def no_special(text: str) -> str:
 
 
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
-    """A question and the options written in it (`easyr1_fgrpo.published.options.split_options`), both cleaned.
+    """A question and the options written in it (`easyr1_fgrpo.published.options`), both cleaned.
 
     Raises:
         Reject: as `clean_question`.
     """
-    question, options = options_in(_IMAGE_MARK.sub(" ", text))
+    text = _IMAGE_MARK.sub(" ", text)
+    question, options = options_in(text)
+    if not options:
+        question, options = numbered_options(text)
     for option in options:
         _refuse_given(option)
     if options and (found := _INSTRUCTION.search(options[-1])) and found.start():
@@ -198,6 +202,23 @@ def right_choice(answer: str, choices: Sequence[str]) -> str:
     raise Reject("the answer is none of the choices", f"{answer!r}, choices {list(choices)}")
 
 
+def answer_by_number(answer: str, text: str, choices: Sequence[str]) -> str:
+    """The answer, or the text of the option that it names by its number in the question's text: `2`, `(2)`, `2. right`.
+
+    Raises:
+        Reject: when it is one option's number and another one's text.
+    """
+    found = _NUMBER.fullmatch(answer.strip())
+    if not found or int(found[1]) not in range(1, len(choices) + 1) or options_in(text)[1]:
+        return answer
+    option = choices[int(found[1]) - 1]
+    if found[2]:
+        return option if normalize_answer(found[2]) == normalize_answer(option) else answer
+    if (named := named_by_text(found[1], choices)) and named != {int(found[1]) - 1}:
+        raise Reject("the number of an option and the text of another", f"{answer!r}, choices {list(choices)}")
+    return option
+
+
 def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], str]:
     """A question with its options in it, and its answer.
 
@@ -208,7 +229,7 @@ def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], s
         Reject: when the answer is none, none of the options, or a letter without options.
     """
     question, choices = split_options(text)
-    answer = clean_answer(answer)
+    answer = answer_by_number(clean_answer(answer), text, choices)
     if not choices and is_letter(answer):
         raise Reject("a letter without options", f"{answer!r} to {question!r}")
     return question, choices, right_choice(answer, choices) if choices else answer

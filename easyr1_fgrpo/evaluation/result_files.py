@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from easyr1_fgrpo.published.options import listed_options, split_options
-from easyr1_fgrpo.published.records import Malformed, filled_lines, read_records
+from easyr1_fgrpo.published.options import listed_options, options_in_a_cell, split_options, with_hint
+from easyr1_fgrpo.published.records import Malformed, filled_lines, read_records, written_value
 
 FIELDS = (
     *("question", "response", "ground_truth", "images", "choices"),
@@ -46,6 +45,9 @@ LMMS_EVAL = {
 }
 """Of a `*_samples_*.jsonl` of lmms-eval, which keeps the unfiltered response only where a filter changed it."""
 
+
+PROMPT = "input"
+"""Lmms-eval's field of all that the model was asked, options and instruction in it."""
 
 OPTION_COLUMNS = ("A", "doc.A", "doc.choice_a", "choice_a", "doc.option_a", "option_a")
 """How the field of option A may be called where each option has its own."""
@@ -87,8 +89,8 @@ def theirs(path: Path, said: Mapping[str, str]) -> dict[str, str]:
             found[ours] = "|".join(there)
     if "choices" not in found and "choices" not in fields and (columns := _option_columns(records)):
         found["choices"] = columns
-    if known is LMMS_EVAL and "choices" not in found and _only_input_has_options(records, found.get("question", "")):
-        found["question"] = "input"
+    if known is LMMS_EVAL and "choices" not in found and _only_prompt_has_options(records, found.get("question", "")):
+        found["choices"] = PROMPT
     if known is VLMEVALKIT and "hint" in fields:
         found["hint"] = "hint"
     return {ours: name for ours, name in {**found, **said}.items() if name != ours or ours == "hint"}
@@ -105,12 +107,12 @@ def _option_columns(records: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def _only_input_has_options(records: Sequence[Mapping[str, Any]], question: str) -> bool:
+def _only_prompt_has_options(records: Sequence[Mapping[str, Any]], question: str) -> bool:
     def with_options(path: str) -> bool:
         texts = [_first_of(record, path)[1] for record in records]
         return any(isinstance(text, str) and split_options(text)[1] for text in texts)
 
-    return with_options("input") and not with_options(question)
+    return with_options(PROMPT) and not with_options(question)
 
 
 def ours_of(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -127,14 +129,16 @@ def ours_of(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         if ours in LISTS or (ours == "ground_truth" and _is_list_of_texts(_listed(value))):
             value = _listed(value)
         value = value if ours in LISTS else _single(value, path)
+        if ours == "choices" and isinstance(value, str):
+            value = list(split_options(value)[1]) if path == PROMPT else options_in_a_cell(value)
         if ours == "choices" and isinstance(value, list | Mapping):
             value = listed_options(value)
         if ours in TEXTS and _is_blank(value) and _is_there(record, path):
             value = ""
         if value is not None and (ours in TEXTS or not _is_blank(value)):
             found[ours] = value
-    if "hint" in names and found.get("question") and not _is_blank(hint := value_at(record, names["hint"])):
-        found["question"] = f"Hint: {hint}\n{found['question']}"  # as VLMEvalKit asks
+    if "hint" in names and found.get("question"):
+        found["question"] = with_hint(found["question"], value_at(record, names["hint"]))
     return found
 
 
@@ -174,15 +178,12 @@ def _single(value: Any, path: str) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """A list or an object, also one that a cell holds as text, as JSON or Python writes it."""
+    """A list or an object, also one that a cell holds as text."""
     if isinstance(value, int | float):  # a picture named by a number
         return [value]
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        for read in (json.loads, ast.literal_eval):
-            try:
-                return read(value)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
+        with suppress(ValueError):
+            return written_value(value)
     return value
 
 

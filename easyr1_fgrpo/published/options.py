@@ -27,9 +27,16 @@ _BULLETS = re.compile(r"\n(?P<items>(?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,})
 _OPENS = re.compile(r"(?:[?:？：\n]|\b(?:answer|option|choice|following)s?\.)[\s\"'”*]*\Z", re.IGNORECASE)
 """What stands before options inside a line that nothing joins: the question's end, or a request to choose."""
 _NOT_BEFORE = re.compile(
-    r"(?:^|\b(?:is|are|was|were|do|does|did|can|has|have|will|compare|between|than|rank|order))\s*\Z", re.IGNORECASE
+    r"(?:^|\b(?:is|are|was|were|do|does|did|can|has|have|will|compare|between|than|rank|order|"
+    r"at|on|in|into|to|of|from|with|by|near|behind|for|and|the|an?))\s*\Z",
+    re.IGNORECASE,
 )
 """Behind these words, `(A) the cup or (B) the book` are things that the question goes on to ask about."""
+_STATEMENT = re.compile(
+    r"(?:^|[.!?:;,]\s)\s*(?:the|this|that|these|those|an?|it|he|she|they|there)\b[^.!?:;,]*\b(?:is|are|was|were)\s*\Z",
+    re.IGNORECASE,
+)
+"""But `The cup is` has its subject, so that options complete it."""
 _JOINS = re.compile(r"\s*[,;，；]\s*(?:or|and)?\s*\Z|\s+or\s*\Z", re.IGNORECASE)
 _GOES_ON = re.compile(r"[?:!]\s+\S|[.]\s+\S.*\?")
 """In a last option: more of the question."""
@@ -110,6 +117,42 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     return question, tuple(option.strip() for option in options)
 
 
+def options_in_a_cell(text: str) -> list[str]:
+    """The options that one cell holds: lettered, `red | blue`, or one a line."""
+    before, options = split_options(text)
+    if options and not before:
+        return list(options)
+    return text.split("|") if "|" in text else [line for line in text.splitlines() if line.strip()]
+
+
+def numbered_options(text: str) -> tuple[str, tuple[str, ...]]:
+    """As `split_options`, for options under numbers from 1: `1. left`, `2) right`, `(3) up`, on lines or running.
+
+    Numbers list many things. They are options directly behind a question mark or a heading like "Options:", where
+    nothing is asked behind them, and where no letters stand before options.
+    """
+    for pattern in (_NUMBERED_LINES, _NUMBERED):
+        marks = list(pattern.finditer(text))
+        firsts = [index for index, mark in enumerate(marks) if int(mark[1] or mark[2]) == 1]
+        marks = marks[firsts[-1] :] if firsts else []
+        counted = [int(mark[1] or mark[2]) for mark in marks]
+        if not 2 <= len(marks) <= len(ascii_uppercase) or counted != list(range(1, len(marks) + 1)):
+            continue
+        before = text[: marks[0].start()].rstrip(" \t\n\"'”*")
+        if (before.endswith(("?", "？")) or _without_head(before) != before) and "?" not in text[marks[0].end() :]:
+            ends = [*(mark.start() for mark in marks[1:]), len(text)]
+            texts = (text[mark.end() : end].strip("\n ") for mark, end in zip(marks, ends, strict=True))
+            lettered = "\n".join(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, texts, strict=False))
+            question, options = split_options(f"{before}\n{lettered}")
+            return (question, options) if len(options) == len(marks) else (text.strip(), ())
+    return text.strip(), ()
+
+
+def with_hint(question: str, hint: Any) -> str:
+    """The question below its hint, as VLMEvalKit asks; itself where there is none."""
+    return f"Hint: {hint}\n{question}" if hint is not None and str(hint).strip() else question
+
+
 def unlettered(options: Sequence[str]) -> tuple[str, ...]:
     """Options without the letters that all of them begin with, in order: `A. left`, `B. right`; else as they are.
 
@@ -149,6 +192,9 @@ _ANY_MARK = re.compile(
     rf"\s*(?:[-*•]\s+)?{_STARS}[(（\[]? ?{_STARS}([{_UPPER}{_LOWER}]){_STARS} ?(?:[)）\].．、]|[:：]){_STARS}\s*(?=\S)"
 )
 """A letter before an option, in any form."""
+_NUMBER = rf"{_STARS}(?:\((\d{{1,2}})\)|(\d{{1,2}})[.)．]){_STARS}"
+_NUMBERED_LINES = re.compile(rf"^[ \t]*(?:[-*•][ \t]+)?{_NUMBER}[ \t]+(?=\S)", re.MULTILINE)
+_NUMBERED = re.compile(rf"(?<=\s){_NUMBER}\s+(?=\S)")
 _MIXED_LINES = re.compile(r"^[ \t]*\(?([A-Za-z])[.):][ \t]*(?=\S)", re.MULTILINE)
 
 
@@ -182,7 +228,7 @@ def _are_options(marks: list[re.Match[str]], text: str) -> bool:
     if not before.strip() or _OPENS.search(before.rstrip(" ")):
         return True
     joined = all(_JOINS.search(part) for part in _between(marks, text))
-    return joined and not _NOT_BEFORE.search(before)
+    return joined and (_STATEMENT.search(before) is not None or not _NOT_BEFORE.search(before))
 
 
 def _from_a(marks: list[re.Match[str]]) -> list[re.Match[str]]:

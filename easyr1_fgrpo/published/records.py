@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import math
+import re
 import sys
 import zipfile
 from collections import Counter
@@ -19,6 +21,8 @@ import pyarrow.parquet as pq
 
 _BATCH_ROWS = 64
 _CHUNK = 1 << 20
+_NO_COMMA = re.compile(r"""(?<=['"])\s+(?=['"])|(?<=[\d.])\s+(?=[-\d])|(?<=\])\s+(?=\[)""")
+"""Between the members of a list as NumPy writes it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,21 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(part) for part in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def written_value(text: str) -> Any:
+    """A list or an object that a cell holds as text: as JSON, as Python or as NumPy writes it (`['left' 'right']`).
+
+    Raises:
+        ValueError: when it is none.
+    """
+    apart = _NO_COMMA.sub(", ", text)  # Python would join the two texts
+    for read, written in ((json.loads, text), (ast.literal_eval, apart)):
+        try:
+            return read(written)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    raise ValueError(f"{text[:100]!r} is no list and no object")
 
 
 def count_records(paths: Sequence[Path]) -> int | None:

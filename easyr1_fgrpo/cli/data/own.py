@@ -28,6 +28,7 @@ def import_(
     image: Annotated[str, typer.Option(help="column of the picture or pictures")] = "",
     choices: Annotated[str, typer.Option(help="column of the options, or A,B,C,D for one column each, or none")] = "",
     boxes: Annotated[str, typer.Option(help=_COLUMN)] = "",
+    hint: Annotated[str, typer.Option(help=f"{_COLUMN}; put before the question")] = "",
     split: Annotated[str, typer.Option(help=_COLUMN)] = "",
     answers: Annotated[
         str, typer.Option(help="how answers name options: text, letter, index0, index1; else guessed")
@@ -52,7 +53,7 @@ def import_(
         fail(f"--box-form {box_form}: is none of {', '.join(BOX_FORMS)}")
     said = {
         **{"question": question, "answer": answer, "image": image},
-        **{"choices": choices, "boxes": boxes, "split": split},
+        **{"choices": choices, "boxes": boxes, "hint": hint, "split": split},
     }
     wishes = Wishes(said, Form(answers) if answers else None, box_form, val, seed)
     with refusing(ValueError, OSError):
@@ -80,6 +81,7 @@ def _show(found: Found) -> None:
         "image": (columns.image, f"{len(item.images)} in the first record"),
         "choices": (",".join(columns.choices), ", ".join(item.choices) or "none"),
         "boxes": (columns.boxes, f"{found.reader.box_form}: {boxes}" if boxes else "none"),
+        **({"hint": (columns.hint, "put before the question")} if columns.hint else {}),
         "split": (columns.split, ""),
     }
     for part, (column, example) in shown.items():

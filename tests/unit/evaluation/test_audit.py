@@ -201,11 +201,19 @@ async def test_options_of_lmms_eval_are_in_the_document_or_in_the_prompt(job, tm
         with subtests.test(name):
             (tmp_path / "a.jsonl").write_text(json.dumps(lmms_eval(doc=doc)) + "\n")
             result, rejects, (record,) = await audited(replace(job, out=job.out / name), tmp_path / "a.jsonl")
-            assert (rejects, record.choices) == ([], ("left", "right"))
+            assert (rejects, record.question, record.choices) == ([], "Where?", ("left", "right"))
             assert result.metrics["accuracy"].value == 1.0
     (tmp_path / "a.jsonl").write_text(json.dumps(lmms_eval(doc={"question": "Where?"}, input="Where?")) + "\n")
     _, (reject,), _ = await audited(replace(job, out=job.out / "none"), tmp_path / "a.jsonl")
     assert "a letter without options" in reject.reason
+
+
+async def test_options_in_one_cell(job):
+    cells = ["left | right", "A. left\nB. right", "(A) left (B) right", "left\nright", "['left', 'right']"]
+    write(job, *(line(choices=cell, ground_truth="A") for cell in cells), line(choices="[2, 3]", ground_truth=2))
+    evaluation, rejects = await audit(job, UNJUDGED)
+    assert rejects == []
+    assert [outcome.accurate for outcome in evaluation.results[0].outcomes] == [True] * len(cells) + [False]
 
 
 async def test_several_responses_want_one_to_be_named(job, tmp_path):

@@ -312,6 +312,44 @@ def test_pictures_are_found_by_what_other_systems_call_them(home):
     assert [reject["reason"] for reject in rejects] == reasons
 
 
+def test_a_hint_is_put_before_the_question(home):
+    given = [*records(hint="The picture is mirrored.")[1:], *records(hint=None)[:1]]
+    rows, _, shown = imported(home, jsonl(home, given))
+    assert [row.extra_info.question for row in every(rows)][::5] == [
+        "Hint: The picture is mirrored.\nNumber 1?",
+        "Number 0?",
+    ]
+    assert "hint      column hint (by its name)" in shown
+    rows, _, _ = imported(home, jsonl(home, given), "--hint", "none")
+    assert every(rows)[0].extra_info.question == "Number 1?"
+
+
+def test_options_under_numbers_are_named_by_their_numbers(home):
+    def asked(options, *answers):
+        given = zip(records(question=f"Which?\n{options}"), answers, strict=False)
+        return jsonl(home, [row | {"answer": answer} for row, answer in given])
+
+    rows, rejects, _ = imported(home, asked("1. red\n2. blue", 2, "(2)", "2. blue", "blue", "1", "1."))
+    assert rejects == []
+    assert [row.reward_model.ground_truth for row in every(rows)] == ["blue"] * 4 + ["red"] * 2
+    rows, (reject,), _ = imported(home, asked("1) red\n2) 3\n3) up", "red", 1, "up", "3. up", 2, 3), "--val", "0.2")
+    assert [row.reward_model.ground_truth for row in every(rows)] == ["red", "red", "up", "up", "3"]
+    assert (reject["reason"], reject["row"]) == ("the number of an option and the text of another", 5)
+
+
+def test_lists_in_cells_as_python_and_numpy_write_them(home):
+    ways = {"['red' 'blue']": "red", "['red'\n 'blue']": "blue", "[1 2 3]": "2", "[0.5 1.5]": "1.5", "[1, 2]": "1"}
+    given = [
+        row | {"choices": way, "answer": answer} for row, (way, answer) in zip(records(), ways.items(), strict=False)
+    ]
+    rows, rejects, _ = imported(home, jsonl(home, given), "--answers", "text", "--val", "0.2")
+    assert rejects == []
+    assert [row.reward_model.ground_truth for row in every(rows)] == list(ways.values())
+    boxes = jsonl(home, records(bbox="[[10.  5. 50. 20.]\n [ 0.  0. 10. 10.]]"))
+    rows, _, _ = imported(home, boxes, "--box-form", "pixels")
+    assert every(rows)[0].extra_info.boxes == ((10, 5, 50, 20), (0, 0, 10, 10))
+
+
 def test_text_of_a_file_does_not_act_on_the_terminal(home):
     _, _, shown = imported(home, jsonl(home, records(question="Red\x1b[31m?")))
     assert "\x1b" not in shown
