@@ -26,6 +26,9 @@ _BOXES = re.compile(
     rf"(?:\s*+(?:{_BOX.pattern})[,;]?)++(?:\s*+[.!?。！？]++)?+"
     r"(?=\s*+\Z|\s++[^\s\w]*+[^\W_a-z]|(?![是的为在里中])[\u3040-\u30ff\u4e00-\u9fff])"
 )
+ONLY_BOXES = re.compile(rf"[\s*_>#-]*+(?:(?!\{{)(?:{_BOX.pattern})[\s,;]*+)++[.!?。！？]*+\s*+")
+"""Boxes that nothing is said about; JSON has a label."""
+_LINE_OF_BOXES = re.compile(rf"[\s*_>#-]*+(?:(?:{_BOX.pattern})[\s,;]*+)++[.!?。！？]*+\s*+")
 _CLOSING = re.compile(r"[)）」』】》]|\*{1,3}|`{1,3}|[\"”]")
 _MAX_CLOSING = 4
 _NO_WORD = re.compile(r"(?:[^\w。！？｡]|_)*+(?:[A-Z]\.(?:[^\w。！？｡]|_)*+)?+")
@@ -59,8 +62,23 @@ _NEAR = 20
 def sentence_spans(trace: str) -> Iterator[tuple[int, int]]:
     """Spans of sentences in order, white space around them included; together they are the trace but for line breaks.
 
-    A line break and a full-width full stop always end a sentence.
+    A line break and a full-width full stop always end a sentence, but for boxes on a line of their own, which belong to
+    the sentence before them.
     """
+    sentence: tuple[int, int] | None = None
+    for start, end in _spans(trace):
+        if sentence and _LINE_OF_BOXES.fullmatch(trace, start, end):
+            sentence = (sentence[0], end)
+            continue
+        if sentence:
+            yield sentence
+        sentence = (start, end)
+    if sentence:
+        yield sentence
+
+
+def _spans(trace: str) -> Iterator[tuple[int, int]]:
+    """As `sentence_spans`, boxes on a line of their own apart."""
     waiting: tuple[int, int] | None = None
     for start, end in _pieces(trace):
         if waiting and _NEWLINE.search(trace, waiting[1], start):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from easyr1_fgrpo.rewards.sentence_ends import sentence_spans
+from easyr1_fgrpo.rewards.sentence_ends import ONLY_BOXES, sentence_spans
 
 _OPENINGS = """
 let me;let's;let us;to answer;to determine;to solve;to figure;i need to;i will;i'll;i should;i have to;i think;i guess
@@ -75,10 +75,11 @@ def split_sentences(trace: str) -> list[Sentence]:
 def is_trivial(sentence: str) -> bool:
     """Whether a sentence is planning or meta talk without any visual claim.
 
-        It is when it opens like planning, hedging or concluding ("Let me", "Therefore", "Wait"), or has no word at all
-    XX
-        a word the judge decides, with SKIP.
+    It is when it opens like planning, hedging or concluding ("Let me", "Therefore", "Wait"), or has no word at all, as
+    a box alone. With a visual word in it, the judge decides, with SKIP.
     """
+    if ONLY_BOXES.fullmatch(sentence):
+        return True
     lowered = sentence.lower()
     if _PHRASE.search(lowered):
         return False

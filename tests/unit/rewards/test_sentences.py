@@ -71,6 +71,7 @@ def test_trivial():
         "2.",
         "3.5 + 2 = 5.5",
         *("**", "---", "A.", "```", "```python", "|---|---|"),
+        *("[10, 20, 30, 40]", "<bbox>[1,2,3,4]</bbox>, <box>[1,2,3,4]</box>.", "- <|box_start|>(1,2),(3,4)<|box_end|>"),
         "...",
     ]:
         assert is_trivial(sentence), sentence
@@ -82,8 +83,7 @@ def test_not_trivial():
         "Wait, the cup is red.",
         "Therefore the circles touch.",
         "Let me look at <bbox>[1,2,3,4]</bbox>.",
-        "So [10, 20, 30, 40]",
-        "[10, 20, 30, 40]",
+        *("So [10, 20, 30, 40]", '{"bbox_2d": [1,2,3,4], "label": "cup"}'),
         "So the answer is left.",
         "First, there is a zebra.",
         "Sofa legs.",
