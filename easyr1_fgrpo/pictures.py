@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from easyr1_fgrpo.files import replacing
@@ -57,7 +57,7 @@ def rgb(image: Image.Image) -> Image.Image:
 
     Raises:
         ValueError: for numbers of which nobody knows which one is white: floats, integers of 32 bits, and 16-bit files
-            that use 12 bits or fewer.
+            in which white is 0.
     """
     if image.mode.startswith(("I", "F")):
         return _scaled(image).convert("RGB")
@@ -163,14 +163,18 @@ def _why(error: Exception) -> str:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits in 8; what is marked as transparent is white."""
+    """Grey of 16 bits in 8, by the depth that the file declares; what is marked as transparent is white."""
     import numpy as np
 
     values = np.asarray(image)
-    if image.mode in ("I", "F") or 0 < values.max() < 1 << 12:
+    tags = getattr(image, "tag_v2", {})
+    if image.mode in ("I", "F"):
         raise ValueError(
             f"values of {values.min():g} to {values.max():g} (mode {image.mode}) are no grey: save as 8 bits"
         )
-    grey = ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # Pillow does not turn it round
+        raise ValueError("a 16-bit TIFF in which white is 0: save it as PNG")
+    white = (1 << tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]) - 1
+    grey = ((values.astype(np.int64) * 255 + white // 2) // white).astype(np.uint8)
     grey[values == image.info.get("transparency")] = 255
     return Image.fromarray(grey)

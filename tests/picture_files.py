@@ -1,5 +1,6 @@
 """Small picture files of every kind, with the pixels that everybody is to see of them."""
 
+import struct
 from io import BytesIO
 
 import numpy as np
@@ -29,6 +30,18 @@ def grey16(*values):
     return Image.fromarray(np.array([values], np.uint16))
 
 
+def tiff(values, bits, photometric=1):
+    """A TIFF of one row of grey; 12 bits are packed, two values in three bytes."""
+    packed = "".join(f"{value:0{bits}b}" for value in values)
+    data = int(packed, 2).to_bytes(len(packed) // 8, "big")
+    if bits == 16:
+        data = np.array(values, "<u2").tobytes()
+    tags = {256: len(values), 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 1, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    return head + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
 RED, BLUE, WHITE, PINK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (255, 127, 127)
 TURNED = Image.Exif()
 TURNED[0x112] = 6
@@ -50,6 +63,8 @@ FILES = {
     # 16 bits: v / 257, rounded
     "I;16": (saved(grey16(0, 255, 32768, 65535)), [(0,) * 3, (1,) * 3, (128,) * 3, WHITE]),
     "I;16, one grey": (saved(grey16(0, 25700), transparency=25700), [(0,) * 3, WHITE]),
+    "I;16, dark": (saved(grey16(0, 128, 129, 255)), [(0,) * 3, (0,) * 3, (1,) * 3, (1,) * 3]),
+    "I;16 of 12 bits": (tiff((0, 257, 2048, 4095), bits=12), [(0,) * 3, (16,) * 3, (128,) * 3, WHITE]),
     "I;16 in TIFF": (saved(grey16(257, 65535), "TIFF"), [(1,) * 3, WHITE]),
     "CMYK": (saved(pixels("CMYK", (0, 255, 255, 0), (255, 255, 0, 0)), "TIFF"), [RED, BLUE]),
     # Neither qwen_vl_utils nor vLLM turns a picture.

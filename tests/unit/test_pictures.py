@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import FILES, TURNED, qwen_to_rgb, saved
+from picture_files import FILES, TURNED, qwen_to_rgb, saved, tiff
 from PIL import EpsImagePlugin, Image
 
 from data_prep.sources.pictures import keep_bytes
@@ -80,7 +80,7 @@ def test_what_the_policy_cannot_be_shown_is_refused_by_what_is_wrong(subtests):
         "values of 0 to 0.5 (mode F) are no grey": saved(Image.fromarray(np.array([[0, 0.5]], np.float32)), "TIFF"),
         "values of 0 to 70000 (mode I) are no grey": saved(Image.fromarray(np.array([[0, 70000]], np.int32)), "TIFF"),
         "values of 0 to 255 (mode I) are no grey": saved(Image.fromarray(np.array([[0, 255]], np.int32)), "TIFF"),
-        "values of 0 to 4095 (mode I;16) are no grey": saved(Image.fromarray(np.array([[0, 4095]], np.uint16))),
+        "a 16-bit TIFF in which white is 0": tiff((0, 4095), bits=16, photometric=0),
         "a TIFF with orientation mark 6": saved(Image.new("RGB", (2, 1)), "TIFF", exif=TURNED),
         "no picture file of PNG, JPEG, WEBP, GIF, BMP, TIFF": b"no picture",
         "OSError: ": saved(Image.effect_noise((64, 64), 60))[:-100],
