@@ -77,6 +77,9 @@ def find_columns(records: Sequence[Record], said: Mapping[str, str], is_picture:
     for part in NEEDED:
         if not found.get(part):
             raise ValueError(f"no column is known for the {part}; there are {', '.join(names)}: say --{part} COLUMN")
+    image = found["image"]
+    if "." in image and image != said.get("image") and is_picture(image):
+        raise ValueError(f"the first line is a record, its {image!r} a picture: write a line of column names above it")
     choices = tuple(filter(None, found.pop("choices", "").split(",")))
     return Columns(**found, choices=choices, reasons=reasons)
 

@@ -4,14 +4,15 @@
     rejects.jsonl                {"source", "row", "reason", "detail"} a line
     summary.json                 written last: the columns, {"in", "out": {split: rows}, "rejected": {reason: count}}
 
-No picture is in two splits. Splits that are not in the file are made: rows are tied together by the pictures that they
-share, and go to one split or the other as a whole.
+No picture is in two splits. Splits that are not in the file are made, `val` out of `train` where it alone is missing: rows
+are tied together by the pictures that they share, and go to one split or the other as a whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -150,7 +151,12 @@ def _splits(kept: Sequence[_Kept], wishes: Wishes, split_by: str) -> tuple[dict[
     for row in sorted(kept, key=lambda row: order[row.split]):
         owner |= dict.fromkeys(row.pictures, row.split)
     splits = {row.number: row.split if {owner[p] for p in row.pictures} == {row.split} else "" for row in kept}
-    return splits, split_by
+    if TRAIN not in names or VAL in names:
+        return splits, split_by
+    trained = [row for row in kept if splits[row.number] == TRAIN]
+    chosen = split_off([row.pictures for row in trained], math.ceil(wishes.val * len(trained)), wishes.seed)
+    splits |= {trained[place].number: VAL for place in chosen}
+    return splits, f"{split_by}; val made, as the file has none: {wishes.val:.0%} of train, seed {wishes.seed}"
 
 
 def _write(everything: Path, splits: Mapping[int, str], folder: Path) -> None:

@@ -27,15 +27,10 @@ def plan(
     correct: Annotated[float, typer.Option(min=0, max=1, help="share of correct rollouts, assumed")] = 0.65,
 ) -> None:
     """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix."""
-    from easyr1_fgrpo.config.load import ConfigError
     from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
     from easyr1_fgrpo.verl_plugin.preflight.plan import plan as planned
 
-    try:
-        code = planned(overrides or [], files=files, assumed=Assumptions(sentences, rollout_s, correct))
-    except ConfigError as error:
-        fail(error)
-    raise typer.Exit(code)
+    raise typer.Exit(planned(overrides or [], files=files, assumed=Assumptions(sentences, rollout_s, correct)))
 
 
 def stages(

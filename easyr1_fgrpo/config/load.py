@@ -27,11 +27,16 @@ class ConfigError(ValueError):
         self.lines = list(lines)
 
 
+class IncompleteConfigError(ConfigError):
+    """Overrides that can be composed, but leave keys open that every run reads."""
+
+
 def load_config(overrides: Sequence[str]) -> DictConfig:
     """Compose the config `fgrpo` with Hydra overrides.
 
     Raises:
-        ConfigError: when an override cannot be read, or names a key or a group choice that does not exist.
+        ConfigError: when an override cannot be read, or names a key or a group choice that does not exist;
+            `IncompleteConfigError` when only keys are missing.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -51,7 +56,7 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
         raise ConfigError(unknown)
     _adopt_signals(config)
     if lacking := _lacking(config, choices):
-        raise ConfigError(lacking)
+        raise IncompleteConfigError(lacking)
     return config
 
 

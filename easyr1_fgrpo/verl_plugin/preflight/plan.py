@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.config.load import ConfigError, IncompleteConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions, counts
 from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, offered
@@ -33,7 +33,10 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
     """
     from rich.console import Console
 
-    config, usable, problems = _compose(overrides)
+    try:
+        config, usable, problems = _compose(overrides)
+    except ConfigError as error:
+        return _told(error.lines)
     config, settings, refused = _settings(config, usable)
     problems += refused
     set_aside = bool(problems)
@@ -46,11 +49,18 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
         problems += lacking
         if not set_aside:  # a table without what was asked for would be another run's
             Console().print(counts(config, settings, assumed, found))
+    if not problems:
+        print("nothing is wrong with this plan" + ("" if files else "; checkpoint and data were not looked for"))
+    return _told(problems)
+
+
+def _told(problems: Sequence[str]) -> int:
+    """Print the problems; the exit code."""
+    from rich.console import Console
+
     console = Console(stderr=True)
     for problem in problems:
         console.print(f"error: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
-    if not problems:
-        print("nothing is wrong with this plan" + ("" if files else "; checkpoint and data were not looked for"))
     return 1 if problems else 0
 
 
@@ -58,6 +68,8 @@ def _compose(overrides: Sequence[str]) -> tuple[Any, list[str], list[str]]:
     """The config of the overrides that can be composed, these overrides, and what is wrong with the others."""
     try:
         return load_config(overrides), list(overrides), []
+    except IncompleteConfigError:
+        raise  # what is missing is known; no override is wrong on its own
     except ConfigError as error:
         whole = error
     usable: list[str] = []

@@ -149,6 +149,17 @@ def test_numbers_that_are_options_and_their_places_are_asked_about(home):
     assert every(imported(home, same)[0])[0].reward_model.ground_truth == "1", "both ways name one option"
 
 
+def test_a_table_without_a_line_of_names_is_refused(home):
+    lines = [f"{row['image']},{row['question']},{row['answer']}" for row in records()]
+    (home / "bare.csv").write_text("\n".join(lines))
+    done, _ = run(home, home / "bare.csv")
+    assert done.exit_code == 1
+    assert "the first line is a record, its '0.png' a picture: write a line of column names above it" in done.output
+    (home / "bare.csv").write_text("\n".join(["picture of it,what,then", *lines]))
+    rows, _, _ = imported(home, home / "bare.csv")
+    assert sum(map(len, rows.values())) == len(lines)
+
+
 def test_boxes_are_never_guessed(home):
     """The pictures have 100 x 50 pixels; each way to write the same box."""
     written = {
@@ -254,8 +265,8 @@ def test_splits_by_the_names_of_files(home):
     for name, part in {"train-00000-of-00001": [0, 1], "train-00001-of-00001": [2], "test": [3, 4, 5]}.items():
         pq.write_table(pa.Table.from_pylist([records()[n] for n in part]), folder / f"{name}.parquet")
     rows, _, shown = imported(home, folder)
-    assert {split: len(part) for split, part in rows.items()} == {"test": 3, "train": 3}
-    assert "splits: the files' names" in shown
+    assert {split: len(part) for split, part in rows.items()} == {"test": 3, "train": 2, "val": 1}
+    assert "splits: the files' names; val made, as the file has none: 10% of train, seed 0" in shown
     rows, _, _ = imported(home, f"{folder}@train", "--val", "0.4")
     assert {split: len(part) for split, part in rows.items()} == {"train": 2, "val": 1}
 

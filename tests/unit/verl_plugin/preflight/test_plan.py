@@ -127,6 +127,15 @@ def test_five_mistakes_are_named_in_one_run(planned):
     assert "rollouts a step" not in out  # it would be counted without the overrides that are refused
 
 
+def test_what_an_own_data_set_lacks_is_all_that_is_said(planned):
+    for overrides, missing in (([], ("train", "val")), (["own.train=a.parquet"], ("val",))):
+        code, _, err = planned("backbone=tiny", "dataset=own", *overrides)
+        assert code == 1
+        assert [line.partition(";")[0] for line in err.splitlines()] == [
+            f"error: dataset=own: own.{part} is missing" for part in missing
+        ], err
+
+
 def test_missing_files_are_problems_unless_told_otherwise(planned):
     code, _, err = planned(*GROUPS, files=True)
     assert code == 1
