@@ -4,8 +4,8 @@
     rejects.jsonl                {"source", "row", "reason", "detail"} a line
     summary.json                 written last: the columns, {"in", "out": {split: rows}, "rejected": {reason: count}}
 
-No picture is in two splits. Splits that are not in the file are made, `val` out of `train` where it alone is missing: rows
-are tied together by the pictures that they share, and go to one split or the other as a whole.
+No picture is in two splits. Splits that are not in the file are made, `val` out of `train` where it alone is missing:
+rows are tied together by the pictures that they share, and go to one split or the other as a whole.
 """
 
 from __future__ import annotations

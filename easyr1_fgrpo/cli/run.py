@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import Overrides, fail, stopping
+from easyr1_fgrpo.cli.shared import Overrides, stopping
 
 
 def doctor() -> None:
