@@ -20,6 +20,7 @@ from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Reason, Sample, failed_numbers, score_rollout
 from easyr1_fgrpo.rewards.custom_signal import load_signal, with_custom_signals
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
+from easyr1_fgrpo.training.admission import Admission, rollouts_at_once
 from easyr1_fgrpo.training.judge_metrics import CAUSES, failure_causes
 from easyr1_fgrpo.training.sentence_tokens import SENTENCE_TOKENS, sentence_tokens
 
@@ -54,6 +55,7 @@ class RolloutScorer:
         tokenizer: the policy's.
         max_response_length: in tokens.
         worker: names this process's trace files, `traces/<split>-<worker>.jsonl`.
+        workers: how many processes score.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class RolloutScorer:
         *,
         max_response_length: int,
         worker: str = "0",
+        workers: int = 1,
     ) -> None:
         self.settings = settings
-        self._judges = judges
+        self._admission = Admission(judges, rollouts_at_once(settings, workers))
         self._tokenizer = tokenizer
         self._max_response_length = max_response_length
         self._custom_signals = {name: load_signal(target) for name, target in settings.signals.items()}
@@ -80,7 +83,8 @@ class RolloutScorer:
             at the sentence level also `SENTENCE_TOKENS`. `task_valid` is 0 where there is no task reward.
         """
         try:
-            return await self._score(rollout)
+            async with self._admission.turn() as judges:
+                return await self._score(rollout, judges)
         except Exception:
             index = rollout.row.get("extra_info", {}).get("index")
             logger.exception("scoring failed for dataset row %s; the rollout is left out of every statistic", index)
@@ -89,7 +93,7 @@ class RolloutScorer:
                 **dict.fromkeys(CAUSES.values(), ""),
             }
 
-    async def _score(self, rollout: Rollout) -> dict[str, Any]:
+    async def _score(self, rollout: Rollout, judges: Mapping[Question, Judge]) -> dict[str, Any]:
         text = self._tokenizer.decode(rollout.response_ids, skip_special_tokens=True)
         images, saved = await asyncio.to_thread(self._read_and_save_images, rollout.images)
         sample = sample_of(rollout.row, images)
@@ -97,7 +101,7 @@ class RolloutScorer:
         score = await score_rollout(
             sample,
             self._in_pixels(text, images),
-            self._judges,
+            judges,
             self.settings.reward if training else self.settings.reward.for_validation(),
             truncated=self._is_truncated(rollout.response_ids),
         )

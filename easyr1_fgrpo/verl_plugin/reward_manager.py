@@ -31,6 +31,7 @@ class FaithfulRewardManager(RewardManagerBase):
             tokenizer,
             max_response_length=config.data.max_response_length,
             worker=worker,
+            workers=config.reward.num_workers,
         )
 
     async def run_single(self, data: Any) -> dict[str, Any]:
