@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from easyr1_fgrpo.config.judges import VllmServerConfig
@@ -163,12 +164,23 @@ def _ways_out(wanted: Wanted, found: Offered) -> Iterator[str]:
 
 def fits(blocks: Sequence[float], nodes: Sequence[float]) -> bool:
     """Whether each block finds room on one node, beside the others."""
+    return _fits(tuple(sorted(blocks, reverse=True)), tuple(sorted(nodes)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _fits(blocks: tuple[float, ...], nodes: tuple[float, ...]) -> bool:
+    """The same, largest block first; nodes of equal room are one choice, or a large cluster takes for ever."""
+    if sum(blocks) > sum(nodes):
+        return False
     if not blocks:
         return True
-    first, *others = sorted(blocks, reverse=True)
-    return any(
-        fits(others, [*nodes[:i], nodes[i] - first, *nodes[i + 1 :]]) for i in range(len(nodes)) if nodes[i] >= first
-    )
+    first, *others = blocks
+    for room in sorted({room for room in nodes if room >= first}):
+        place = nodes.index(room)
+        left = (*nodes[:place], room - first, *nodes[place + 1 :])
+        if _fits(tuple(others), tuple(sorted(left))):
+            return True
+    return False
 
 
 def machines(wanted: Wanted, gpus: int = ASSUMED_NODE) -> int:

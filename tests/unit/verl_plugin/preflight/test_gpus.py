@@ -102,6 +102,15 @@ def test_a_block_lies_on_one_node():
     assert fits([4, 3, 2], [6, 3])
 
 
+def test_a_large_cluster_is_counted_at_once():
+    policy = (8,) * 64
+    assert machines(Wanted(policy, (8,) * 5 + (2,))) == 70
+    assert machines(Wanted((5,) * 64, ())) == 64
+    assert not fits((5,) * 64, [8] * 63)
+    assert fits([*policy, 2, 2], [8] * 64 + [4])
+    assert not fits([*policy, 3, 3], [8] * 64 + [4, 2])
+
+
 def test_machines_are_larger_where_a_block_is():
     assert machines(Wanted((8,), ())) == 1
     assert machines(Wanted((16,), (2,))) == 2
