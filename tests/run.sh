@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install, lint, types, all tests. Extra arguments go to pytest: bash tests/run.sh tests/unit -k advantage
 # With --gpu-path before them: what users of GPUs run, on vLLM's CPU build, and nothing else (tests/gpu_path).
+# With --robustness before them: faults injected for real, an hour or two of them, each alone by its name (tests/robustness).
 # With --trl before them: a training with TRL, in an environment of its own, and nothing else (tests/library).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,12 @@ fi
 if [ "${1:-}" = --trl ]; then
   prepare_trl
   exec python -m pytest tests/library "${@:2}"
+fi
+if [ "${1:-}" = --robustness ]; then
+  # A mount namespace of its own: one unit makes a small disk, and nobody else sees it.
+  alone=(unshare --user --map-root-user --mount)
+  "${alone[@]}" true 2>/dev/null || alone=()
+  PYTHONPATH=tests exec "${alone[@]}" python -m robustness "${@:2}"
 fi
 # The warm start's LLaMA-Factory recipe is checked against its argument classes; nothing of it is run here.
 [ -d .venv/llamafactory/llamafactory-0.9.5.dist-info ] ||
