@@ -25,12 +25,14 @@ def plan(
     sentences: Annotated[float, typer.Option(min=0, help="judged sentences of a trace, assumed")] = 8.0,
     rollout_s: Annotated[float, typer.Option(min=0.001, help="seconds of a step's rollouts, assumed")] = 60.0,
     correct: Annotated[float, typer.Option(min=0, max=1, help="share of correct rollouts, assumed")] = 0.65,
+    answer_s: Annotated[float, typer.Option(min=0, help="seconds of a model judge's answer, assumed")] = 1.0,
 ) -> None:
     """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix."""
     from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
     from easyr1_fgrpo.verl_plugin.preflight.plan import plan as planned
 
-    raise typer.Exit(planned(overrides or [], files=files, assumed=Assumptions(sentences, rollout_s, correct)))
+    assumed = Assumptions(sentences, rollout_s, correct, answer_s)
+    raise typer.Exit(planned(overrides or [], files=files, assumed=assumed))
 
 
 def stages(

@@ -12,13 +12,18 @@ from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.rows import count_rows
+from easyr1_fgrpo.verl_plugin.names import CPU_ROLLOUT
 from easyr1_fgrpo.verl_plugin.preflight.gpus import ASSUMED_NODE, Offered, machines, wanted_by
+from easyr1_fgrpo.verl_plugin.preflight.hidden import Judging
 from easyr1_fgrpo.verl_plugin.preflight.shape import checkpoint_bytes, memory_of, shape_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 GIB = 2**30
+
+SPREAD = 0.5
+"""Share of a step's rollout time over which rollouts end on GPUs, assumed: responses differ in length."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Assumptions:
         sentences: judged sentences of a trace.
         rollout_s: seconds in which a step's rollouts are generated.
         correct: share of correct rollouts; training asks judges about those only.
+        answer_s: seconds of a model judge's answer, with as many calls under way as it takes.
     """
 
     sentences: float = 8.0
     rollout_s: float = 60.0
     correct: float = 0.65
+    answer_s: float = 1.0
 
 
 def counts(config: Any, settings: FgrpoConfig, assumed: Assumptions, found: Offered | None) -> Table:
@@ -92,6 +99,7 @@ def _judges(config: Any, settings: FgrpoConfig, assumed: Assumptions) -> Iterato
     judged = rollouts * (1.0 if settings.reward.judge_scope == "all" else assumed.correct)
     sentences = min(assumed.sentences, settings.reward.max_sentences or assumed.sentences)
     total = 0.0
+    asked: list[tuple[ModelJudgeConfig, float]] = []
     for question in Question:
         judge = settings.judges.get(question.value)
         if judge is None:
@@ -100,11 +108,37 @@ def _judges(config: Any, settings: FgrpoConfig, assumed: Assumptions) -> Iterato
         whole = question is Question.CONSISTENCY or (isinstance(judge, ModelJudgeConfig) and judge.per_rollout)
         calls = judged * (1.0 if whole else sentences)
         total += calls
+        if isinstance(judge, ModelJudgeConfig):
+            asked.append((judge, calls))
         yield f"{question} calls a step", f"{calls:,.0f}"
     yield (
         "judge rate needed",
         f"{total / assumed.rollout_s:,.1f} calls/s, to stay hidden behind rollouts of {assumed.rollout_s:g} s "
         f"(assumed, as {sentences:g} sentences a trace and {assumed.correct:.0%} correct)",
+    )
+    if asked:
+        yield "judging adds", _added(asked, assumed, at_once=config.actor_rollout_ref.rollout.name == CPU_ROLLOUT)
+
+
+def _added(asked: list[tuple[ModelJudgeConfig, float]], assumed: Assumptions, *, at_once: bool) -> str:
+    """What model judges add to a step; questions whose judges are configured alike share one (judges/factory.py)."""
+    spread = 0.0 if at_once else SPREAD
+    judgings = [
+        Judging(
+            calls=sum(calls for other, calls in asked if other == judge),
+            at_once=judge.concurrency * max(1, len(judge.base_urls)),
+            answer_s=assumed.answer_s,
+        )
+        for judge, _ in asked
+    ]
+    added_s, _, slowest = max(
+        ((judging.added_s(assumed.rollout_s, spread), judging.calls, judging) for judging in judgings),
+        key=lambda one: one[:2],
+    )
+    hidden = "no more than its last answer" if added_s <= assumed.answer_s else "what rollouts do not hide"
+    return (
+        f"{added_s:,.1f} s to a step, {hidden}: {slowest.calls:,.0f} calls, {slowest.at_once} at once, "
+        f"{assumed.answer_s:g} s each (assumed)"
     )
 
 

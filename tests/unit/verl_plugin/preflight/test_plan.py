@@ -54,6 +54,8 @@ def test_the_papers_run_counted_by_hand(planned):
         "consistency calls a step 320",  # 640 x 0.5
         "grounding calls a step 3,200",  # 320 x 10
         "70.4 calls/s",  # 3,520 in 50 s
+        # 25 waves of 128, 1 s each, in the 25 s in which rollouts end
+        "judging adds 1.0 s to a step, no more than its last answer: 3,200 calls, 128 at once, 1 s each",
         # 8,292,166,656 parameters, of which the tower's 676,550,144 are frozen; 4 bytes each, over 8 GPUs, in 2^30
         # bytes: weights 33,168,666,624 / 8, gradients 7,615,616,512 x 4 / 8, two moments of those
         "parameters 8,292,166,656, 7,615,616,512 of them trained",
