@@ -87,7 +87,7 @@ def _sudden(run: Run) -> Iterator[Alarm]:
     """Steps at which a constraint's signal changed as no policy does."""
     for name in constraint_names([run]):
         if sudden := run.metrics.get(f"fgrpo/{name}/sudden"):
-            what = f"{_plain(name)}: changed so suddenly that its judge may have"
+            what = f"{_plain(name)}: changed as no policy does, so perhaps its judge did,"
             yield from _alarm(what, name, sudden.steps, sudden.values, lambda value: value == 1.0)
 
 

@@ -16,6 +16,7 @@ GOOD, OPEN, BAD = "good", "open", "bad"
 """How a run stands: as wished; unfinished, unmeasured or short of what was asked; with an alarm."""
 
 UP, SAME, DOWN = "more", "as many", "fewer"
+UNKNOWN = "–"
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,15 @@ def _change(run: Run) -> tuple[str, bool]:
     if faithful:
         words += f", {faithful} for reasons that hold"
     numbers = [
-        f"{name} {_percent(before.metrics.get(metric))} → {_percent(after.metrics.get(metric))} %"
+        _before_after(name, before.metrics.get(metric), after.metrics.get(metric))
         for metric, name in (("accuracy", "accuracy"), ("faithful_accuracy", "faithful accuracy"))
     ]
     return f"{words}: {', '.join(numbers)} ({after.mode})", faithful == UP and right != DOWN
+
+
+def _before_after(name: str, before: Estimate | None, after: Estimate | None) -> str:
+    shown = [_percent(before), _percent(after)]
+    return f"{name} not measured" if set(shown) == {UNKNOWN} else f"{name} {' → '.join(shown)} %"
 
 
 def _direction(change: Estimate | None) -> str:
@@ -80,7 +86,7 @@ def _direction(change: Estimate | None) -> str:
 
 
 def _percent(estimate: Estimate | None) -> str:
-    return "–" if estimate is None or estimate.value is None else f"{100 * estimate.value:.1f}"
+    return UNKNOWN if estimate is None or estimate.value is None else f"{100 * estimate.value:.1f}"
 
 
 def _constraints(rows: Sequence[ConstraintRow]) -> tuple[str, bool]:

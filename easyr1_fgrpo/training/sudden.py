@@ -3,7 +3,8 @@
 A judge that approves everything fails no question, so its constraint looks met and its multiplier falls. Two rules,
 each a warning and no more, as a policy may do the same:
 
-- a jump: a step's mean is `JUMP`, and `SIGMAS` standard deviations, away from the mean of the `HISTORY` steps before;
+- a jump: the means of `LASTING` steps in a row are all `JUMP`, and `SIGMAS` standard deviations, above the mean of the
+  `HISTORY` steps before them, or all below it. A judge that broke stays broken; one step of few rollouts is chance;
 - standing still: on `HISTORY` steps in a row all rollouts have one and the same value, `STILL` away from the mean of
   any of as many steps before. A value that is reached in small steps, as a policy learns, is no sign of anything.
 """
@@ -18,6 +19,7 @@ from torch import Tensor
 from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
 
 HISTORY = 10
+LASTING = 3
 JUMP, SIGMAS = 0.1, 5.0
 STILL = 0.03
 
@@ -47,20 +49,21 @@ class SuddenChanges:
             return {}
         steps = self._steps.setdefault(name, [])
         now = float(values.mean()), bool((values == values[0]).all())
-        last = [mean for mean, _ in steps[-HISTORY:]]
         steps.append(now)
         del steps[: -2 * HISTORY]
-        if len(last) < HISTORY:
+        means = [mean for mean, _ in steps]
+        before, lately = means[-HISTORY - LASTING : -LASTING], means[-LASTING:]
+        if len(before) < HISTORY:
             return {}
-        usual = statistics.fmean(last)
-        away = abs(now[0] - usual)
-        if away >= JUMP and away >= SIGMAS * statistics.stdev(last):
-            steps[:] = [now]  # one warning a jump: what comes now is compared with what comes now
+        usual = statistics.fmean(before)
+        far = max(JUMP, SIGMAS * statistics.stdev(before))
+        if min(lately) >= usual + far or max(lately) <= usual - far:
+            del steps[:-LASTING]  # one warning a jump: what comes now is compared with what comes now
             return {"usual": usual, "sudden": 1.0}
         if len(steps) == 2 * HISTORY and now[1] and steps[HISTORY - 1] != now and set(steps[HISTORY:]) == {now}:
-            before = [mean for mean, _ in steps[:HISTORY]]
-            far = all(abs(now[0] - mean) >= STILL for mean in before)
-            return {"usual": statistics.fmean(before), "sudden": float(far)}
+            moving = means[:HISTORY]
+            away = all(abs(now[0] - mean) >= STILL for mean in moving)
+            return {"usual": statistics.fmean(moving), "sudden": float(away)}
         return {"usual": usual, "sudden": 0.0}
 
     def state_dict(self) -> dict[str, list[list[float]]]:

@@ -91,4 +91,4 @@ def test_a_signal_that_changed_suddenly_is_said(tmp_path):
             metrics["fgrpo/consistency/sudden"] = float(step == 25)
 
     (line,) = said(changed(tmp_path / "a", sudden))
-    assert line == "consistency: changed so suddenly that its judge may have at 1 of 40 steps (25)"
+    assert line == "consistency: changed as no policy does, so perhaps its judge did, at 1 of 40 steps (25)"

@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from easyr1_fgrpo.training.sudden import HISTORY, SuddenChanges, sudden_changes
+from easyr1_fgrpo.training.sudden import HISTORY, LASTING, SuddenChanges, sudden_changes
 
 N = 100
 
@@ -28,8 +28,8 @@ AROUND_93 = [0.92, 0.95, 0.93, 0.91, 0.94] * 3
 
 
 def test_a_judge_that_approves_everything_from_one_step_to_the_next_is_told_once():
-    assert warned(AROUND_85 + [1.0] * 30) == [len(AROUND_85)]
-    assert warned([*AROUND_85, 0.4, *AROUND_85]) == [15], "and one that refuses"
+    assert warned(AROUND_85 + [1.0] * 30) == [len(AROUND_85) + LASTING - 1]
+    assert warned([*AROUND_85, 0.4, 0.3, 0.4, *AROUND_85[:2]]) == [17], "and one that refuses"
 
 
 def test_one_near_the_top_is_told_when_it_has_stood_still():
@@ -41,6 +41,8 @@ def test_a_policy_that_learns_is_no_sign():
     assert warned([0.8 + 0.01 * min(step, 20) for step in range(60)]) == []
     assert warned([0.93] * 15 + [0.95] * 10 + [0.97] * 10 + [0.99] * 10 + [1.0] * 20) == []
     assert warned([0.5, 0.9] * 20) == [], "what always jumps"
+    assert warned([0.99] * 20 + [0.87] + [0.99] * 20) == [], "a step of few rollouts"
+    assert warned([0.99] * 20 + [0.87, 0.85, 0.9] + [0.99] * 20) == [], "one of them as good as the usual"
 
 
 def test_a_step_that_was_not_measured_does_not_count():
@@ -50,7 +52,7 @@ def test_a_step_that_was_not_measured_does_not_count():
     assert warned([1.0], share=0.9, changes=changes) == []
     assert changes.see("consistency", torch.ones(1), 1.0) == {}
     assert changes.see("consistency", torch.ones(0), None) == {}
-    assert warned([1.0], changes=changes) == [0]
+    assert warned([1.0] * LASTING, changes=changes) == [LASTING - 1]
 
 
 def test_a_resumed_run_warns_where_an_uninterrupted_one_does():
