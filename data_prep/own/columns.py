@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Any
 
 from data_prep.sources.conversations import TURNS, Record
+from easyr1_fgrpo.normal_form import same_options
 
 NONE = "none"
 """What a user says for a part that no column shall play."""
@@ -15,16 +17,21 @@ NONE = "none"
 NAMES: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "prompt", "instruction", "text"),
     "answer": (
-        *("answer", "answers", "correct_answer", "correct", "ground_truth", "gt", "solution", "label", "target"),
-        *("reward_model.ground_truth", "output"),
+        *("answer", "correct_answer", "multiple_choice_answer", "answerkey", "answers", "correct"),
+        *("ground_truth", "gt", "solution", "label", "target", "reward_model.ground_truth", "output"),
     ),
-    "image": ("image", "images", "image_path", "image_file", "file_name", "filename", "img", "picture", "image_id"),
+    "image": (
+        *("image", "images", "image_bytes", "image_path", "image_file", "file_name", "filename", "img", "picture"),
+        *("image_id", "imageid"),
+    ),
     "choices": ("choices", "options", "candidates"),
     "boxes": ("boxes", "bbox", "bboxes", "box", "bboxs", "bbox_2d", "target_instances"),
     "hint": ("hint",),
     "split": ("split",),
 }
 """Names by which a column is known, the likelier ones first, in any case."""
+
+_NUMBERED = re.compile(r"(image|img|picture|image_path|image_file)_?(\d*)", re.IGNORECASE)
 
 NEEDED = ("question", "answer", "image")
 
@@ -34,7 +41,7 @@ class Columns:
     """Columns by the part they play; "" where there is none. A dotted name goes into objects.
 
     Attributes:
-        question, answer, image: what every record has.
+        question, answer, image: what every record has; pictures in several columns with commas between.
         choices: one column with all options, or one column an option.
         boxes: of what the question is about.
         hint: what a question says before it asks.
@@ -81,6 +88,8 @@ def find_columns(records: Sequence[Record], said: Mapping[str, str], is_picture:
     if "." in image and image != said.get("image") and is_picture(image):
         raise ValueError(f"the first line is a record, its {image!r} a picture: write a line of column names above it")
     choices = tuple(filter(None, found.pop("choices", "").split(",")))
+    if not choices and not said.get("choices") and (column := _holding_answers(records, names, found)):
+        raise ValueError(f"column {column} holds lists with the answer in them: say --choices {column}, or {NONE}")
     return Columns(**found, choices=choices, reasons=reasons)
 
 
@@ -100,14 +109,16 @@ def _names(record: Record) -> list[str]:
 
 
 def _present(part: str, column: str, names: Sequence[str]) -> str:
-    for name in column.split(",") if part == "choices" else [column]:
+    for name in column.split(",") if part in ("choices", "image") else [column]:
         if name not in names:
             raise ValueError(f"--{part} {column}: no column {name}; there are {', '.join(names)}")
     return column
 
 
 def _by_name(part: str, names: Sequence[str]) -> str:
-    by_name = {name.lower(): name for name in reversed(names)}
+    by_name = {name.strip().lower(): name for name in reversed(names)}
+    if part == "image" and (numbered := _numbered(names)):
+        return numbered
     if found := next((by_name[name] for name in NAMES[part] if name in by_name), ""):
         return found
     if part in ("question", "answer"):
@@ -116,6 +127,27 @@ def _by_name(part: str, names: Sequence[str]) -> str:
     if part == "choices" and len(lettered) >= 2 and "".join(lettered) == ascii_uppercase[: len(lettered)]:
         return ",".join(lettered)
     return ""
+
+
+def _holding_answers(records: Sequence[Record], names: Sequence[str], found: Mapping[str, str]) -> str:
+    """A column that may be the options under another name: lists of different texts, the answer among them; else ""."""
+
+    def holds(record: Record, name: str) -> bool:
+        texts, answer = value_of(record, name), value_of(record, found["answer"])
+        is_list = isinstance(texts, list) and len(texts) > 1 and all(isinstance(text, str) for text in texts)
+        return is_list and answer in texts and not same_options(texts)
+
+    free = [name for name in names if name not in found.values()]
+    return next((name for name in free if all(holds(record, name) for record in records)), "")
+
+
+def _numbered(names: Sequence[str]) -> str:
+    """Columns of one picture each, `image_1`, `image_2` or `image`, `image2`; "" where there are not several."""
+    found = {name: found for name in names if (found := _NUMBERED.fullmatch(name))}
+    bases = {match[1].lower() for match in found.values()}
+    if len(found) < 2 or len(bases) > 1:
+        return ""
+    return ",".join(sorted(found, key=lambda name: int(found[name][2] or 1)))
 
 
 def _by_values(

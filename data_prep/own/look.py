@@ -97,7 +97,7 @@ def look(location: str, images: Path | None, wishes: Wishes) -> Found:
         raise ValueError(f"{files[0]}: no record can be read{why}")
     root = (images or files[0].parent).resolve()
     if not root.is_dir():
-        raise ValueError(f"--images {images}: no such folder")
+        raise ValueError(f"--images {images}: no such folder" + (", unpack it" if root.exists() else ""))
     columns = find_columns(records, wishes.columns, lambda value: _is_picture(value, root))
     _check_boxes(columns, records, wishes.box_form)
     reader = Reader(columns, root)
@@ -107,9 +107,10 @@ def look(location: str, images: Path | None, wishes: Wishes) -> Found:
     items = [item_or_reject(reader, question) for question in asked]
     example = next((item for item in items if isinstance(item, Item)), None)
     if example is None:
-        raise ValueError(
-            f"{files[0]}: none of the first {len(asked)} questions can be used: {most(Counter(map(str, items)))}"
-        )
+        rejects = [item for item in items if isinstance(item, Reject)]
+        first_of = {reject.reason: str(reject) for reject in reversed(rejects)}
+        reasons = most(Counter(first_of[reject.reason] for reject in rejects))
+        raise ValueError(f"{files[0]}: none of the first {len(asked)} questions can be used: {reasons}")
     by_name = "the files' names" if any(map(_split_of, files)) and len(files) > 1 else ""
     split_by = f"column {columns.split}" if columns.split else by_name
     return Found(files, columns, reader, about_answers, split_by, example)

@@ -11,20 +11,20 @@ from data_prep.own.answers import Form, right_option
 from data_prep.own.columns import Columns, value_of
 from data_prep.sources import Item, Reject
 from data_prep.sources.boxes import Box, BoxError, Convention, as_boxes
-from data_prep.sources.conversations import TURNS, Record, each_question, said, speaker
+from data_prep.sources.conversations import TURNS, Record, each_question, is_turn, said, speaker
 from data_prep.sources.pictures import picture_bytes
 from data_prep.sources.text import (
     answer_by_number,
     clean_answer,
     clean_choice,
     clean_question,
+    has_marks,
     no_special,
     split_options,
     without_marks,
 )
 from easyr1_fgrpo.published import options as as_published
 from easyr1_fgrpo.published.records import written_value
-from easyr1_fgrpo.rows import IMAGE_MARK
 
 BOX_FORMS: dict[str, tuple[Convention, bool]] = {
     f"{name}{suffix}": (convention, bool(suffix))
@@ -94,7 +94,7 @@ class Reader:
         text = _text(_value(record, self.columns.question, "question", "user"))
         if self.columns.hint:
             text = as_published.with_hint(text, value_of(record, self.columns.hint))
-        if IMAGE_MARK in text:
+        if has_marks(text):
             text = without_marks(text, len(self.pictures(record)))
         question, inside = split_options(text)
         given = _choices(record, self.columns.choices)
@@ -107,11 +107,12 @@ class Reader:
         return question or clean_question(text), given or inside, answer
 
     def pictures(self, record: Record) -> list[Any]:
-        """The pictures of a record, as they are written."""
-        value = _value(record, self.columns.image, "image")
-        if isinstance(value, str) and value.startswith("["):
-            value = _literal(value, "image")
-        return value if isinstance(value, list) else [value]
+        """The pictures of a record, as they are written, those of several columns in order."""
+        values = [value_of(record, column) for column in self.columns.image.split(",")]
+        pictures = [picture for value in values for picture in _pictures_in(value)]
+        if not pictures:
+            raise Reject("no image")
+        return pictures
 
     def _boxes(self, record: Record) -> tuple[Box, ...]:
         value = value_of(record, self.columns.boxes) if self.box_form else None
@@ -127,9 +128,15 @@ class Reader:
         return tuple((x, y, x + w, y + h) for x, y, w, h in boxes) if sized else boxes
 
 
+def _pictures_in(value: Any) -> list[Any]:
+    if isinstance(value, str) and value.startswith("["):
+        value = _literal(value, "image")
+    return value if isinstance(value, list) else [value] if value not in (None, "") else []
+
+
 def _value(record: Record, column: str, part: str, who: str = "") -> Any:
     value = value_of(record, column)
-    if who and isinstance(value, list) and (column in TURNS or (value and isinstance(value[0], dict))):
+    if who and isinstance(value, list) and (column in TURNS or (value and is_turn(value[0]))):
         value = _turn(value, who)
     if value is None or value in ("", []):
         raise Reject(f"no {part}")
@@ -147,13 +154,15 @@ def _turn(turns: list[Any], who: str) -> Any:
 def _text(value: Any) -> str:
     """A text, a number, or the text parts of a message; of a list its only element."""
     if isinstance(value, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in value]
+        parts = [part.get("text", part) if isinstance(part, dict) else part for part in value]
         texts = [part for part in parts if part is not None]
         if len(texts) != 1:
             raise Reject("several texts where one should be", repr(texts))
         value = texts[0]
     if not isinstance(value, str | int | float):
         raise Reject("neither text nor number", type(value).__name__)
+    if isinstance(value, float) and value.is_integer():  # pandas makes numbers with gaps floats
+        value = int(value)
     return str(value)
 
 

@@ -52,6 +52,11 @@ def speaker(turn: Any) -> str:
     return _SPEAKERS.get(name.lower(), name)
 
 
+def is_turn(value: Any) -> bool:
+    """Whether a value says who speaks."""
+    return isinstance(value, dict) and ("role" in value or "from" in value)
+
+
 def said(turn: Record) -> Any:
     """What a turn says: its text, None where it says nothing."""
     return next((turn[key] for key in _TEXT_KEYS if turn.get(key) is not None), None)

@@ -13,7 +13,8 @@ from easyr1_fgrpo.published.options import split_options as options_in
 from easyr1_fgrpo.rewards.accuracy import answer_matches
 from easyr1_fgrpo.rows import IMAGE_MARK, special_token
 
-_IMAGE_MARK = re.compile(r"<image>", re.IGNORECASE)
+_IMAGE_MARK = re.compile(r"<image(?:[ _]?\d+)?>", re.IGNORECASE)
+"""`<image>`, and MMMU's `<image 1>`."""
 _MARKS_AROUND = re.compile(rf"(?:\s|{IMAGE_MARK})*(?P<text>.*?)(?:\s|{IMAGE_MARK})*", re.DOTALL)
 _HOW_TO_ANSWER = (  # capitals: "does the sign answer the question" is no instruction
     r"\b(?:Answer (?:the question |with |using )|Please answer (?!wh|how )|Please provide the bounding box |"
@@ -45,7 +46,7 @@ _DRESSING = re.compile(r"\${0,2}\\(?:boxed|text|textbf|mathrm)\{([^{}]*)\}\${0,2
 _MARKDOWN = re.compile(r"(\*{1,3}|__|`{1,3})(?![\s*`])([^*`]*[^\s*`])\1")
 _HTML = re.compile(r"<(answer|b|i|u|p|em|strong|span|div)>([^<>]*)</\1>", re.IGNORECASE)
 _NUMBER = re.compile(r"\(?(\d{1,2})\)?[.:)]?(?:\s+(\S.*))?", re.DOTALL)
-_NO_TEXT = re.compile(r"<image>|<br ?/?>|</?answer>", re.IGNORECASE)
+_NO_TEXT = re.compile(r"<image(?:[ _]?\d+)?>|<br ?/?>|</?answer>", re.IGNORECASE)
 
 
 def without_marks(text: str, images: int) -> str:
@@ -56,6 +57,7 @@ def without_marks(text: str, images: int) -> str:
     """
     if not images:
         raise Reject("no image")
+    text = _IMAGE_MARK.sub(IMAGE_MARK, text)
     if (marks := text.count(IMAGE_MARK)) != images:
         raise Reject("marks and images differ in number", f"{marks} {IMAGE_MARK} marks, {images} images")
     found = _MARKS_AROUND.fullmatch(text)
@@ -63,6 +65,11 @@ def without_marks(text: str, images: int) -> str:
     if IMAGE_MARK in found["text"]:
         raise Reject("an image inside the text", found["text"])
     return found["text"]
+
+
+def has_marks(text: str) -> bool:
+    """Whether a text says where its images are."""
+    return _IMAGE_MARK.search(text) is not None
 
 
 def clean_question(text: str) -> str:
@@ -141,12 +148,14 @@ def _undressed(text: str) -> str:
 
 
 def clean_choice(text: str) -> str:
-    """An option's text on one line, without image marks.
+    """An option's text on one line.
 
     Raises:
-        Reject: when it holds a special token.
+        Reject: when it holds a special token or an image.
     """
-    return " ".join(_IMAGE_MARK.sub(" ", no_special(text)).split())
+    if has_marks(text):
+        raise Reject("an image in an option", text)
+    return " ".join(no_special(text).split())
 
 
 def no_special(text: str) -> str:

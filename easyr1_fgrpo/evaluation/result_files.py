@@ -91,8 +91,9 @@ def theirs(path: Path, said: Mapping[str, str]) -> dict[str, str]:
         found["choices"] = columns
     if known is LMMS_EVAL and "choices" not in found and _only_prompt_has_options(records, found.get("question", "")):
         found["choices"] = PROMPT
-    if known is VLMEVALKIT and "hint" in fields:
-        found["hint"] = "hint"
+    hint = "hint" if known is VLMEVALKIT else "doc.hint"
+    if known and any(_is_there(record, hint) for record in records):
+        found["hint"] = hint
     return {ours: name for ours, name in {**found, **said}.items() if name != ours or ours == "hint"}
 
 

@@ -66,23 +66,32 @@ def listed_options(value: Mapping[str, Any] | Sequence[Any]) -> list[str]:
     """The options of a field in the order of their letters; blank ones at the end are none.
 
     Args:
-        value: texts from A on, or an object `{"B": "right", "A": "left"}`.
+        value: texts from A on, or an object `{"B": "right", "A": "left"}`, or ARC's two lists, `text` and `label`.
 
     Raises:
         ValueError: for a blank option before another one, which would give that one another letter; for an object whose
             names are no letters.
     """
+    if isinstance(value, Mapping) and {*value} == {"text", "label"}:
+        labels, texts = ([str(part) for part in value[name] or ()] for name in ("label", "text"))
+        numbered = labels == [str(number) for number in range(1, len(labels) + 1)]
+        value = texts if numbered else dict(zip(labels, texts, strict=True))
     if isinstance(value, Mapping):
         by_name = {str(name).strip(): text for name, text in value.items()}
         if len(by_name) < len(value) or not all(name in ascii_uppercase and len(name) == 1 for name in by_name):
             raise ValueError(f"options are under {', '.join(map(str, value))}, not under A, B, ...")
         value = [by_name.get(letter) for letter in ascii_uppercase]
-    texts = ["" if text is None else str(text).strip() for text in value]
+    texts = ["" if is_missing(text) else str(text).strip() for text in value]
     while texts and not texts[-1]:
         texts.pop()
     if "" in texts:
         raise ValueError(f"option {_letter_at(texts.index(''))} is blank and {_letter_at(len(texts) - 1)} is not")
     return texts
+
+
+def is_missing(value: Any) -> bool:
+    """Whether an option or a hint is none: blank, or what pandas writes for that."""
+    return value is None or str(value).strip() in ("", "nan", "NaN")
 
 
 def _letter_at(index: int) -> str:
@@ -150,7 +159,7 @@ def numbered_options(text: str) -> tuple[str, tuple[str, ...]]:
 
 def with_hint(question: str, hint: Any) -> str:
     """The question below its hint, as VLMEvalKit asks; itself where there is none."""
-    return f"Hint: {hint}\n{question}" if hint is not None and str(hint).strip() else question
+    return question if is_missing(hint) else f"Hint: {hint}\n{question}"
 
 
 def unlettered(options: Sequence[str]) -> tuple[str, ...]:

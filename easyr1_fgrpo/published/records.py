@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import csv
 import json
 import math
@@ -12,15 +13,17 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 _BATCH_ROWS = 64
 _CHUNK = 1 << 20
+_EXCEL = re.compile(r"sep=.\s*", re.IGNORECASE)
+"""A first line by which Excel knows the separator."""
 _NO_COMMA = re.compile(r"""(?<=['"])\s+(?=['"])|(?<=[\d.])\s+(?=[-\d])|(?<=\])\s+(?=\[)""")
 """Between the members of a list as NumPy writes it."""
 
@@ -174,41 +177,68 @@ def _named(value: Any) -> Record:
     return value if isinstance(value, dict) else Malformed("no JSON object")
 
 
+def _encoding(path: Path) -> str:
+    """UTF-16 where the file begins with its mark, as Excel's Unicode text does; else UTF-8, with or without one."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
 def _array(path: Path) -> Iterator[Record]:
-    decoder, text, at = json.JSONDecoder(), "", 0
-    with path.open(encoding="utf-8") as file:
-        if (text := file.read(_CHUNK).lstrip())[:1] != "[":
-            yield from _only_list(path)
-            return
-        at = 1
-        while True:
-            at = _skip(text, at)
-            try:
-                if text[at : at + 1] == "]":
-                    return
-                value, at = decoder.raw_decode(text, at)
-            except json.JSONDecodeError as error:
-                if not (more := file.read(_CHUNK)):
-                    raise ValueError(f"{path}: is damaged or cut off ({error.msg})") from None
-                text, at = text[at:] + more, 0
-                continue
-            yield _named(value)
-
-
-def _only_list(path: Path) -> Iterator[Record]:
-    """The records of an object that holds one list of objects, besides what else it says."""
+    """The records of a JSON array, of an object with records in it, or of JSON lines under the name .json."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        with path.open(encoding=_encoding(path)) as file:
+            text = file.read(_CHUNK).lstrip()
+            if text[:1] == "[":
+                yield from _array_of(path, file, text)
+                return
+        first, _, more = text.partition("\n")
+        if more.strip() and isinstance(_record(first.encode()), dict):
+            yield from map(_record, _lines(path))
+            return
+        value = json.loads(path.read_text(encoding=_encoding(path)))
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path}: is damaged or cut off ({_first_line(error)})") from None
-    lists = [
-        part
-        for part in (value.values() if isinstance(value, dict) else ())
-        if isinstance(part, list) and part and all(isinstance(entry, dict) for entry in part)
-    ]
-    if len(lists) != 1:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: its text is not UTF-8 ({_first_line(error)})") from None
+    yield from _records_in(path, value)
+
+
+def _array_of(path: Path, file: IO[str], text: str) -> Iterator[Record]:
+    decoder, at = json.JSONDecoder(), 1
+    while True:
+        at = _skip(text, at)
+        try:
+            if text[at : at + 1] == "]":
+                break
+            value, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            if not (more := file.read(_CHUNK)):
+                raise ValueError(f"{path}: is damaged or cut off ({error.msg})") from None
+            text, at = text[at:] + more, 0
+            continue
+        yield _named(value)
+    if rest := (text[at + 1 :] + file.read(_CHUNK)).strip():
+        raise ValueError(f"{path}: goes on behind the end of its array, with {rest[:40]!r}")
+
+
+def _records_in(path: Path, value: Any) -> Iterator[Record]:
+    """The records of an object: one list of objects besides what else it says, records by their names, or columns.
+
+    The name of a record, which GQA has as the question's number, is its `id` where it has none. Columns of values by
+    row, `{"question": {"0": ..., "1": ...}, ...}`, are what pandas writes.
+    """
+    parts = list(value.values()) if isinstance(value, dict) else []
+    lists = [part for part in parts if isinstance(part, list) and part and all(isinstance(one, dict) for one in part)]
+    if len(lists) == 1:
+        yield from lists[0]
+    elif parts and all(isinstance(part, dict) and part for part in parts):
+        if all(part.keys() == parts[0].keys() and all(map(str.isdecimal, part)) for part in parts):
+            for row in parts[0]:
+                yield {name: column[row] for name, column in value.items()}
+        else:
+            yield from ({"id": name, **record} for name, record in value.items())
+    else:
         raise ValueError(f"{path}: is no JSON array, nor an object with one list of records ({len(lists)} in it)")
-    yield from lists[0]
 
 
 def _sheet(path: Path) -> Iterator[Record]:
@@ -221,6 +251,7 @@ def _sheet(path: Path) -> Iterator[Record]:
         sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
         rows = sheet.iter_rows(values_only=True)
         header = [str(name) if name is not None else "" for name in next(rows, ())]
+        _no_name_twice(path, header)
         for row in rows:
             if any(value is not None for value in row):
                 yield {name: value for name, value in zip(header, row, strict=False) if name}
@@ -232,24 +263,41 @@ def _table(path: Path) -> Iterator[Record]:
     """Rows of a file with a header, separated by commas, semicolons or tabs: by what the header has most of."""
     usual = csv.field_size_limit(sys.maxsize)  # a cell may hold a picture; the limit is the process's
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=_encoding(path), newline="") as file:
             header = file.readline()
-            file.seek(0)
-            rows = csv.DictReader(file, delimiter=max(",;\t", key=header.count), restkey="")
-            named = Counter(rows.fieldnames or ())
-            if twice := [name for name, times in named.items() if times > 1 and name]:
-                raise ValueError(f"{path}: its header names the column {twice[0]!r} twice; give one another name")
-            for row in rows:
-                yield Malformed("more cells than the header") if "" in row else row
+            if _EXCEL.fullmatch(header):
+                header = file.readline()
+            separator = max(",;\t", key=header.count)
+            yield from _rows(path, csv.reader(chain([header], file), delimiter=separator, strict=True))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: cannot be read as CSV, its text is not UTF-8 ({_first_line(error)}); iconv -f latin1 -t utf-8 "
             "makes it so, where it is Latin-1"
         ) from None
-    except csv.Error as error:
-        raise ValueError(f"{path}: cannot be read as CSV ({_first_line(error)})") from None
     finally:
         csv.field_size_limit(usual)
+
+
+def _rows(path: Path, cells: Any) -> Iterator[Record]:
+    """Rows under the names of the first one; a quote that is left open would eat rows, and is an error."""
+    try:
+        names: list[str] = next(cells, [])
+        _no_name_twice(path, names)
+        for row in cells:
+            if len(row) > len(names):
+                yield Malformed("more cells than the header")
+            elif row:
+                yield dict(zip_longest(names, row))
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}: cannot be read as CSV (line {cells.line_num}: {_first_line(error)}); in a quoted cell quotes are "
+            "written twice"
+        ) from None
+
+
+def _no_name_twice(path: Path, header: Sequence[str]) -> None:
+    if twice := [name for name, times in Counter(header).items() if times > 1 and name]:
+        raise ValueError(f"{path}: its header names the column {twice[0]!r} twice; give one another name")
 
 
 def _skip(text: str, at: int) -> int:

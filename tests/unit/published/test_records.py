@@ -117,6 +117,41 @@ print(peak_mb() - before)
     assert float(grown_mb) < 180  # unbuffered it is 300
 
 
+def test_texts_of_other_systems(tmp_path):
+    rows = [{"n": "1", "t": "ü"}]
+    for name, text, encoding in [
+        ("a.csv", "n,t\r\n1,ü\r\n", "utf-16"),
+        ("b.csv", "sep=;\r\nn;t\r\n1;ü\r\n", "utf-8-sig"),
+        ("a.tsv", "n\tt\r\n\r\n1\tü\r\n", "utf-16"),
+        ("a.json", json.dumps(rows), "utf-8-sig"),
+        ("b.json", json.dumps({"rows": rows}), "utf-16"),
+        ("c.json", '{"n": "1", "t": "ü"}\n\n{"n": "1", "t": "ü"}\n', "utf-8-sig"),
+        ("d.json", '{"n": "1", "t": "ü"}\n3\n', "utf-8"),
+    ]:
+        (tmp_path / name).write_text(text, encoding=encoding, newline="")
+        more = {"c.json": rows, "d.json": [Malformed("no JSON object")]}.get(name, [])
+        assert list(read_records([tmp_path / name])) == [*rows, *more], name
+    for name, text, why in [
+        ("a.tsv", 'n\tt\n1\t"a" b\n2\tc\n', r"line 2: '\t' expected after '\"'"),
+        ("a.csv", 'n,t\n1,"a\n2,b\n', "line 3: unexpected end of data"),
+        ("a.json", '[{"n": 1}]\n[{"n": 2}]', r"goes on behind the end of its array, with '\[{"),
+    ]:
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=why):
+            list(read_records([tmp_path / name]))
+    (tmp_path / "a.json").write_bytes(b'[{"n": "\xfc"}]')
+    with pytest.raises(ValueError, match=r"a\.json: its text is not UTF-8"):
+        list(read_records([tmp_path / "a.json"]))
+
+
+def test_objects_of_records_and_of_columns(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"07": {"n": 1}, "08": {"n": 2, "id": 3}}))
+    assert list(read_records([path])) == [{"id": "07", "n": 1}, {"id": 3, "n": 2}]
+    path.write_text(json.dumps({"n": {"0": 1, "1": 2}, "t": {"0": "a", "1": None}}))
+    assert list(read_records([path])) == [{"n": 1, "t": "a"}, {"n": 2, "t": None}]
+
+
 def test_an_object_with_one_list_of_records_and_a_workbook(tmp_path):
     records = [{"n": 1, "text": "a"}, {"n": 2, "text": None}]
     path = tmp_path / "a.json"
@@ -126,6 +161,11 @@ def test_an_object_with_one_list_of_records_and_a_workbook(tmp_path):
     with pytest.raises(ValueError, match=r"one list of records \(2 in it\)"):
         list(read_records([path]))
     workbook = Workbook()
+    twice = Workbook()
+    twice.active.append(["n", "n"])
+    twice.save(tmp_path / "b.xlsx")
+    with pytest.raises(ValueError, match=r"b\.xlsx: its header names the column 'n' twice"):
+        list(read_records([tmp_path / "b.xlsx"]))
     for row in (["n", "text", None], [1, "a", "beyond"], [None, None], [2, None]):
         workbook.active.append(row)
     workbook.save(tmp_path / "a.xlsx")

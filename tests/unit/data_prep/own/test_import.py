@@ -361,6 +361,52 @@ def test_lists_in_cells_as_python_and_numpy_write_them(home):
     assert every(rows)[0].extra_info.boxes == ((10, 5, 50, 20), (0, 0, 10, 10))
 
 
+def test_pictures_in_columns_of_their_own(home):
+    """MMMU's `image_1` to `image_7`, and its marks."""
+    asked = "Left or right of <image 1>?"
+    given = [
+        {"question": "<image 1><image_2> Same?", "answer": "no", "image_1": "0.png", "image_2": "1.png"},
+        {"question": "<image 1> Red?", "answer": "no", "image_1": "2.png", "image_2": None},
+        {"question": "Which?", "options": "['<image 1>', '<image 2>']", "answer": "A", "image_1": "3.png"},
+        {"question": f"{asked} And below?", "answer": "no", "image_1": "3.png"},
+        {"question": "<image 1> Red?", "answer": "no", "image_1": "4.png", "image_2": "5.png"},
+    ]
+    rows, rejects, shown = imported(home, jsonl(home, given), "--val", "0.4")
+    assert [[image.data for image in row.images] for row in every(rows)] == [
+        [picture(n, 100, 50, "PNG") for n in some] for some in ((0, 1), (2,))
+    ]
+    assert "image     column image_1,image_2 (by its name)" in shown
+    assert [row.extra_info.question for row in every(rows)] == ["Same?", "Red?"]
+    assert [reject["reason"] for reject in rejects] == [
+        *("an image in an option", "an image inside the text", "marks and images differ in number"),
+    ]
+
+
+def test_options_that_are_missing_or_under_labels(home):
+    ways = [
+        {"A": "left", "B": "right", "C": "nan", "D": ""},
+        {"choices": {"text": ["left", "right"], "label": ["A", "B"]}},
+        {"choices": {"text": ["right", "left"], "label": ["B", "A"]}},
+        {"choices": {"text": ["left", "right"], "label": ["1", "2"]}},
+    ]
+    for way in ways:
+        rows, rejects, _ = imported(home, jsonl(home, records(answer="B", hint="nan", **way)))
+        assert (rejects, {row.reward_model.ground_truth for row in every(rows)}) == ([], {"right"}), way
+        assert {row.extra_info.choices for row in every(rows)} == {("left", "right")}
+        assert every(rows)[0].extra_info.question == "Number 0?"
+
+
+def test_options_under_another_name_are_asked_about(home):
+    """SAT's own columns."""
+    given = [row | {"correct_answer": row.pop("answer"), "answers": ["red", "blue"]} for row in records()]
+    done, _ = run(home, jsonl(home, given))
+    assert "column answers holds lists with the answer in them: say --choices answers, or none" in done.stderr
+    rows, _, _ = imported(home, jsonl(home, given), "--choices", "answers")
+    assert every(rows)[0].extra_info.choices == ("red", "blue")
+    many = [row | {"answers": ["red", "Red", "red"]} for row in records()]
+    assert every(imported(home, jsonl(home, many))[0])[0].extra_info.choices == ()
+
+
 def test_text_of_a_file_does_not_act_on_the_terminal(home):
     _, _, shown = imported(home, jsonl(home, records(question="Red\x1b[31m?")))
     assert "\x1b" not in shown
