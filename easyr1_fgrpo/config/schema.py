@@ -104,9 +104,12 @@ class ResumeSettings(Settings):
     Attributes:
         accept: keys of the config whose change since the run's last start is meant, such as
             "fgrpo.constraints.consistency.threshold"; any other change of what the run is is refused.
+        from_: `from` in the config: an earlier checkpoint of the run to go back to, by its folder's name; "" for the
+            last one. Gone back to once: the same command again goes on from what the run has saved since.
     """
 
     accept: list[str] = Field(default_factory=list)
+    from_: Annotated[str, Field(alias="from", pattern=r"^(global_step_\d+)?$")] = ""
 
 
 class FgrpoConfig(Settings):

@@ -239,6 +239,23 @@ def _fix_agent_loop_building(module: Any) -> None:
     module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate), __wrapped__=hydra)
 
 
+@_patch(
+    "locks for making folders",
+    "verl.utils.fs",
+    why="each process locks under a name of its own (hash() is salted), and leaves that file in the temporary folder",
+    until="verl makes folders without a lock",
+    needed=_source_holds('lock_filename = f"ckpt_{hash(path)', "local_mkdir_safe"),
+    everywhere=True,
+)
+def _fix_folder_locks(module: Any) -> None:
+    @wraps(module.local_mkdir_safe)
+    def local_mkdir_safe(path: str) -> str:
+        os.makedirs(path, exist_ok=True)
+        return os.path.abspath(path)
+
+    module.local_mkdir_safe = local_mkdir_safe
+
+
 def apply_patches() -> None:
     """Arrange for every wanted patch to be applied when verl imports the module it fixes."""
     if torchvision_missing() and "qwen_vl_utils" not in sys.modules:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -17,7 +19,7 @@ from safetensors.torch import load_file
 
 from easyr1_fgrpo.traces import read_traces
 
-from .recipe_runs import STEPS, TRAIN_ONLY, Runs, learning
+from .recipe_runs import ROOT, STEPS, TRAIN_ONLY, Runs, learning
 
 pytestmark = pytest.mark.integration
 
@@ -74,23 +76,38 @@ def test_rollout_and_actor_agree_after_every_weight_sync(runs: Runs, whole: str)
         assert metrics["training/rollout_probs_diff_max"] < 1e-4
 
 
-def test_killed_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None:
-    """kill -9 after step 3, the last checkpoint being step 2; the same command again."""
-    process = runs.start("killed", script=TRAIN_ONLY)
+def test_killed_damaged_and_resumed_equals_uninterrupted(runs: Runs, whole: str) -> None:
+    """kill -9 after step 3, the last checkpoint cut; what the refusal says to type goes on from the one before.
+
+    The plain resume is in test_model_judges.py.
+    """
+    often = "trainer.save_freq=1"
+    process = runs.start("killed", often, script=TRAIN_ONLY)
     path = runs.folder / "killed/metrics.jsonl"
     runs.wait_for_step("killed", 3, process)
     for pid in _descendants(process.pid, "fgrpo train"):
         os.kill(pid, signal.SIGKILL)
     runs.finish(process)
     assert process.returncode != 0
-    assert (runs.folder / "killed/checkpoints/latest_checkpointed_iteration.txt").read_text() == "2"
-    output = runs.run("killed", script=TRAIN_ONLY)
-    assert "resuming after step 2" in output
+    checkpoints = runs.folder / "killed/checkpoints"
+    last = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
+    (shard,) = (checkpoints / f"global_step_{last}/actor").glob("model_*.pt")
+    os.truncate(shard, shard.stat().st_size // 2)
+    train = [sys.executable, "-m", "easyr1_fgrpo", "train", *runs.overrides("killed", often)]
+    refused = subprocess.run(train, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    (line,) = refused.stderr.splitlines()
+    assert refused.returncode == 1
+    assert line.startswith(f"error: {shard} is no whole file")
+    advice = line.split()[-1]
+    assert advice == f"fgrpo.resume.from=global_step_{last - 1}"
+    output = runs.run("killed", often, advice, script=TRAIN_ONLY)
+    assert f"resuming after step {last - 1}" in output
     whole_steps, killed_steps = runs.metrics("whole"), runs.metrics("killed")
     for step in range(1, STEPS + 1):
         assert learning(killed_steps[step]) == learning(whole_steps[step]), f"step {step}"
     lines = [json.loads(line)["step"] for line in path.read_text().splitlines()]
     assert lines.count(3) == 2, "step 3 was done before the kill and again after it"
+    assert (checkpoints / "latest_checkpointed_iteration.txt").read_text() == str(STEPS)
 
 
 def test_finished_run_prints_its_table_again(runs: Runs, whole: str) -> None:

@@ -22,9 +22,9 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.checkpoints import CheckpointError, quick_sha256
 from easyr1_fgrpo.files import LineFile, write_json, write_whole
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
-from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
+from easyr1_fgrpo.verl_plugin.preflight.saved import RESUMES_FILE, saved_step
 
-CONFIG_FILE, INPUTS_FILE, RESUMES_FILE = "config.yaml", "inputs.json", "resumes.jsonl"
+CONFIG_FILE, INPUTS_FILE = "config.yaml", "inputs.json"
 
 _SAME = re.compile(
     r"""

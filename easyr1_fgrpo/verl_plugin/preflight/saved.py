@@ -2,12 +2,17 @@
 
 verl starts anew when the folder its marker names is missing, takes rows from the first on when `data.pt` is, and ends
 in an error without a file name when a shard was cut.
+
+`fgrpo.resume.from=global_step_N` goes back to an earlier one: its step is marked as the run's last, so verl goes on
+from there. The run's resumes.jsonl notes it, and the same command does not go back again.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,10 @@ from easyr1_fgrpo.checkpoints import (
     step_folder,
     step_of,
 )
+from easyr1_fgrpo.files import LineFile, write_whole
+
+RESUMES_FILE = "resumes.jsonl"
+"""Of a run: when it went on as something else, or from an earlier checkpoint."""
 
 _SHARDS = {"model": "model", "optimizer": "optim", "extra": "extra_state"}
 """What verl saves per rank -> how it names the files, `NAME_world_size_N_rank_R.pt`."""
@@ -35,26 +44,54 @@ def saved_step(config: Any) -> int | None:
     checkpoints = Path(trainer.default_local_dir)
     if trainer.resume_mode == "resume_path":
         folder = Path(str(trainer.resume_from_path))
-    elif trainer.resume_mode == "auto" and (step := finished_step(checkpoints)) is not None:
+    elif trainer.resume_mode != "auto":
+        return None
+    elif _goes_back(config):
+        folder = checkpoints / config.fgrpo.resume["from"]
+    elif (step := _marked(checkpoints, config)) is not None:
         folder = step_folder(checkpoints, step)
     else:
-        if trainer.resume_mode == "auto":
-            _refuse_without_marker(checkpoints)
         return None
     if problems := list(checkpoint_problems(folder, config)):
         raise CheckpointError(f"{'; '.join(problems)}{_way_out(checkpoints, folder, config)}")
     return step_of(folder)
 
 
-def _refuse_without_marker(checkpoints: Path) -> None:
-    """A first checkpoint that was cut off has no marker and starts anew; a second one shows that it is gone."""
-    steps = sorted(step for folder in checkpoints.glob("global_step_*") if (step := step_of(folder)) is not None)
-    if len(steps) > 1:
-        marker = checkpoints / MARKER
-        raise CheckpointError(
-            f"{marker} is missing beside checkpoints of steps {', '.join(map(str, steps))}: write the last whole one "
-            f"into it (echo {steps[-1]} > {marker}), or move {checkpoints} away to start anew"
-        )
+def go_back(config: Any) -> None:
+    """Mark the checkpoint of `fgrpo.resume.from` as the run's last, unless that is done; its run must be locked."""
+    if config.trainer.resume_mode == "auto" and _goes_back(config):
+        name = config.fgrpo.resume["from"]
+        write_whole(Path(config.trainer.default_local_dir) / MARKER, name.rpartition("_")[2])
+        with LineFile(Path(config.fgrpo.run_dir) / RESUMES_FILE) as file:
+            file.append(json.dumps({"from": name, "at": datetime.now(UTC).isoformat(timespec="seconds")}))
+
+
+def _goes_back(config: Any) -> bool:
+    """Whether the run has to go back: it has not done so yet, or what it saved since is not whole either."""
+    name, notes = config.fgrpo.resume["from"], Path(config.fgrpo.run_dir) / RESUMES_FILE
+    whole = notes.read_bytes().rpartition(b"\n")[0] if notes.exists() else b""
+    earlier = [record["from"] for line in whole.splitlines() if "from" in (record := json.loads(line))]
+    if not name or earlier[-1:] != [name]:
+        return bool(name)
+    checkpoints = Path(config.trainer.default_local_dir)
+    try:
+        step = finished_step(checkpoints)
+    except CheckpointError:
+        return True
+    return step is None or any(checkpoint_problems(step_folder(checkpoints, step), config))
+
+
+def _marked(checkpoints: Path, config: Any) -> int | None:
+    """The step that is marked. A first checkpoint that was cut off has no marker and the run starts anew."""
+    try:
+        step = finished_step(checkpoints)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_way_out(checkpoints, None, config)}") from None
+    steps = sorted(found for folder in checkpoints.glob("global_step_*") if (found := step_of(folder)) is not None)
+    if step is None and len(steps) > 1:  # a second one shows that the marker is gone
+        missing = f"{checkpoints / MARKER} is missing beside checkpoints of steps {', '.join(map(str, steps))}"
+        raise CheckpointError(f"{missing}{_way_out(checkpoints, None, config)}")
+    return step
 
 
 def checkpoint_problems(folder: Path, config: Any) -> Iterator[str]:
@@ -97,9 +134,9 @@ def _cut(path: Path) -> Iterator[str]:
         yield f"{path} is no whole file ({path.stat().st_size} bytes): it was cut or overwritten"
 
 
-def _way_out(checkpoints: Path, wrong: Path, config: Any) -> str:
+def _way_out(checkpoints: Path, wrong: Path | None, config: Any) -> str:
     folders = sorted(checkpoints.glob("global_step_*"), key=lambda folder: step_of(folder) or 0, reverse=True)
     for folder in folders:
         if folder != wrong and not any(checkpoint_problems(folder, config)):
-            return f". The last whole checkpoint: trainer.resume_mode=resume_path trainer.resume_from_path={folder}"
-    return f". No other checkpoint there is whole: move {checkpoints} away to start anew"
+            return f". Go on from the last whole one: the same command with fgrpo.resume.from={folder.name}"
+    return f". No{' other' if wrong else ''} checkpoint there is whole: move {checkpoints} away to start anew"

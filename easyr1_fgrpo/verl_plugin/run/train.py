@@ -54,7 +54,7 @@ def main(overrides: list[str]) -> int:
 
 def _go_on(config: DictConfig) -> int:
     from easyr1_fgrpo.verl_plugin.preflight.resume import note_start
-    from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
+    from easyr1_fgrpo.verl_plugin.preflight.saved import go_back, saved_step
     from easyr1_fgrpo.verl_plugin.run.launch import train
 
     done, total, run_dir = saved_step(config), config.trainer.total_training_steps, config.fgrpo.run_dir
@@ -62,6 +62,7 @@ def _go_on(config: DictConfig) -> int:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
         return 0
     note_start(config, done)
+    go_back(config)
     return train(config, done or 0)
 
 

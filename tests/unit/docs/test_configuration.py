@@ -38,7 +38,7 @@ def schema_keys(model: type[Settings], section: str, before: str = "") -> Iterat
                 yield from schema_keys(held, section, f"{name}.")
         else:
             default = field.get_default(call_default_factory=True, validated_data={})
-            yield section, before + name, REQUIRED if default is PydanticUndefined else default
+            yield section, before + (field.alias or name), REQUIRED if default is PydanticUndefined else default
 
 
 def page_keys(text: str) -> Iterator[tuple[str, str, Any]]:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,12 @@ from easyr1_fgrpo.verl_plugin import compat
 from easyr1_fgrpo.verl_plugin.compat import PATCHES
 
 NAMED = {patch.name: patch for patch in PATCHES}
-EVERYWHERE = {"micro-batches without images", "batches of equal length", "processors without torchvision"}
+EVERYWHERE = {
+    "micro-batches without images",
+    "batches of equal length",
+    "processors without torchvision",
+    "locks for making folders",
+}
 
 
 def test_every_patch_says_what_why_and_until_when():
@@ -55,6 +61,7 @@ def test_a_patch_leaves_a_fixed_module_alone():
             "counting placeholders",
             SimpleNamespace(ProcessorMixin=SimpleNamespace(_check_special_mm_tokens=fixed_elsewhere)),
         ),
+        ("locks for making folders", SimpleNamespace(local_mkdir_safe=fixed_elsewhere)),
         (
             "building agent loops",
             SimpleNamespace(AgentLoopWorker=SimpleNamespace(_run_agent_loop=fixed_elsewhere)),
@@ -248,3 +255,25 @@ def test_position_ids_of_any_lengths_can_be_padded(lengths):
     if len(set(lengths)) == 1:
         with pytest.raises(RuntimeError):
             pad(patched.__wrapped__)
+
+
+# ---------------------------------------------------------------------- locks for making folders
+
+
+def test_making_a_folder_leaves_nothing_behind(tmp_path, monkeypatch):
+    """verl's own leaves a file in the temporary folder, each process another."""
+    from verl.utils import fs
+
+    left = tmp_path / "tmp"
+    left.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
+    monkeypatch.chdir(tmp_path)
+    unpatched = fs.local_mkdir_safe.__wrapped__
+    assert NAMED["locks for making folders"].needed(SimpleNamespace(local_mkdir_safe=unpatched))
+    unpatched("a/b")
+    (lock,) = left.iterdir()
+    lock.unlink()
+    for path in ("c/d", str(tmp_path / "c/d"), "a/b"):
+        assert fs.local_mkdir_safe(path) == str(tmp_path / path)
+        assert (tmp_path / path).is_dir()
+    assert not list(left.iterdir())

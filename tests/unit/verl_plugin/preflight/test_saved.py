@@ -1,11 +1,13 @@
 # What is deleted or cut in a checkpoint is found before Ray starts, and the last whole one is named.
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from easyr1_fgrpo.checkpoints import MANIFEST_FILE, MARKER, CheckpointError, write_manifest
-from easyr1_fgrpo.verl_plugin.preflight.saved import saved_step
+from easyr1_fgrpo.config.load import ConfigError, read_settings
+from easyr1_fgrpo.verl_plugin.preflight.saved import go_back, saved_step
 
 from ..saved_run import config_of, save
 
@@ -34,7 +36,7 @@ def test_a_whole_checkpoint_is_what_the_run_goes_on_from(newest):
 
 
 def test_each_missing_or_cut_part_is_named_with_the_way_out(newest):
-    way_out = ". The last whole checkpoint: trainer.resume_mode=resume_path trainer.resume_from_path="
+    way_out = ". Go on from the last whole one: the same command with fgrpo.resume.from=global_step_4"
     cut = {
         "data.pt": b"",
         "actor/model_world_size_1_rank_0.pt": b"half",
@@ -50,7 +52,8 @@ def test_each_missing_or_cut_part_is_named_with_the_way_out(newest):
             path.write_bytes(before[: len(before) // 2])
         found = problem()
         assert found.startswith(f"{path.absolute().relative_to(newest.parent.parent.parent.absolute())} "), name
-        assert found.endswith(f"{way_out}{newest.with_name('global_step_4')}"), name
+        assert found.endswith(way_out), name
+        assert saved_step(config_of(way_out.rpartition(" ")[2])) == 4
         path.write_bytes(before)
     assert saved_step(config_of()) == 6
 
@@ -62,7 +65,7 @@ def test_a_shard_of_the_right_size_and_shape_is_told_by_the_manifest(newest):
     before = shard.read_bytes()
     shard.write_bytes(bytes(len(before) // 2) + before[len(before) // 2 :])
     assert zipfile.is_zipfile(shard)
-    assert "optim_world_size_1_rank_0.pt is not as it was written: its content changed. The last" in problem()
+    assert "optim_world_size_1_rank_0.pt is not as it was written: its content changed. Go on" in problem()
     shard.write_bytes(before)
     export = newest / "actor/huggingface"
     export.mkdir()
@@ -91,11 +94,36 @@ def test_a_marker_that_names_no_checkpoint_is_refused(newest):
 def test_a_marker_that_is_gone_is_told_from_a_first_checkpoint_that_was_cut_off(newest):
     (newest.parent / MARKER).unlink()
     assert problem().startswith(
-        f"run/checkpoints/{MARKER} is missing beside checkpoints of steps 4, 6: write the last "
+        f"run/checkpoints/{MARKER} is missing beside checkpoints of steps 4, 6. Go on from the last whole one: the "
+        "same command with fgrpo.resume.from=global_step_6"
     )
+    assert saved_step(config_of("fgrpo.resume.from=global_step_6")) == 6
     assert saved_step(config_of("trainer.resume_mode=disable")) is None
     shutil.rmtree(newest)
     assert saved_step(config_of()) is None
+
+
+def test_a_run_goes_back_once_and_then_on_from_what_it_saved_since(newest):
+    shutil.rmtree(newest / "actor")
+    (back,) = [word for word in problem().split() if word.startswith("fgrpo.")]
+    marker = newest.parent / MARKER
+    for _ in range(2):  # killed before its next checkpoint, it starts at the same place again
+        assert saved_step(config_of(back)) == 4
+        go_back(config_of(back))
+        assert marker.read_text() == "4"
+    assert saved_step(config_of()) == 4
+    save(8)
+    with Path("run/resumes.jsonl").open("a") as notes:
+        notes.write('{"from": "global_')  # a note that a kill cut off
+    assert saved_step(config_of(back)) == 8
+    go_back(config_of(back))
+    assert marker.read_text() == "8"
+    marker.write_text("")  # damaged again: what is advised works again
+    assert saved_step(config_of(back)) == 4
+    assert problem().endswith("the same command with fgrpo.resume.from=global_step_8")
+    assert saved_step(config_of("fgrpo.resume.from=global_step_8")) == 8
+    with pytest.raises(ConfigError, match=r"fgrpo.resume.from=.step_4.: .*global_step_"):
+        read_settings(config_of("fgrpo.resume.from=step_4"))
 
 
 def test_ranks_must_be_those_that_wrote(newest):
