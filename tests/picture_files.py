@@ -1,6 +1,7 @@
 """Small picture files of every kind, with the pixels that everybody is to see of them."""
 
 import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -81,3 +82,18 @@ def qwen_to_rgb(pil_image):
         return white_background
     else:
         return pil_image.convert("RGB")
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 10 10
+%%EndComments
+(ran) print
+%%EOF
+"""
+
+
+def bomb(side):
+    """A PNG's header of `side` x `side` pixels of one bit, and nothing behind it."""
+    small = saved(Image.new("1", (1, 1)))
+    head = b"IHDR" + side.to_bytes(4, "big") * 2 + small[24:29]
+    return small[:12] + head + zlib.crc32(head).to_bytes(4, "big") + small[33:]

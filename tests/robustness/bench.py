@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -13,12 +15,15 @@ from integration.recipe_runs import ROOT, Runs, learning
 
 from easyr1_fgrpo.checkpoints import finished_step
 
+from .ends import last_error
 from .outcomes import commit
 
 STEPS = 12
 """Of each run; every second leaves a checkpoint."""
 
 
+HERE = ("backbone=tiny", "dataset=miniature", "judge=oracle", "scale=cpu")
+ON_CPU = {**os.environ, "VERL_PLATFORM": "cpu"}
 MINIATURE = {"backbone_steps": 300, "warm_start_steps": 200, "scenes": "{train:3072,val:32,test:64,sft:6400}"}
 """Its stages: those of the recipe, with fewer questions to validate and test on."""
 
@@ -44,9 +49,8 @@ class Bench:
         """What makes a run start from the whole miniature, whose responses are read, judged and often right."""
         stages = [f"stages.{key}={value}" for key, value in {"dir": self.folder / "miniature", **MINIATURE}.items()]
         subprocess.run(
-            ["fgrpo", "stages", "backbone=tiny", "dataset=miniature", "scale=cpu", *stages],
-            cwd=ROOT, check=True, env={**os.environ, "VERL_PLATFORM": "cpu"},
-        )  # fmt: skip
+            [sys.executable, "-m", "easyr1_fgrpo", "stages", *HERE, *stages], cwd=ROOT, check=True, env=ON_CPU
+        )
         return stages
 
     def forget(self, name: str) -> str:
@@ -54,6 +58,15 @@ class Bench:
         assert len(self.whole) == STEPS
         shutil.rmtree(self.folder / name, ignore_errors=True)
         return name
+
+    def refusal(self, name: str, *more: str) -> tuple[int, str, float]:
+        """The exit code of a run that is refused before it needs Ray, what it said, and after how many seconds."""
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "easyr1_fgrpo", "train", *HERE, *self.runs.overrides(name, *more)],
+            cwd=ROOT, env=ON_CPU, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, last_error(done.stderr), round(time.monotonic() - started, 1)
 
     def moments(self, times: int) -> list[int]:
         """Random steps in their order, from the first checkpoint on, with a checkpoint between any two."""

@@ -34,6 +34,9 @@ What takes less than 20 seconds is in the normal tests and is not repeated here:
   [a run that is killed and resumed](../tests/integration/test_tiny_cpu_recipe.py)
 - [checkpoints that are not whole](../tests/unit/verl_plugin/preflight/test_saved.py),
   [disks that are full](../tests/unit/test_files.py)
+- [bodies of judges](../tests/unit/judges/test_model_judge_bodies.py), [pictures](../tests/unit/test_pictures.py),
+  [a response with more claims than a judge is asked](../tests/unit/rewards/test_suite.py),
+  [6,400 rollouts at once](../tests/unit/training/test_admission.py)
 """
 
 SECTIONS = {
@@ -50,6 +53,10 @@ SECTIONS = {
         "A judge that misbehaves",
         "Half of a step's calls go wrong, in another way each step. Every label is compared with the one that the\n"
         "judge would have given.",
+    ),
+    "hostile_": (
+        "Hostile bodies and pictures",
+        "Bytes that are made to fill a memory, or to run what they should not.",
     ),
     "judge_delay": (
         "Slow judges",
@@ -69,10 +76,11 @@ SECTIONS = {
 
 def write_page(units: Iterable[str]) -> None:
     """Write what is known about the units; one that was never run is named."""
-    PAGE.write_text("\n".join([HEAD, *_sections(list(units))]) + "\n", encoding="utf-8")
+    PAGE.write_text("\n".join([HEAD, *sections(list(units))]) + "\n", encoding="utf-8")
 
 
-def _sections(units: list[str]) -> Iterator[str]:
+def sections(units: list[str]) -> Iterator[str]:
+    """Parts of the page: a table for each kind of fault, and what was never run."""
     for beginning, (title, what) in SECTIONS.items():
         mine = [unit for unit in units if unit.startswith(beginning)]
         results = [result for unit in mine if (result := kept(unit)) is not None]
@@ -105,6 +113,6 @@ def _made(results: list[Result]) -> str:
 
 def _cell(text: str) -> str:
     """A line as it may stand in a table and on any machine: without folders, unprinted marks and bars."""
-    text = re.sub(r"(/[\w.+-]+)+/(?=[\w.+-])", "", text)
+    text = re.sub(r"(/[\w.+-]+)+/(?=[\w.+-])", "", text)  # a folder of this machine
     text = re.sub(r"\bpid \d+", "pid N", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text))
     return text.replace("|", "/").replace("<", "‹")

@@ -3,13 +3,12 @@ import hashlib
 import re
 import subprocess
 import sys
-import zlib
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import FILES, TURNED, qwen_to_rgb, saved, tiff
+from picture_files import EPS, FILES, TURNED, bomb, qwen_to_rgb, saved, tiff
 from PIL import EpsImagePlugin, Image
 
 from data_prep.sources.pictures import keep_bytes
@@ -96,21 +95,6 @@ def test_nobody_else_makes_a_picture_rgb():
         for path in (ROOT / package).rglob("*.py"):
             if path != ROOT / "easyr1_fgrpo/pictures.py":
                 assert not re.search(r"""\.convert\(\s*["']RGB""", path.read_text()), path
-
-
-EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
-%%BoundingBox: 0 0 10 10
-%%EndComments
-(ran) print
-%%EOF
-"""
-
-
-def bomb(side):
-    """A PNG's header of `side` x `side` pixels of one bit, and nothing behind it."""
-    small = saved(Image.new("1", (1, 1)))
-    head = b"IHDR" + side.to_bytes(4, "big") * 2 + small[24:29]
-    return small[:12] + head + zlib.crc32(head).to_bytes(4, "big") + small[33:]
 
 
 def test_every_door_refuses_bombs_and_what_would_start_ghostscript_in_one_line(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from easyr1_fgrpo.config.judges import VllmServerConfig
@@ -16,6 +17,8 @@ from easyr1_fgrpo.ray_token import refusal
 
 SCALES = (4, 8)
 """GPUs of the scales on one machine, `scale=gpus_N`, for a model of several billion parameters."""
+MANY = 4
+"""Equal nodes that are still written one by one."""
 ASSUMED_NODE = 8
 """GPUs of a machine where there is none to count."""
 
@@ -40,7 +43,7 @@ class Wanted:
     def __str__(self) -> str:
         if len(self.blocks) == 1:
             return f"{self.blocks[0]:g}"
-        return f"{' + '.join(f'{block:g}' for block in self.blocks)} = {sum(self.blocks):g}"
+        return f"{_added_up(self.blocks)} = {sum(self.blocks):g}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,13 @@ class Offered:
     where: str
 
     def __str__(self) -> str:
-        return f"{' + '.join(f'{node:g}' for node in self.nodes) or '0'} of {self.where}"
+        return f"{_added_up(self.nodes) or '0'} of {self.where}"
+
+
+def _added_up(blocks: Sequence[float]) -> str:
+    """Like 8 + 8 + 2; many of a kind, which stand together, like 64 x 8 + 2."""
+    kinds = [(f"{block:g}", len(list(same))) for block, same in groupby(blocks)]
+    return " + ".join(f"{count} x {block}" if count > MANY else " + ".join([block] * count) for block, count in kinds)
 
 
 def wanted_by(config: Any, settings: FgrpoConfig) -> Wanted:
@@ -145,8 +154,8 @@ def too_few(wanted: Wanted, found: Offered) -> str | None:
     """Why the run does not fit onto the nodes, with the fix; None when it does."""
     if fits(wanted.blocks, found.nodes):
         return None
-    policy = " + ".join(f"{block:g}" for block in wanted.policy)
-    judges = f", the judges {' + '.join(f'{block:g}' for block in wanted.judges)}" if wanted.judges else ""
+    policy = _added_up(wanted.policy)
+    judges = f", the judges {_added_up(wanted.judges)}" if wanted.judges else ""
     return (
         f"trainer.n_gpus_per_node={max(wanted.policy):g}: the policy takes {policy} GPUs{judges}, together "
         f"{sum(wanted.blocks):g}, and there are {found}; {', or '.join(_ways_out(wanted, found))}"

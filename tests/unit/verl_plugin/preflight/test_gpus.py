@@ -105,6 +105,7 @@ def test_a_block_lies_on_one_node():
 def test_a_large_cluster_is_counted_at_once():
     policy = (8,) * 64
     assert machines(Wanted(policy, (8,) * 5 + (2,))) == 70
+    assert str(Wanted(policy, (2,))) == "64 x 8 + 2 = 514"
     assert machines(Wanted((5,) * 64, ())) == 64
     assert not fits((5,) * 64, [8] * 63)
     assert fits([*policy, 2, 2], [8] * 64 + [4])
