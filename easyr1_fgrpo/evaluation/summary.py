@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from easyr1_fgrpo.checkpoints import CheckpointError, last_checkpoint, read_stat
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
 from easyr1_fgrpo.export import loadable
+from easyr1_fgrpo.metrics_file import read_metrics
 
 HELD_OUT = "held-out"
 """What a run's own test questions are called as a benchmark."""
@@ -134,6 +136,17 @@ def _within(file: Path, folder: str) -> bool:
     return Path(folder).absolute() in file.absolute().parents
 
 
+def unmeasured_steps(settings: FgrpoConfig) -> dict[int, list[str]]:
+    """The run's steps, each with the constraints whose judge measured too few rollouts; none without its metrics."""
+    path, least = Path(settings.run_dir) / "metrics.jsonl", settings.dual.min_valid_share
+    metrics = read_metrics(path) if path.exists() else {}
+    return {
+        step: [key for key in settings.constraint_keys if row.get(f"fgrpo/{key}/valid_share", 1.0) < least]
+        for step, row in metrics.items()
+        if step > 0
+    }
+
+
 def _evaluate_and_print(
     config: Any, settings: FgrpoConfig, checkpoints: dict[str, Path], multipliers: dict[str, dict[str, float]]
 ) -> None:
@@ -166,6 +179,10 @@ def _evaluate_and_print(
         f"multiplier of {key}": {name: f"{values[key]:.2f}" for name, values in multipliers.items()}
         for key in settings.constraint_keys
     }
+    if steps := unmeasured_steps(settings):
+        extra["steps unmeasured"] = {"after_RL": f"{sum(map(bool, steps.values()))} of {len(steps)}"}
     Console().print(results_table(evaluation, extra))
+    for key, times in Counter(key for keys in steps.values() for key in keys).items():
+        print(f"{key} was not measured at {times} of {len(steps)} steps: its judge failed, and its multiplier was held")
     if rejects:
         print(f"{len(rejects)} rejects, the first: {rejects[0].row}: {rejects[0].reason}", file=sys.stderr)

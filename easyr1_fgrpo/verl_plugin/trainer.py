@@ -18,8 +18,8 @@ from verl.utils import tensordict_utils as tu
 
 from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, prune, step_folder, write_manifest
 from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.training.canary import check_probabilities
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.training.state import load_state, save_state
 from easyr1_fgrpo.training.step import Fgrpo
 from easyr1_fgrpo.training.step_signals import RolloutId

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from easyr1_fgrpo.algorithm import PID, Constraint, DualAscent, FixedMultipliers, Multiplicative, NuPI
 from easyr1_fgrpo.config.dual import CONTROLLER_OPTIONS
-from easyr1_fgrpo.training.metrics_file import read_metrics
+from easyr1_fgrpo.metrics_file import read_metrics
 
 SEEDS, MIN_APPLICABLE = 20, 8
 STAYS = 10

@@ -8,7 +8,7 @@ import pytest
 from closed_loop_plant import CAP, Plant, fitted
 from closed_loops import CONTROLLERS, SCENARIOS, Scenario, main, measures, run
 
-from easyr1_fgrpo.training.metrics_file import read_metrics
+from easyr1_fgrpo.metrics_file import read_metrics
 
 QUIET = Plant(noise=0.0)
 

@@ -14,10 +14,10 @@ from headless import chromium, opened
 from PIL import Image
 from unit.report.runs import config_of, step_metrics
 
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.pictures import image_sha256
 from easyr1_fgrpo.report.page import write_page
 from easyr1_fgrpo.traces import SentenceRecord, SignalRecord, TraceRecord, TraceWriter, VerdictRecord
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 STEPS, TRACES, IMAGES, POOL = 1_200, 20_000, 4_000, 500
 WORDS = [

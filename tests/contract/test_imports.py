@@ -31,6 +31,7 @@ ARROWS = {
     "easyr1_fgrpo.rows": {"files", "pictures", "normal_form", "terminal"},
     "easyr1_fgrpo.task_prompt": {"rows"},
     "easyr1_fgrpo.checkpoints": {"files"},
+    "easyr1_fgrpo.metrics_file": {"files"},
     "easyr1_fgrpo.config": {"extras", "terminal"},
     "easyr1_fgrpo.pictures": {"files"},
     "easyr1_fgrpo.model_client": {"pictures", "chat_marks"},
@@ -74,7 +75,7 @@ ARROWS = {
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "pictures", "files"),
-        *("checkpoints", "config", "extras", "ray_token", "terminal", "stopping"),
+        *("checkpoints", "config", "extras", "metrics_file", "ray_token", "terminal", "stopping"),
         *("report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.evaluation": {
@@ -91,7 +92,7 @@ ARROWS = {
             "statistics",
             "tables",
         ),
-        *("pictures", "published", "task_prompt", "config", "normal_form", "terminal", "export"),
+        *("pictures", "published", "task_prompt", "config", "normal_form", "terminal", "export", "metrics_file"),
     },
     "easyr1_fgrpo.judge_validation": {
         "rewards",

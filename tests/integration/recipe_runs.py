@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from easyr1_fgrpo.training.metrics_file import read_metrics
+from easyr1_fgrpo.metrics_file import read_metrics
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "recipes/run_fgrpo_tiny_cpu.sh"

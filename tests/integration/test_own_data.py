@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from easy_vqa import make
 
-from easyr1_fgrpo.training.metrics_file import read_metrics
+from easyr1_fgrpo.metrics_file import read_metrics
 
 from .recipe_runs import ROOT, RUN_DEADLINE_S, SHORT, STEPS
 

@@ -29,6 +29,7 @@ def test_trains_to_the_last_table(runs: Runs, whole: str) -> None:
     assert "inconsistency" in whole
     assert "the last table is of data.val_files" not in whole, "it is of the world's test questions"
     assert "multiplier of" in whole
+    assert f" 0 of {STEPS} " in whole, "steps unmeasured"
     assert str(runs.folder / "whole") in whole
     state = json.loads((runs.folder / f"whole/checkpoints/global_step_{STEPS}/fgrpo.json").read_text())
     last = runs.metrics("whole")[STEPS]

@@ -14,7 +14,7 @@ from typing import Any
 from integration.recipe_runs import RECIPE, ROOT, SHORT
 from judge_endpoint import judge_process
 
-from easyr1_fgrpo.training.metrics_file import read_metrics
+from easyr1_fgrpo.metrics_file import read_metrics
 
 from .bench import Bench
 from .curves import draw

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.metrics_file import read_metrics
 from easyr1_fgrpo.training.canary import MAX, MEAN
-from easyr1_fgrpo.training.metrics_file import read_metrics
 from easyr1_fgrpo.verl_plugin.preflight.gpus import gpus_here
 from easyr1_fgrpo.verl_plugin.preflight.machine import FLASH_ATTN, PACKAGES, cpu_build, missing_packages
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from easyr1_fgrpo.metrics_file import MetricsFollower
 from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.training.first_steps import WATCHED, signs
 from easyr1_fgrpo.training.judge_metrics import CAUSES
-from easyr1_fgrpo.training.metrics_file import MetricsFollower
 from easyr1_fgrpo.training.sudden import sudden_changes
 from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
 from easyr1_fgrpo.verl_plugin.run.waiting import Waiting

@@ -2,8 +2,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.config.load import load_config
-from easyr1_fgrpo.evaluation.summary import as_trained, main, questions
+from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.evaluation.summary import as_trained, main, questions, unmeasured_steps
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 
 
@@ -52,6 +53,19 @@ def test_a_run_is_measured_as_it_was_trained_whatever_the_command_leaves_out(tmp
     run.rename(moved)
     config = as_trained(load_config([f"fgrpo.run_dir={moved}"]), [])
     assert config.trainer.default_local_dir == str(moved / "checkpoints")
+
+
+def test_the_last_table_counts_the_steps_that_a_judge_left_unmeasured(tmp_path):
+    settings = read_settings(load_config([f"fgrpo.run_dir={tmp_path}"]))
+    assert unmeasured_steps(settings) == {}
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    share = "fgrpo/{}/valid_share".format
+    file.write(0, {share("consistency"): 0.0})  # the validation before the first step
+    file.write(1, {share("consistency"): 0.1, share("semantic_grounding"): 1.0})  # done again after a resume
+    for step, consistency, grounding in ((1, 1.0, 1.0), (2, 0.49, 1.0), (3, 0.5, 1.0), (4, 0.0, 1.0)):
+        file.write(step, {share("consistency"): consistency, share("semantic_grounding"): grounding})
+    file.write(5, {"fgrpo/consistency/applicable": 0})  # nothing was to be measured
+    assert unmeasured_steps(settings) == {1: [], 2: ["consistency"], 3: [], 4: ["consistency"], 5: []}
 
 
 GPUS = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "scale=gpus_8", "data.val_files=[mine/a.parquet,mine/b.parquet]"]

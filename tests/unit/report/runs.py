@@ -17,10 +17,10 @@ from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.outcome import Outcome
 from easyr1_fgrpo.evaluation.results.results import Evaluation as BenchmarkEvaluation
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.pictures import image_sha256
 from easyr1_fgrpo.rewards import Sample, score_rollout
 from easyr1_fgrpo.traces import EvaluationRecord, TraceRecord, TraceWriter, save_images
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 THRESHOLDS = {"consistency": 0.95, "spatial_grounding": 0.65, "semantic_grounding": 0.95}
 LAMBDA_MAX = 5.0

@@ -4,8 +4,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from verl.utils.tracking import Tracking, ValidationGenerationsLogger
 
+from easyr1_fgrpo.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.traces import TraceWriter, save_images
-from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.verl_plugin.logged_traces import NAME, log_traces, validation_traces
 
 from .runs import rollout, step_metrics

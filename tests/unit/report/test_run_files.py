@@ -5,11 +5,11 @@ import pytest
 import yaml
 
 from easyr1_fgrpo.evaluation.results.results import Evaluation as BenchmarkEvaluation
+from easyr1_fgrpo.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.traces import TraceWriter
-from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 
 from .runs import rollout, write_run
 

@@ -7,10 +7,10 @@ from made_results import outcome, result
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.results import Evaluation
 from easyr1_fgrpo.judges.protocol import Label
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.miniature.worlds.two_step import QUESTIONS
 from easyr1_fgrpo.study.runs import INTERVENTION, NOTE
 from easyr1_fgrpo.traces import EvaluationRecord, SignalRecord, TraceRecord, TraceWriter
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 SIZE = 20
 KINDS = list(QUESTIONS)

@@ -3,11 +3,11 @@ import json
 import pytest
 
 from easyr1_fgrpo.evaluation.mode import Mode
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.figures import draw
 from easyr1_fgrpo.study.records import Record, record_of
 from easyr1_fgrpo.study.runs import Run
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 
 from .made_runs import finish
 

@@ -7,8 +7,8 @@ from made_trainer import settings_of
 
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.protocol import Label, Question, Verdict
+from easyr1_fgrpo.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.training.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.training.rollout import RolloutScorer
 from easyr1_fgrpo.training.state import load_state, save_state
 from easyr1_fgrpo.training.step import Fgrpo

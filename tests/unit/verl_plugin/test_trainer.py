@@ -9,9 +9,9 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from easyr1_fgrpo.metrics_file import read_metrics
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.training.canary import RolloutsDifferError
-from easyr1_fgrpo.training.metrics_file import read_metrics
 from easyr1_fgrpo.training.step import RolloutsFailedError
 from easyr1_fgrpo.training.step_signals import RolloutId
 from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError

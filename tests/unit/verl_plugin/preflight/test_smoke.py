@@ -11,9 +11,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from easyr1_fgrpo.config.load import load_config
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.miniature.build import build
 from easyr1_fgrpo.training.canary import MAX, MEAN
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.preflight import attention, smoke
 from easyr1_fgrpo.verl_plugin.preflight import machine as checks
 from easyr1_fgrpo.verl_plugin.preflight.attention import REFERENCE, ROWS, Way, differences

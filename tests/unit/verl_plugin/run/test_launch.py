@@ -4,8 +4,8 @@ import signal
 import pytest
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.stopping import stoppable
-from easyr1_fgrpo.training.metrics_file import MetricsFile
 from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin.run import launch
 from easyr1_fgrpo.verl_plugin.run.launch import train

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import torch
 
-from easyr1_fgrpo.training.metrics_file import MetricsFile, MetricsFollower, read_metrics
+from easyr1_fgrpo.metrics_file import MetricsFile, MetricsFollower, read_metrics
 
 
 def lines(path):
