@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from easyr1_fgrpo.evaluation.styles.dressing import DRESSING, undressed
-from easyr1_fgrpo.evaluation.styles.said import WINDOW, said, said_alone
+from easyr1_fgrpo.evaluation.styles.said import WINDOW, said, said_alone, without_filler
 from easyr1_fgrpo.rewards.accuracy import named_options
 
 _KIND = r"(?:final|correct|right|best|most likely)"
@@ -21,7 +21,9 @@ _NOUN = (
 )
 _CUE = re.compile(
     rf"{_NOUN}(?:[ \t]*+\*++)?+(?:[ \t]++(?:is|would be|should be)\b)?+[ \t]*+[:：]"
-    rf"|^[#*_ \t]*+(?:{_KIND}[ \t]++)?+answer[#*_ \t]*+$"
+    rf"|^[#*_ \t]*+(?:{_KIND}[ \t]++)?+answer[#*_ \t]*+(?:$|[-–—](?=[ \t]))"
+    r"|^[#*_ \t]*+(?:option|choice|ans)[*_.]*+[ \t]*+[:：]"
+    r"|(?<!如果)(?<!假设)(?<!错误)(?<!错误的)(?:最终|正确|最佳)?+的?+答案[*_ ]*+(?:应该|应当|应)?+(?:是|为|选择?+|[:：])"
     rf"|(?P<is>{_NOUN}(?:[ \t]++to[ \t]++(?:the|this)[ \t]++question|[ \t]++here)?+[ \t*]++"
     r"(?:is|would[ \t]++be|should[ \t]++be|must[ \t]++be|will[ \t]++be)\b"
     r"(?:[ \t]++(?:therefore|thus|hence|clearly|likely|probably|most|simply|indeed|definitely)\b)*+)",
@@ -31,7 +33,17 @@ _LETTER = r"[*(\[]{0,3}([A-Z])[*)\]]{0,3}"
 _IS = r"[ \t]++is[ \t]++(?:clearly[ \t]++)?+(?:the[ \t]++)?+"
 _STATED = re.compile(
     rf"(?<![\w(\[*])(?:(?i:option|answer|choice)[ \t]++{_LETTER}{_IS}(?:correct|best)\b"
-    rf"|{_LETTER}{_IS}{_KIND}[ \t]++(?:answer|option|choice)\b)"
+    rf"|{_LETTER}{_IS}{_KIND}[ \t]++(?:answer|option|choice)\b"
+    rf"|(?:(?<=[.!?]\s)|(?<=\n)|(?<=\A)){_LETTER}[ \t]++is[ \t]++(?:clearly[ \t]++)?+correct\b"
+    rf"|(?i:I|we)(?:['’]d|[ \t]++would|['’]ll|[ \t]++will)?+[ \t]++(?i:choose|pick|select|go[ \t]++with|go[ \t]++for)"
+    rf"[ \t]++(?i:option[ \t]++)?{_LETTER}(?!\w)(?![ \t]++[a-z])"
+    rf"|(?i:therefore|thus|hence|so)[,:]?+[ \t]++{_LETTER}(?=[.!\s*]*\Z)"
+    rf"|(?:故|应|因此|所以|答案)?选择?[ \t：:]*+{_LETTER}(?![A-Za-z]))"
+)
+_JSON = re.compile(
+    r"(?:```(?:json)?\s*)?+(?:\{\s*)?+[\"'](?:(?:final|correct)[_ ])?(?:answer|choice|option)[\"']\s*+:\s*+"
+    r"(?:\"([^\"\n]*+)\"|'([^'\n]*+)'|([\w.]++))",
+    re.IGNORECASE,
 )
 _DENIED = re.compile(r"[\s*_]*+(?:not|never|neither)\b", re.IGNORECASE)
 _NO_ANSWER = re.compile(
@@ -95,8 +107,19 @@ def answer_in(text: str, choices: Sequence[str] = ()) -> str | None:
 
 
 def bare_option(text: str, choices: Sequence[str]) -> str | None:
-    """What a text says that holds nothing but an option, like the letter after a think block."""
-    return said(text, choices) if named_options(undressed(text), choices) else None
+    """What a text says that holds nothing but an option, like the letter after a think block, or one in its first line.
+
+    What follows a first line explains it, unless it is such a line itself: then options are listed.
+    """
+    first, _, rest = text.strip().partition("\n")
+    if any(_names_alone(line, choices) for line in rest.splitlines()):
+        return None
+    return said(first, choices) if _names_alone(first, choices) else None
+
+
+def _names_alone(text: str, choices: Sequence[str]) -> bool:
+    """Whether a text is an option, or "option B"."""
+    return bool(named_options(without_filler(undressed(text[:WINDOW])), choices))
 
 
 def last_marked(text: str, choices: Sequence[str] = (), start: int = 0) -> Found | None:
@@ -156,16 +179,19 @@ def last_boxed(text: str, choices: Sequence[str] = (), start: int = 0) -> Found 
 
 
 def _cues(text: str, start: int) -> list[re.Match[str]]:
-    """The last announcements in words, of both kinds."""
-    return [*deque(_CUE.finditer(text, start), _MAX_CUES), *deque(_STATED.finditer(text, start), _MAX_CUES)]
+    """The last announcements in words, of all kinds."""
+    return [cue for kind in (_CUE, _STATED, _JSON) for cue in deque(kind.finditer(text, start), _MAX_CUES)]
 
 
 def _announced(text: str, cue: re.Match[str], choices: Sequence[str]) -> Found | None:
     """What follows a cue, or the letter of a statement; None where that is no announcement."""
     if _NOT_MEANT.search(text[max(0, cue.start() - _BEFORE) : cue.start()]):
         return None
+    if cue.re is _JSON:
+        answer = said(cue[1] or cue[2] or cue[3] or "", choices, exact=True)
+        return None if answer == "" else Found(answer, cue.start(), _line_end(text, cue.end()))
     if cue.re is _STATED:
-        letter = said(cue[1] or cue[2], choices)
+        letter = said(next(filter(None, cue.groups())), choices)
         return Found(letter, cue.start(), _line_end(text, cue.end())) if named_options(letter or "", choices) else None
     if cue["is"] and _ANOTHER.search(text[max(0, cue.start() - 8) : cue.start()]):
         return None

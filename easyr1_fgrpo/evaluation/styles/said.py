@@ -68,7 +68,7 @@ def said(text: str, choices: Sequence[str] = (), *, exact: bool = False) -> str 
 
 def _said(whole: str, choices: Sequence[str], exact: bool) -> str | None:
     clause = _clause(whole)
-    parts = (whole, _first_sentence(whole), clause, _without_filler(clause), undressed(_MARKED.sub("", whole, count=1)))
+    parts = (whole, _first_sentence(whole), clause, without_filler(clause), undressed(_MARKED.sub("", whole, count=1)))
     for part in dict.fromkeys(parts) if choices else ():
         if named_options(part, choices):
             return part
@@ -81,7 +81,7 @@ def _said(whole: str, choices: Sequence[str], exact: bool) -> str | None:
         return alternatives[0]
     if not choices and (word := _YES_OR_NO.match(clause)):
         return word[0]
-    letter = _by_letter(_without_filler(whole), choices)
+    letter = _by_letter(without_filler(whole), choices)
     return letter if letter is None else letter or (whole if exact else clause)
 
 
@@ -115,14 +115,15 @@ def _clause(text: str) -> str:
     return undressed(sentence[: reason.start()]) if reason and reason.start() else sentence
 
 
-def _without_filler(text: str) -> str:
+def without_filler(text: str) -> str:
+    """The text without words like "option" or "maybe" before it."""
     filler = _FILLER.match(text)
     return undressed(text[filler.end() :]) if filler else text
 
 
 def _alternatives(clause: str, choices: Sequence[str]) -> list[str]:
     """The parts "left" and "B" of "left, B, which is", as long as they name options."""
-    parts = [undressed(_without_filler(part)) for part in _ALTERNATIVES.split(clause, maxsplit=_MAX_PARTS)]
+    parts = [undressed(without_filler(part)) for part in _ALTERNATIVES.split(clause, maxsplit=_MAX_PARTS)]
     return list(takewhile(lambda part: named_options(part, choices), parts))
 
 

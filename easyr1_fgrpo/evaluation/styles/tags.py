@@ -14,10 +14,10 @@ _WELL_FORMED = ["<think>", "</think>", "<answer>", "</answer>"]
 
 
 _LEAD = re.compile(
-    r"(?:\s|(?<![\w.!?)\]])[*_`#$>]|<answer>|\\text\{|\\[(\[]|[,;:–—]|(?<=\s)-|(?<![^\n])\d{1,2}[.)](?=\s)"
+    r"(?:\s|(?<![\w.!?)\]])[*_`#$>]|<answer>|\\text\{|\\[(\[]|[,;:–—，；：]|(?<=\s)-|(?<![^\n])\d{1,2}[.)](?=\s)"
     r"|\b(?:so|thus|therefore|hence|then|and|finally|overall|ultimately|consequently|in conclusion|in summary)\b"
     r"|\b(?:to conclude|as a result|i think|i believe|i conclude|we conclude|this means|which means|it follows)\b"
-    r"|\b(?:that|the|my|our)\b"
+    r"|\b(?:that|the|my|our)\b|所以|因此|故"
     r"|\bbased on [^.\n,]{1,80},"
     r"|\b(?:(?:final|correct|right|best) )*(?:answer|option|choice) is\b|\b(?:final |correct )?answer(?=\W*:))*+\Z",
     re.IGNORECASE,
