@@ -23,7 +23,8 @@ _CUE = re.compile(
     rf"{_NOUN}(?:[ \t]*+\*++)?+(?:[ \t]++(?:is|would be|should be)\b)?+[ \t]*+[:：]"
     rf"|^[#*_ \t]*+(?:{_KIND}[ \t]++)?+answer[#*_ \t]*+(?:$|[-–—](?=[ \t]))"
     r"|^[#*_ \t]*+(?:option|choice|ans)[*_.]*+[ \t]*+[:：]"
-    r"|(?<!如果)(?<!假设)(?<!错误)(?<!错误的)(?:最终|正确|最佳)?+的?+答案[*_ ]*+(?:应该|应当|应)?+(?:是|为|选择?+|[:：])"
+    r"|(?<!如果)(?<!假设)(?<!错误)(?<!错误的)(?:最终|正确|最佳)?+的?+答案[*_ ]*+"
+    r"(?:应该|应当|应)?+(?:是|为|选择?+|[:：])"
     rf"|(?P<is>{_NOUN}(?:[ \t]++to[ \t]++(?:the|this)[ \t]++question|[ \t]++here)?+[ \t*]++"
     r"(?:is|would[ \t]++be|should[ \t]++be|must[ \t]++be|will[ \t]++be)\b"
     r"(?:[ \t]++(?:therefore|thus|hence|clearly|likely|probably|most|simply|indeed|definitely)\b)*+)",
