@@ -65,7 +65,7 @@ def soak(bench: Bench) -> Iterator[Outcome]:
         good=process.returncode == 0 and max(steps) == STEPS,
     )
     SAMPLES.parent.mkdir(exist_ok=True)
-    SAMPLES.write_text(json.dumps(samples) + "\n", encoding="utf-8")
+    SAMPLES.write_text(json.dumps(columns(samples)) + "\n", encoding="utf-8")
     draw(samples, WARM_UP)
     yield from growth(samples)
 
@@ -81,6 +81,21 @@ def _samples(process: subprocess.Popen[bytes], judge: int, metrics: Path) -> Ite
                 **{name: getattr(one, name) for name in ("processes", "rss", *COUNTED)}, "kinds": dict(one.kinds),
             }  # fmt: skip
         time.sleep(SAMPLE_S)
+
+
+def columns(samples: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """By role, one sample of every ten steps; memory in MiB."""
+    kept: dict[str, dict[int, dict[str, Any]]] = {}
+    for sample in samples:
+        kept.setdefault(sample["role"], {})[sample["step"] // 10] = sample
+    return {
+        role: {
+            "step": [sample["step"] for sample in some.values()],
+            "memory_mib": [round(sample["uss"] / 2**20) for sample in some.values()],
+            **{name: [sample[name] for sample in some.values()] for name in ("descriptors", "threads")},
+        }
+        for role, some in kept.items()
+    }
 
 
 def growth(samples: Sequence[dict[str, Any]]) -> Iterator[Outcome]:
