@@ -5,6 +5,7 @@ It is asynchronous and streams: a rollout is scored while others are still being
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,9 @@ class FaithfulRewardManager(RewardManagerBase):
             worker=worker,
             workers=config.reward.num_workers,
         )
+        # What was imported stays: each look through it held up the event loop for a quarter of a second.
+        gc.collect()
+        gc.freeze()
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         """Score the last output of one session.

@@ -1,9 +1,11 @@
 """Ten times the paper's batch in one reward worker at once: rate beside the ideal, the event loop, memory.
 
-`pytest tests/benchmarks/test_many_rollouts.py --benchmark-only -s`, two minutes; ROLLOUTS=640 is a tenth of it.
+`pytest tests/benchmarks/test_many_rollouts.py --benchmark-only -s` on an idle machine, two minutes; ROLLOUTS=640 is
+a tenth of it. Where others compute, LATENCY_S=1 asks for less of the processor; blocks are of processor time anywhere.
 """
 
 import asyncio
+import gc
 import os
 import resource
 import time
@@ -18,7 +20,7 @@ from easyr1_fgrpo.judges.factory import build_judges, close
 from easyr1_fgrpo.training.rollout import Rollout, RolloutScorer
 
 ROLLOUTS, GROUP = int(os.environ.get("ROLLOUTS", "6400")), 5
-CONCURRENCY, LATENCY_S = 64, 0.3
+CONCURRENCY, LATENCY_S = 64, float(os.environ.get("LATENCY_S", "0.3"))
 CALLS = 3
 """Of a rollout: two sentences and the answer."""
 
@@ -66,23 +68,24 @@ def memory_mib():
 
 
 async def longest_block_s(seen):
-    """Looks every `LOOK_S`; what comes later is a block of the event loop."""
+    """What the event loop's thread computes between two looks `LOOK_S` apart; waiting for a core is no block."""
     while True:
-        started = time.perf_counter()
+        started = time.thread_time()
         await asyncio.sleep(LOOK_S)
-        seen["block_s"] = max(seen["block_s"], time.perf_counter() - started - LOOK_S)
+        seen["block_s"] = max(seen["block_s"], time.thread_time() - started)
         seen["memory_mib"] = max(seen["memory_mib"], memory_mib())
 
 
 async def score_all(scorer, count):
-    """Seconds, the longest block and the most memory above the start, of `count` rollouts at once."""
+    """Seconds, longest block, most memory above the start and processor time a call, of `count` rollouts at once."""
     seen = {"block_s": 0.0, "memory_mib": 0.0}
-    before, started = memory_mib(), time.perf_counter()
+    before, started, used = memory_mib(), time.perf_counter(), time.process_time()
     looking = asyncio.create_task(longest_block_s(seen))
     numbers = await asyncio.gather(*(scorer.score(rollout(number)) for number in range(count)))
     looking.cancel()
     assert all(row["semantic_grounding"] == row["consistency"] == 1.0 for row in numbers)
-    return time.perf_counter() - started, seen["block_s"], seen["memory_mib"] - before
+    processor_ms = 1e3 * (time.process_time() - used) / (count * CALLS)
+    return time.perf_counter() - started, seen["block_s"], seen["memory_mib"] - before, processor_ms
 
 
 def test_ten_times_the_papers_batch_at_once(benchmark, tmp_path):
@@ -92,16 +95,18 @@ def test_ten_times_the_papers_batch_at_once(benchmark, tmp_path):
         judges = build_judges(settings)
         scorer = RolloutScorer(settings, judges, Words(), max_response_length=8)
         runner.run(score_all(scorer, 64))
-        seconds, block_s, memory = benchmark.pedantic(
+        gc.collect()
+        gc.freeze()  # as the reward manager does
+        seconds, block_s, memory, processor_ms = benchmark.pedantic(
             lambda: runner.run(score_all(scorer, ROLLOUTS)), rounds=1, iterations=1
         )
         runner.run(close(set(judges.values())))
     told = f"{ROLLOUTS} rollouts, {ROLLOUTS * CALLS} calls of {LATENCY_S} s, {CONCURRENCY} at a time: {seconds:.1f} s, "
     print(
-        f"\n{told}ideal {ideal_s:.1f} s ({ideal_s / seconds:.0%}); the event loop was blocked for {block_s:.2f} s at "
-        f"most, memory grew by {memory:.0f} MiB"
+        f"\n{told}ideal {ideal_s:.1f} s ({ideal_s / seconds:.0%}); the event loop was blocked for {block_s:.2f} s of "
+        f"processor time at most, {processor_ms:.1f} ms of it a call; memory grew by {memory:.0f} MiB"
     )
     benchmark.extra_info |= {"share_of_the_ideal": ideal_s / seconds, "block_s": block_s, "memory_mib": memory}
     assert ideal_s / seconds >= 0.9
-    assert block_s < 1.0
+    assert block_s < 0.5
     assert memory < 256
