@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from typing import Any
 
@@ -10,6 +9,9 @@ Box = tuple[float, float, float, float]
 
 OVERHANG = 0.02
 """A box that sticks out of the image by up to this share of the side (at least 2 pixels) is cut, others are wrong."""
+
+LARGEST = 1e9
+"""Magnitude of a number that is a coordinate, in any convention."""
 
 MIN_SIDE = 2.0
 """Pixels; a thinner box shows nothing."""
@@ -36,7 +38,7 @@ def as_boxes(value: Any) -> tuple[Box, ...]:
     """Four numbers are one box, a list of such lists is as many boxes.
 
     Raises:
-        BoxError: when it is neither, or a number is not finite.
+        BoxError: when it is neither, or a number is none that a coordinate can be.
     """
     if isinstance(value, list) and value and all(isinstance(part, list) for part in value):
         return tuple(map(_box, value))
@@ -70,8 +72,8 @@ def to_pixels(box: Box, convention: Convention, width: int, height: int) -> Box:
 
 def _box(value: Any) -> Box:
     numbers = value if isinstance(value, list) else []
-    if len(numbers) != 4 or not all(isinstance(part, (int, float)) and math.isfinite(part) for part in numbers):
-        raise BoxError(f"{value!r} is not four numbers")
+    if len(numbers) != 4 or not all(isinstance(part, (int, float)) and abs(part) <= LARGEST for part in numbers):
+        raise BoxError(f"{repr(value)[:100]} is not four numbers")
     x1, y1, x2, y2 = map(float, numbers)
     return (x1, y1, x2, y2)
 

@@ -8,7 +8,6 @@ import csv
 import json
 import math
 import re
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,9 @@ from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from easyr1_fgrpo.published import lines
+from easyr1_fgrpo.published.lines import numbered_lines, text_lines
 
 _BATCH_ROWS = 64
 _CHUNK = 1 << 20
@@ -50,14 +52,21 @@ def read_records(paths: Sequence[Path], start: int = 0) -> Iterator[Record]:
     for path in paths:
         if path.suffix == ".parquet":
             rows = _parquet_rows(path)
-            yield from map(_without_nan, _parquet(path, start))
+            yield from map(_clean, _parquet(path, start))
             start = max(0, start - rows)
         else:
             for record in _text_records(path):
                 if start:
                     start -= 1
                 else:
-                    yield _without_nan(record)
+                    yield _clean(record)
+
+
+def _clean(record: Record) -> Record:
+    try:
+        return _without_nan(record)  # type: ignore[no-any-return]
+    except RecursionError:
+        return Malformed("it is nested too deeply")
 
 
 def _without_nan(value: Any) -> Any:
@@ -88,7 +97,7 @@ def count_records(paths: Sequence[Path]) -> int | None:
     if all(path.suffix == ".parquet" for path in paths):
         return sum(_parquet_rows(path) for path in paths)
     if all(path.suffix == ".jsonl" for path in paths):
-        return sum(1 for path in paths for _ in _lines(path))
+        return sum(1 for path in paths for _ in numbered_lines(path))
     return None
 
 
@@ -142,7 +151,7 @@ def _parquet(path: Path, start: int) -> Iterator[Record]:
 
 def _text_records(path: Path) -> Iterator[Record]:
     if path.suffix == ".jsonl":
-        return (_record(line) for line in _lines(path))
+        return (_record(line) for _, line in numbered_lines(path))
     if path.suffix == ".json":
         return _array(path)
     if path.suffix in (".csv", ".tsv"):
@@ -152,20 +161,18 @@ def _text_records(path: Path) -> Iterator[Record]:
     raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json nor .csv nor .tsv nor .xlsx")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from (line for line in file if line.strip())
-
-
 def filled_lines(path: Path) -> Iterator[int]:
     """The numbers of the lines that are records, from 1."""
-    with path.open("rb") as file:
-        yield from (number for number, line in enumerate(file, 1) if line.strip())
+    return (number for number, _ in numbered_lines(path))
 
 
 def _record(line: bytes) -> Record:
+    if len(line) > lines.MAX_RECORD:
+        return Malformed(f"a line of more than {lines.MAX_RECORD:,} bytes")
     try:
         value = json.loads(line)
+    except RecursionError:
+        return Malformed("it is nested too deeply")
     except ValueError as error:
         return Malformed(_first_line(error))
     return _named(value)
@@ -193,11 +200,13 @@ def _array(path: Path) -> Iterator[Record]:
                 return
         first, _, more = text.partition("\n")
         if more.strip() and isinstance(_record(first.encode()), dict):
-            yield from map(_record, _lines(path))
+            yield from (_record(line) for _, line in numbered_lines(path))
             return
         value = json.loads(path.read_text(encoding=_encoding(path)))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: is damaged or cut off ({_first_line(error)})") from None
+    except RecursionError:
+        raise ValueError(f"{path}: is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: its text is not UTF-8 ({_first_line(error)})") from None
     yield from _records_in(path, value)
@@ -212,7 +221,10 @@ def _array_of(path: Path, file: IO[str], text: str) -> Iterator[Record]:
                 break
             value, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            if not (more := file.read(_CHUNK)):
+            held = len(text) - at
+            if held > lines.MAX_RECORD:
+                raise ValueError(f"{path}: a record of more than {lines.MAX_RECORD:,} characters") from None
+            if not (more := file.read(max(_CHUNK, held))):  # twice as much each time, or a long record took for ever
                 raise ValueError(f"{path}: is damaged or cut off ({error.msg})") from None
             text, at = text[at:] + more, 0
             continue
@@ -261,14 +273,15 @@ def _sheet(path: Path) -> Iterator[Record]:
 
 def _table(path: Path) -> Iterator[Record]:
     """Rows of a file with a header, separated by commas, semicolons or tabs: by what the header has most of."""
-    usual = csv.field_size_limit(sys.maxsize)  # a cell may hold a picture; the limit is the process's
+    usual = csv.field_size_limit(lines.MAX_RECORD)  # a cell may hold a picture; the limit is the process's
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
-            header = file.readline()
+            rows = text_lines(file)
+            header = next(rows, "")
             if _EXCEL.fullmatch(header):
-                header = file.readline()
+                header = next(rows, "")
             separator = max(",;\t", key=header.count)
-            yield from _rows(path, csv.reader(chain([header], file), delimiter=separator, strict=True))
+            yield from _rows(path, csv.reader(chain([header], rows), delimiter=separator, strict=True))
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: cannot be read as CSV, its text is not UTF-8 ({_first_line(error)}); iconv -f latin1 -t utf-8 "

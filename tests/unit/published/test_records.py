@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import time
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from openpyxl import Workbook
 
+from easyr1_fgrpo.published import lines
 from easyr1_fgrpo.published.files import find_files, is_hub_id
-from easyr1_fgrpo.published.records import Malformed, count_records, read_records
+from easyr1_fgrpo.published.records import Malformed, count_records, filled_lines, read_records
 
 
 def write(path, records):
@@ -173,3 +176,39 @@ def test_an_object_with_one_list_of_records_and_a_workbook(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"PK no workbook")
     with pytest.raises(ValueError, match=r"cannot be read as \.xlsx"):
         list(read_records([tmp_path / "a.xlsx"]))
+
+
+def test_lines_without_an_end_and_records_of_any_depth_are_no_records(tmp_path, monkeypatch):
+    """Read in memory of the limit's size, the records around them as ever."""
+    monkeypatch.setattr(lines, "MAX_RECORD", 1 << 20)
+    good, long = b'{"n": 1}', b'{"n": "' + b"x" * (64 << 20) + b'"}'
+    deep, nested = (b'{"n": ' + b"[" * depth + b"]" * depth + b"}" for depth in (100_000, 990))
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join([good, long, good, deep, nested, good]))
+    tracemalloc.start()
+    found = list(read_records([path]))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 << 20
+    assert found[0] == found[2] == found[5] == {"n": 1}
+    assert found[1] == Malformed("a line of more than 1,048,576 bytes")
+    assert found[3] == found[4] == Malformed("it is nested too deeply")  # for the parser, and for us
+    assert count_records([path]) == 6
+    assert list(filled_lines(path)) == [1, 2, 3, 4, 5, 6]
+    for name, content, said in [
+        ("long.json", b"[" + good + b"," + long + b"]", r"long\.json: a record of more than 1,048,576 characters"),
+        ("deep.json", b"[" + deep + b"]", r"deep\.json: is nested too deeply"),
+        ("cell.csv", b'n,m\n1,2\n"' + b"x" * (4 << 20), r"cell\.csv: cannot be read as CSV .*field larger than field"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=said):
+            list(read_records([tmp_path / name]))
+
+
+def test_a_record_of_many_buffers_is_read_in_linear_time(tmp_path):
+    """64 MiB at once; decoded anew with each further MiB, it took half a minute."""
+    (tmp_path / "a.json").write_bytes(b'[{"n": "' + b"x" * (64 << 20) + b'"}]')
+    started = time.process_time()
+    (record,) = read_records([tmp_path / "a.json"])
+    assert len(record["n"]) == 64 << 20
+    assert time.process_time() - started < 3.0

@@ -84,3 +84,11 @@ def test_what_is_no_box(subtests):
     ]:
         with subtests.test(value=value), pytest.raises(BoxError):
             as_boxes(value)
+
+
+def test_numbers_that_no_coordinate_can_be_are_no_box():
+    """JSON has integers of any length, and 1e999."""
+    for number in (10**400, -(10**400), float("inf"), float("nan"), 2e9):
+        with pytest.raises(BoxError, match="is not four numbers") as refused:
+            as_boxes([0, 0, number, 1])
+        assert len(str(refused.value)) < 200
