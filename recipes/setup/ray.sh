@@ -19,6 +19,8 @@ start_ray() {
   # Ray notes every call of an actor for its dashboard, which this cluster has not: 4 KB each in the control store, up to
   # 100,000 of them, and a rollout is five calls.
   export RAY_task_events_report_interval_ms=0
+  # Seconds for which its processes look for a control store that is gone, 60 otherwise: nobody starts this one again.
+  export RAY_gcs_rpc_server_reconnect_timeout_s=15
   # Judges never end by themselves, so Ray need not wait for them (30 s) when it is ended.
   RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 RAY_DISABLE_IMPORT_WARNING=1 "${with_us[@]}" ray start --head --block --port="$port" \
     "$@" --include-dashboard=false --disable-usage-stats >/dev/null 2>&1 &
@@ -27,6 +29,7 @@ start_ray() {
   export RAY_ADDRESS="127.0.0.1:$port"
   for _ in $(seq 60); do
     if ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1; then
+      RAY_STARTED=yes
       return
     fi
     kill -0 "$RAY_HEAD_PID" 2>/dev/null || break
@@ -46,6 +49,10 @@ launch_judges() {
 }
 
 stop_ray() {
-  kill -TERM "$RAY_HEAD_PID" 2>/dev/null || true
+  local code=$?
+  if ! kill -TERM "$RAY_HEAD_PID" 2>/dev/null && [[ -n ${RAY_STARTED:-} && ! $code =~ ^(0|130|143)$ ]]; then
+    # A process of Ray's was killed, and Ray has ended whoever was connected to it, without a word.
+    echo "error: Ray ended before its run did (logs below /tmp/ray); the same command resumes after the last checkpoint" >&2
+  fi
   wait "$RAY_HEAD_PID" 2>/dev/null || true
 }

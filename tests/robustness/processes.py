@@ -14,8 +14,6 @@ import psutil
 PARTS = {
     "gcs/gcs_server": "gcs_server",
     "raylet/raylet": "raylet",
-    "dashboard/agent.py": "agent of Ray",
-    "runtime_env/agent": "runtime_env agent",
     "log_monitor.py": "log monitor",
     "ray start": "ray start",
     "fgrpo train": "fgrpo train",
