@@ -12,6 +12,9 @@ from easyr1_fgrpo.chat_marks import with_think_tags, without_boxes, without_end_
 _REASONING = ("reasoning_content", "reasoning")
 """Where servers put a model's thinking beside `content`: vLLM and DeepSeek, newer vLLM and OpenRouter."""
 
+_WORDS = ("text", "thinking", "thought", "reasoning", "summary", "refusal")
+"""Where a part of a content has its words."""
+
 _EMPTY_THOUGHT = re.compile(r"\A\s*+<think>\s*+</think>\s*+")
 _THINKING_PART = re.compile(r"(?:redacted_)?(?:thinking|thought|reasoning)\b|reasoning_", re.IGNORECASE)
 _FENCE = re.compile(r"```[\w-]*\s*(.*?)\s*```", re.DOTALL)
@@ -36,11 +39,17 @@ class Reply:
 
     @property
     def whole(self) -> str:
-        """Thinking and text as the model wrote them: `<think>...</think>` and the text."""
+        """Thinking and text as the model wrote them: `<think>...</think>` and the text.
+
+        Thinking alone of a model that stopped by itself is its text: a server's parser took all of it for thinking, as
+        vLLM's does where thinking is off.
+        """
         text = _EMPTY_THOUGHT.sub("", self.text, count=1) if self.reasoning else self.text
         if not self.reasoning or text.lstrip().startswith("<think>"):
             return text
-        return f"<think>\n{self.reasoning}\n</think>\n{text}" if text else f"<think>\n{self.reasoning}"
+        if text:
+            return f"<think>\n{self.reasoning}\n</think>\n{text}"
+        return self.reasoning if self.finish_reason == "stop" else f"<think>\n{self.reasoning}"
 
 
 class ErrorReply(Exception):  # noqa: N818 - what a server says
@@ -81,7 +90,8 @@ def read_reply(content: bytes) -> Reply:
             apart = next(
                 (message[name] for name in _REASONING if message.get(name) and isinstance(message[name], str)), ""
             )
-            refusal = message.get("refusal")
+            refusal, details = message.get("refusal"), message.get("reasoning_details")
+            thinking = thinking or (_content(details)[1] if isinstance(details, list) else "")
             usage = completion.get("usage")
             return Reply(
                 text or (refusal if isinstance(refusal, str) else ""),
@@ -125,7 +135,7 @@ def _said(part: Any) -> str:
         return part
     if not isinstance(part, dict):
         return ""
-    words = next((part[name] for name in ("text", "thinking", "thought", "reasoning", "refusal") if name in part), "")
+    words = next((part[name] for name in _WORDS if name in part), "")
     return "".join(map(_said, words)) if isinstance(words, list) else _said(words)
 
 

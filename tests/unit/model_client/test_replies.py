@@ -26,9 +26,10 @@ def test_thinking_that_came_apart_is_put_back():
         ("<think>Left.</think><answer>left</answer>", "Left.", "<think>Left.</think><answer>left</answer>"),
         ("<think>\n</think>\n\nleft", "Left.", "<think>\nLeft.\n</think>\nleft"),
         ("left", "", "left"),
-        ("", "It is", "<think>\nIt is"),
+        ("", "It is left. Answer: A", "It is left. Answer: A"),  # the server took all of it for thinking
     ]:
         assert Reply(text, "stop", 0, 0, reasoning).whole == whole
+    assert Reply("", "length", 0, 0, "It is").whole == "<think>\nIt is"
 
 
 def test_what_is_said_besides_thinking_and_fences():

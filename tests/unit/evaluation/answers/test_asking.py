@@ -121,10 +121,12 @@ async def test_thinking_that_the_server_sends_apart_is_the_trace():
     for message, text in [
         ({"content": "<answer>left</answer>", "reasoning_content": "It is left."}, response_of("It is left.")),
         ({"content": "<answer>left</answer>", "reasoning": "It is left."}, response_of("It is left.")),
-        ({"reasoning": "It is"}, "<think>\nIt is"),
+        ({"reasoning": "It is left. Answer: A"}, "It is left. Answer: A"),
+        ({"reasoning": "It is", "cut": True}, "<think>\nIt is"),
         ({"content": None}, ""),
     ]:
-        with scripted(Model(answer=lambda asked, message=message: message)) as model:
+        reason = "length" if message.pop("cut", False) else "stop"
+        with scripted(Model(answer=lambda asked, message=message: message, finish_reason=reason)) as model:
             async with ModelClient(Address((model.url,)), concurrency=1, deadline_s=5.0) as client:
                 assert (await ask(client, ASKING, item(1), [])).text == text
 
