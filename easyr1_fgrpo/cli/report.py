@@ -47,7 +47,7 @@ def report(
     link_images: Annotated[
         bool, typer.Option("--link-images", help="link the full images of the runs instead of embedding small ones")
     ] = False,
-    traces: Annotated[int, typer.Option(min=1, help="traces on the page; of more, whole steps are left out")] = 20_000,
+    traces: Annotated[int, typer.Option(min=1, help="most traces on the page; of more, some of every step")] = 20_000,
 ) -> None:
     """Write one HTML page about the runs: overview, training, front, benchmarks, traces and configs side by side.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.report.run_files import Run
-from easyr1_fgrpo.report.trace_files import read_records
+from easyr1_fgrpo.report.trace_files import index_traces
 from easyr1_fgrpo.traces import TraceRecord
 
 Array = NDArray[np.float64]
@@ -84,15 +84,15 @@ def read_steps(run: Run) -> list[Step]:
     Raises:
         ValueError: when a file is missing or damaged.
     """
-    records, problems = read_records(run)
-    if problems := [*run.problems, *problems]:
+    index = index_traces(run.trace_files)
+    if problems := [*run.problems, *index.problems]:
         raise ValueError("; ".join(problems))
     metrics: dict[int, dict[str, float]] = defaultdict(dict)
     for name, series in run.metrics.items():
         for step, value in zip(series.steps, series.values, strict=True):
             metrics[step][name] = value
     rollouts: dict[int, list[TraceRecord]] = defaultdict(list)
-    for record in records:
+    for record in index.records():
         if record.split == "train" and record.step in metrics:
             rollouts[record.step].append(record)
     if not rollouts:

@@ -1,24 +1,20 @@
-"""All traces of the runs as the page's browser reads them, a fair choice where there are too many."""
+"""Traces of the runs as the page's browser reads them: all, or a choice where there are too many."""
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.report.evaluation_files import Evaluation
 from easyr1_fgrpo.report.evaluations import sampled_first
 from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.subjects import run_names, subject, subjects
-from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
+from easyr1_fgrpo.report.trace_files import TraceIndex, index_traces
+from easyr1_fgrpo.report.traces.choice import Shelf, choose
 from easyr1_fgrpo.report.traces.view import trace_view, visible
 from easyr1_fgrpo.terminal import progress_bar
-from easyr1_fgrpo.traces import TraceRecord
 
 
 @dataclass
@@ -58,88 +54,52 @@ class TraceData:
         }
 
 
-@dataclass(frozen=True)
-class _Shelf:
-    """The records of one source in one set."""
-
-    source: str
-    name: str
-    records: list[TraceRecord]
-
-
 def read_trace_data(runs: Sequence[Run], most: int) -> TraceData:
-    """Read the traces of all runs.
+    """Read the traces of all runs: an index of all of them first, then those that are chosen.
 
     Args:
         runs: the runs.
-        most: traces on the page. Of more, evaluations stay and training keeps every n-th of its steps, whole, the same
-            steps in every run.
+        most: traces on the page; of more, `choice.choose` takes some.
     """
-    with _no_collection():
-        return _read(runs, most)
-
-
-def _read(runs: Sequence[Run], most: int) -> TraceData:
     data = TraceData(sources=list(subjects(runs)))
-    shelves = list(_shelves(runs, data))
-    data.total = sum(len(shelf.records) for shelf in shelves)
-    data.sets = list(dict.fromkeys(shelf.name for shelf in shelves))
+    found = list(_indexed(runs, data))
+    data.total = sum(len(shelf.rows) for _, shelf in found)
     places = Places(runs)
     data.opening = list(
         dict.fromkeys(data.sets.index(places.occasion(after)) for run in runs for after in sampled_first(run))
     )
-    steps = _kept_steps(shelves, most)
-    with progress_bar(total=data.total, desc="Traces", unit="trace", delay=1.0, leave=False) as bar:
-        for shelf in shelves:
-            origin = {"source": data.sources.index(shelf.source), "set": data.sets.index(shelf.name)}
-            for record in shelf.records:
-                if steps is None or record.step in steps:
-                    data.traces.append(trace_view(record) | origin)
+    kept = choose([shelf for _, shelf in found], most)
+    total = sum(int(rows.sum()) for rows in kept)
+    with progress_bar(total=total, desc="Traces", unit="trace", delay=1.0, leave=False) as bar:
+        for (index, shelf), rows in zip(found, kept, strict=True):
+            origin = {"source": shelf.source, "set": shelf.place}
+            for record in index.records(shelf.rows[rows]):
+                data.traces.append(trace_view(record) | origin)
                 bar.update()
     return data
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Looking for cycles again and again among millions of live objects takes as long as reading them."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _shelves(runs: Sequence[Run], data: TraceData) -> Iterator[_Shelf]:
-    places = Places(runs)
+def _indexed(runs: Sequence[Run], data: TraceData) -> Iterator[tuple[TraceIndex, Shelf]]:
+    """What there is of each source in each set; notes sets, folders of images and problems."""
+    places, signals = Places(runs), dict[str, int]()
     for name, run in zip(run_names(runs), runs, strict=True):
-        records, problems = read_records(run)
-        data.problems += problems
+        index = index_traces(run.trace_files, signals)
+        data.problems += index.problems
         data.image_folders.append(run.path / "images")
-        for split in sorted({record.split for record in records}):
-            yield _Shelf(name, split, [record for record in records if record.split == split])
+        for split in sorted(index.splits):
+            rows = index.rows[index.rows["split"] == index.splits.index(split)]
+            yield index, Shelf(data.sources.index(name), _number(data.sets, split), False, rows)
         for evaluation in run.evaluations:
-            yield _Shelf(subject(name, evaluation), places.occasion(evaluation), _evaluated(evaluation, data))
+            index = index_traces([evaluation.trace_file] if evaluation.trace_file else [], signals)
+            data.problems += index.problems
+            folder = evaluation.path.parent / "images"
+            if folder not in data.image_folders:
+                data.image_folders.append(folder)
+            source = data.sources.index(subject(name, evaluation))
+            yield index, Shelf(source, _number(data.sets, places.occasion(evaluation)), True, index.rows)
 
 
-def _evaluated(evaluation: Evaluation, data: TraceData) -> list[TraceRecord]:
-    records, problems = read_evaluation_records(evaluation)
-    data.problems += problems
-    folder = evaluation.path.parent / "images"
-    if folder not in data.image_folders:
-        data.image_folders.append(folder)
-    return records
-
-
-def _kept_steps(shelves: Sequence[_Shelf], most: int) -> frozenset[int] | None:
-    """The steps whose traces are kept; None for all. Step 0, where evaluations stand, is always among them."""
-    per_step = Counter(record.step for shelf in shelves for record in shelf.records)
-    steps = sorted(per_step)
-    if per_step.total() <= most:
-        return None
-    for stride in range(2, len(steps) + 1):
-        kept = frozenset({0, *steps[::stride]})
-        if sum(per_step[step] for step in kept) <= most:
-            return kept
-    return frozenset({0})
+def _number(names: list[str], name: str) -> int:
+    if name not in names:
+        names.append(name)
+    return names.index(name)

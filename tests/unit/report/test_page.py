@@ -227,13 +227,14 @@ def test_models_of_an_evaluation_folder_are_compared_too(tmp_path):
     assert "evaluation only" in page.text
 
 
-def test_of_too_many_traces_whole_steps_stay_and_the_page_says_so(two, tmp_path):
+def test_of_too_many_traces_the_same_of_each_run_stay_and_the_page_says_so(two, tmp_path):
     write_page(two, tmp_path / "report.html", most=60)
     page = Page((tmp_path / "report.html").read_text())
     traces = page.packed("traces-data")["traces"]
     assert len(traces) <= 60
-    steps = [{trace["step"] for trace in traces if trace["source"] == source} for source in (0, 1)]
-    assert steps[0] == steps[1]
+    keys = ("set", "step", "index", "session", "item")
+    kept = [{tuple(trace[key] for key in keys) for trace in traces if trace["source"] == source} for source in (0, 1)]
+    assert kept[0] == kept[1]
     assert f"{len(traces)} of 80 traces are on this page" in page.text
 
 
