@@ -42,7 +42,7 @@ class Run:
         finished: whether `last_step` is `total_steps`; False where that is not known.
         metrics: by the names of metrics.jsonl.
         evaluations: of the run's checkpoints, or of an `fgrpo evaluate`.
-        trace_files: of training and its validations, see `trace_files.read_records`.
+        trace_files: of training and its validations, see `trace_files.index_traces`.
         problems: one line each: what is missing or damaged.
     """
 

@@ -8,7 +8,7 @@ from unit.report import hostile, runs
 
 from easyr1_fgrpo.report.page import write_page
 from easyr1_fgrpo.report.run_files import read_run
-from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
+from easyr1_fgrpo.report.trace_files import index_traces
 
 pytestmark = pytest.mark.integration
 
@@ -39,9 +39,9 @@ def records(folder):
     """All records on the page."""
     found = []
     for run in (read_run(folder / "fgrpo-s0"), read_run(folder / "grpo_t-s0")):
-        found += read_records(run)[0]
+        found += index_traces(run.trace_files).records()
         for evaluation in run.evaluations:
-            found += read_evaluation_records(evaluation)[0]
+            found += index_traces([evaluation.trace_file]).records()
     return found
 
 

@@ -7,7 +7,7 @@ import yaml
 from easyr1_fgrpo.evaluation.results.results import Evaluation as BenchmarkEvaluation
 from easyr1_fgrpo.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.report.run_files import Series, read_run
-from easyr1_fgrpo.report.trace_files import read_evaluation_records, read_records
+from easyr1_fgrpo.report.trace_files import index_traces
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.traces import TraceWriter
 
@@ -28,6 +28,12 @@ def about(run, name):
     return [line.partition(": ")[2] for line in run.problems if line.partition(": ")[0].endswith(name)]
 
 
+def records_of(paths):
+    """All records of trace files, and what is wrong with these."""
+    index = index_traces(paths)
+    return list(index.records()), list(index.problems)
+
+
 def test_a_whole_run(made):
     run = read_run(made / "grpo_t-s1")
     assert (run.name, run.arm, run.seed) == ("grpo_t-s1", "grpo_t", 1)
@@ -37,7 +43,7 @@ def test_a_whole_run(made):
     assert run.config["fgrpo.signals"] == {}
     assert [path.name for path in run.trace_files] == ["train-0.jsonl", "val-0.jsonl"]
     assert run.problems == ()
-    records, problems = read_records(run)
+    records, problems = records_of(run.trace_files)
     assert ({record.split for record in records}, problems) == ({"train", "val"}, [])
 
 
@@ -62,7 +68,7 @@ def test_evaluations_of_checkpoints(made):
         assert {name: vars(number) for name, number in evaluation.metrics.items()} == {
             name: number.model_dump() for name, number in result.metrics.items()
         }
-        records, problems = read_evaluation_records(evaluation)
+        records, problems = records_of([evaluation.trace_file] if evaluation.trace_file else [])
         assert ([record.index for record in records], problems) == (list(range(16)), [])
 
 
@@ -73,7 +79,7 @@ def test_the_folder_of_an_evaluation(made):
         ("faithful", "cv_bench", "ours"), ("faithful", "mindcube", "ours"),
     ]  # fmt: skip
     assert (run.metrics, run.trace_files, run.problems, run.arm, run.finished) == ({}, (), (), None, False)
-    records, _ = read_evaluation_records(run.evaluations[2])
+    records, _ = records_of([run.evaluations[2].trace_file])
     assert {record.evaluation.model for record in records} == {"faithful"}
 
 
@@ -90,7 +96,7 @@ def test_a_run_that_has_only_just_started(tmp_path):
     run = read_run(folder)
     assert (run.arm, run.seed, run.total_steps, run.last_step, run.finished) == ("fgrpo", None, None, None, False)
     assert (about(run, "metrics.jsonl"), about(run, "traces")) == (["missing"], ["no traces"])
-    assert read_records(run) == ([], [])
+    assert records_of(run.trace_files) == ([], [])
 
 
 @pytest.mark.parametrize("content", ["- 1\n", "a: [1\n", "\x00"])
@@ -154,7 +160,7 @@ def test_torn_traces_and_another_schema(tmp_path):
     lines = writer.path.read_text().splitlines()
     newer = json.dumps(json.loads(lines[0]) | {"mood": "good"})
     writer.path.write_text("\n".join([lines[0][:100], newer, lines[1], lines[1][:-1]]))
-    records, problems = read_records(read_run(folder))
+    records, problems = records_of(read_run(folder).trace_files)
     assert [record.index for record in records] == [1]
     assert [line.partition(": ")[2] for line in problems] == [
         "left out are 2 torn lines and 1 records of another schema, "
@@ -168,7 +174,7 @@ def test_the_last_record_of_a_key_wins_over_files(tmp_path):
         with TraceWriter(folder, "train", worker) as writer:
             record, _ = rollout("train", 5, "fgrpo", seed=worker, step=1, session=session)
             writer.write(record.model_copy(update={"question": f"by {worker}"}))
-    records, _ = read_records(read_run(folder))
+    records, _ = records_of(read_run(folder).trace_files)
     assert sorted(record.question for record in records) == ["by 1", "by 2"]
 
 
@@ -201,7 +207,7 @@ def test_an_unmeasured_number_stays_none(tmp_path):
     assert (evaluation.judge, evaluation.data) == ("x (consistency), y (grounding)", "test.parquet, sha256 d")
     assert evaluation.checkpoint == "folder 0a0a0a0a0a0a"
     assert evaluation.trace_file is None
-    assert read_evaluation_records(evaluation) == ([], [])
+    assert records_of([evaluation.trace_file] if evaluation.trace_file else []) == ([], [])
 
 
 def test_what_is_no_run_is_refused(tmp_path):
