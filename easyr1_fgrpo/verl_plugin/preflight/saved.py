@@ -41,13 +41,15 @@ def saved_step(config: Any) -> int | None:
         CheckpointError: when what it would go on from cannot be read, or is not all there.
     """
     trainer = config.trainer
-    checkpoints = Path(trainer.default_local_dir)
+    checkpoints, back = Path(trainer.default_local_dir), config.fgrpo.resume["from"]
+    if back and trainer.resume_mode != "auto":
+        raise CheckpointError(f"fgrpo.resume.from={back}: not with trainer.resume_mode={trainer.resume_mode}, drop one")
     if trainer.resume_mode == "resume_path":
         folder = Path(str(trainer.resume_from_path))
     elif trainer.resume_mode != "auto":
         return None
     elif _goes_back(config):
-        folder = checkpoints / config.fgrpo.resume["from"]
+        folder = checkpoints / back
     elif (step := _marked(checkpoints, config)) is not None:
         folder = step_folder(checkpoints, step)
     else:

@@ -53,7 +53,6 @@ def test_each_missing_or_cut_part_is_named_with_the_way_out(newest):
         found = problem()
         assert found.startswith(f"{path.absolute().relative_to(newest.parent.parent.parent.absolute())} "), name
         assert found.endswith(way_out), name
-        assert saved_step(config_of(way_out.rpartition(" ")[2])) == 4
         path.write_bytes(before)
     assert saved_step(config_of()) == 6
 
@@ -105,23 +104,26 @@ def test_a_marker_that_is_gone_is_told_from_a_first_checkpoint_that_was_cut_off(
 
 def test_a_run_goes_back_once_and_then_on_from_what_it_saved_since(newest):
     shutil.rmtree(newest / "actor")
-    (back,) = [word for word in problem().split() if word.startswith("fgrpo.")]
-    marker = newest.parent / MARKER
+    (advice,) = [word for word in problem().split() if word.startswith("fgrpo.")]
+    back, marker = config_of(advice), newest.parent / MARKER
     for _ in range(2):  # killed before its next checkpoint, it starts at the same place again
-        assert saved_step(config_of(back)) == 4
-        go_back(config_of(back))
+        assert saved_step(back) == 4
+        go_back(back)
         assert marker.read_text() == "4"
-    assert saved_step(config_of()) == 4
     save(8)
     with Path("run/resumes.jsonl").open("a") as notes:
         notes.write('{"from": "global_')  # a note that a kill cut off
-    assert saved_step(config_of(back)) == 8
-    go_back(config_of(back))
+    assert saved_step(back) == 8
+    go_back(back)
     assert marker.read_text() == "8"
     marker.write_text("")  # damaged again: what is advised works again
-    assert saved_step(config_of(back)) == 4
+    assert saved_step(back) == 4
     assert problem().endswith("the same command with fgrpo.resume.from=global_step_8")
-    assert saved_step(config_of("fgrpo.resume.from=global_step_8")) == 8
+    back.fgrpo.resume["from"] = "global_step_8"
+    assert saved_step(back) == 8
+    back.trainer.resume_mode = "disable"
+    with pytest.raises(CheckpointError, match=r"not with trainer\.resume_mode=disable, drop one"):
+        saved_step(back)
     with pytest.raises(ConfigError, match=r"fgrpo.resume.from=.step_4.: .*global_step_"):
         read_settings(config_of("fgrpo.resume.from=step_4"))
 
