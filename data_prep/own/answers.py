@@ -41,18 +41,18 @@ def right_option(answer: str, choices: Sequence[str], form: Form) -> str:
 
 
 def guess_form(answered: Sequence[tuple[str, Sequence[str]]]) -> tuple[Form, int]:
-    """The form in which the most answers name an option, an earlier one where several do; and how many do.
+    """The form in which the most answers name an option, and how many do; letters are letters where all answers are.
 
     Args:
         answered: answers with their options.
 
     Raises:
-        ValueError: when the answers are numbers that would name other options if they were read in another way.
+        ValueError: when the answers would name other options if they were read in another way that fits as well.
     """
     named = {form: [_named(answer, choices, form) for answer, choices in answered] for form in Form}
     fits = {form: len(options) - options.count(None) for form, options in named.items()}
-    best = max(Form, key=lambda form: fits[form])
-    as_good = [form for form in (Form.TEXT, Form.FROM_0, Form.FROM_1) if fits[form] == fits[best]]
+    best = max((Form.LETTER, Form.TEXT, Form.FROM_0, Form.FROM_1), key=lambda form: fits[form])
+    as_good = [form for form in Form if fits[form] == fits[best]]
     if any(named[form] != named[as_good[0]] for form in as_good):
         raise ValueError(
             f"answers like {answered[0][0]!r} may be read as {' or '.join(_WORDS[form] for form in as_good)}, and name "
@@ -63,6 +63,7 @@ def guess_form(answered: Sequence[tuple[str, Sequence[str]]]) -> tuple[Form, int
 
 _WORDS = {
     Form.TEXT: "the option's text",
+    Form.LETTER: "its letter",
     Form.FROM_0: "its number from 0",
     Form.FROM_1: "its number from 1",
 }

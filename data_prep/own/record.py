@@ -172,7 +172,7 @@ def _choices(record: Record, columns: tuple[str, ...]) -> tuple[str, ...]:
         (values,) = values
         if isinstance(values, str):
             is_list = values.lstrip()[:1] in ("[", "{")
-            values = _literal(values, "choices") if is_list else as_published.options_in_a_cell(values)
+            values = _literal(values, "choices") if is_list else _in_a_cell(values)
     if not isinstance(values, list | dict):
         return ()
     try:
@@ -180,6 +180,13 @@ def _choices(record: Record, columns: tuple[str, ...]) -> tuple[str, ...]:
         return as_published.unlettered(given)
     except Reject:
         raise
+    except ValueError as error:
+        raise Reject("options in disorder", str(error)) from None
+
+
+def _in_a_cell(text: str) -> list[str]:
+    try:
+        return as_published.options_in_a_cell(text)
     except ValueError as error:
         raise Reject("options in disorder", str(error)) from None
 

@@ -10,7 +10,7 @@ from data_prep.sources.item import Reject
 from easyr1_fgrpo.normal_form import named_by_text, normalize_answer, same_options
 from easyr1_fgrpo.published.options import is_letter, numbered_options
 from easyr1_fgrpo.published.options import split_options as options_in
-from easyr1_fgrpo.rewards.accuracy import answer_matches
+from easyr1_fgrpo.rewards.accuracy import answer_matches, named_by_letter
 from easyr1_fgrpo.rows import IMAGE_MARK, special_token
 
 _IMAGE_MARK = re.compile(r"<image(?:[ _]?\d+)?>", re.IGNORECASE)
@@ -228,6 +228,12 @@ def answer_by_number(answer: str, text: str, choices: Sequence[str]) -> str:
     return option
 
 
+def _refuse_two_meanings(answer: str, choices: Sequence[str]) -> None:
+    by_text, by_letter = named_by_text(answer, choices), named_by_letter(answer, choices)
+    if by_text and by_letter and by_text != by_letter:
+        raise Reject("the letter of an option and the text of another", f"{answer!r}, choices {list(choices)}")
+
+
 def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], str]:
     """A question with its options in it, and its answer.
 
@@ -239,6 +245,7 @@ def question_and_answer(text: str, answer: str) -> tuple[str, tuple[str, ...], s
     """
     question, choices = split_options(text)
     answer = answer_by_number(clean_answer(answer), text, choices)
+    _refuse_two_meanings(answer, choices)
     if not choices and is_letter(answer):
         raise Reject("a letter without options", f"{answer!r} to {question!r}")
     return question, choices, right_choice(answer, choices) if choices else answer

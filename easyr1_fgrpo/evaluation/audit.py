@@ -31,6 +31,7 @@ from easyr1_fgrpo.pictures import decode
 from easyr1_fgrpo.published.options import by_letter, is_letter, split_options, unlettered
 from easyr1_fgrpo.published.pictures import spellings, written_picture
 from easyr1_fgrpo.rewards import Box
+from easyr1_fgrpo.rewards.accuracy import named_by_letter
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -183,7 +184,10 @@ def _read(line: Line) -> Line:
     question, choices = (line.question, line.choices) if line.choices else split_options(line.question)
     choices = unlettered(choices)
     answer = line.ground_truth
-    if choices and not named_by_text(answer, choices):
+    text, letter = named_by_text(answer, choices), named_by_letter(answer, choices)
+    if text and letter and text != letter:
+        raise ValueError(f"ground_truth {answer!r} is the letter of an option and the text of another")
+    if choices and not text:
         try:
             answer = by_letter(answer, choices)
         except ValueError:  # options that are not the answer's are none; those of a field are named as wrong

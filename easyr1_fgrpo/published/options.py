@@ -24,6 +24,7 @@ _HEAD = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _BULLETS = re.compile(r"\n(?P<items>(?:[ \t]*[-*•][ \t]+\S[^\n]*(?:\n|$)){2,})")
+_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+\S", re.MULTILINE)
 _OPENS = re.compile(r"(?:[?:？：\n]|\b(?:answer|option|choice|following)s?\.)[\s\"'”*]*\Z", re.IGNORECASE)
 """What stands before options inside a line that nothing joins: the question's end, or a request to choose."""
 _NOT_BEFORE = re.compile(
@@ -118,7 +119,8 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     options = [_joined(part) for part in _between(marks, text)]
     last, note = _last(text[marks[-1].end() :], any(len(part.splitlines()) > 1 for part in options))
     question = "\n".join(filter(None, (_without_head(text[: marks[0].start()]), note)))
-    if "?" not in question + "".join(options):  # Is it A. left or B. right?
+    running = "\n" not in text[: marks[-1].start()]
+    if running and not re.search("[?？]", question + "".join(options)):  # Is it A. left or B. right?
         last = last.removesuffix("?")
     options = [*_apart(options), last]
     if not all(re.search(r"\w|[^\s\w.?!,;:]", option) for option in options):
@@ -127,10 +129,16 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def options_in_a_cell(text: str) -> list[str]:
-    """The options that one cell holds: lettered, `red | blue`, or one a line."""
+    """The options that one cell holds: lettered, `red | blue`, or one a line.
+
+    Raises:
+        ValueError: for lines with bars in them.
+    """
     before, options = split_options(text)
     if options and not before:
         return list(options)
+    if "|" in text and len(text.split("\n")) > 1:
+        raise ValueError("options are apart by lines and by bars")
     return text.split("|") if "|" in text else [line for line in text.splitlines() if line.strip()]
 
 
@@ -247,7 +255,7 @@ def _from_a(marks: list[re.Match[str]]) -> list[re.Match[str]]:
 
 
 def _in_order(marks: list[re.Match[str]]) -> list[re.Match[str]]:
-    """Each next letter in order, others are text; none where one letter is skipped: an option was overlooked."""
+    """Each next letter in order, others are text; none where a letter is skipped or comes again: whose is it?"""
     taken: list[re.Match[str]] = []
     skipped = ""
     for mark in marks:
@@ -256,7 +264,8 @@ def _in_order(marks: list[re.Match[str]]) -> list[re.Match[str]]:
             skipped = ""
         elif _letter(mark) == ascii_uppercase[len(taken) + 1 : len(taken) + 2]:
             skipped = _letter(mark)
-    return [] if skipped else taken
+    others = {_letter(mark) for mark in marks if mark not in taken}
+    return [] if skipped or others & set(map(_letter, taken)) else taken
 
 
 def _letter(mark: re.Match[str]) -> str:
@@ -304,6 +313,8 @@ def _bulleted(text: str) -> tuple[str, tuple[str, ...]]:
     for found in _BULLETS.finditer(text):
         before = text[: found.start()].strip()
         if (question := _without_head(before)) != before:
+            if _BULLET.search(text, found.end()):  # lines within the options: which of them are theirs?
+                break
             note = "\n".join(line for line in text[found.end() :].splitlines() if line.strip())
             options = tuple(line.strip()[1:].strip() for line in found["items"].strip().splitlines())
             return "\n".join(filter(None, (question, note.strip()))), options

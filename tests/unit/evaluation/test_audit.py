@@ -154,7 +154,7 @@ async def test_a_hint_of_vlmevalkit_is_part_of_the_question(job, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(rows))
     _, rejects, records = await audited(job, tmp_path / "a.json")
     assert rejects == []
-    assert [record.question for record in records] == ["Hint: The picture is mirrored.\nWhere?", "Where?"]
+    assert sorted(record.question for record in records) == ["Hint: The picture is mirrored.\nWhere?", "Where?"]
 
 
 async def test_samples_of_lmms_eval_are_read_as_they_are(job, tmp_path, subtests):
@@ -214,6 +214,13 @@ async def test_options_in_one_cell(job):
     evaluation, rejects = await audit(job, UNJUDGED)
     assert rejects == []
     assert [outcome.accurate for outcome in evaluation.results[0].outcomes] == [True] * len(cells) + [False]
+
+
+async def test_a_letter_that_is_the_text_of_another_option_is_refused(job):
+    write(job, line(choices=["B", "A", "C"], ground_truth="A"), line(choices=["B", "A", "C"], ground_truth="C"))
+    evaluation, (reject,) = await audit(job, UNJUDGED)
+    assert reject.reason == "ground_truth 'A' is the letter of an option and the text of another"
+    assert evaluation.results[0].totals.scored == 1
 
 
 async def test_several_responses_want_one_to_be_named(job, tmp_path):

@@ -160,6 +160,20 @@ def test_a_table_without_a_line_of_names_is_refused(home):
     assert sum(map(len, rows.values())) == len(lines)
 
 
+def test_options_that_are_letters_are_asked_about(home):
+    """ScienceQA has `B, D, E, A, C`: the text of one option is the letter of another."""
+    file = jsonl(home, records(answer="C", choices=["B", "C", "A"]))
+    done, _ = run(home, file)
+    assert "answers like 'C' may be read as the option's text or its letter, and name other options" in done.stderr
+    for said, right in (("text", "C"), ("letter", "A")):
+        rows, _, _ = imported(home, file, "--answers", said)
+        assert {row.reward_model.ground_truth for row in every(rows)} == {right}
+    late = [*records(answer="A", choices=["red", "blue"]) * 34, *records(answer="B", choices=["B", "C"])]
+    rows, _, shown = imported(home, jsonl(home, late), "--val", "0.2")
+    assert "answers are the option's letter (fits 200 of 200 looked at)" in shown
+    assert [row.reward_model.ground_truth for row in every(rows)][-6:] == ["C"] * 6
+
+
 def test_boxes_are_never_guessed(home):
     """The pictures have 100 x 50 pixels; each way to write the same box."""
     written = {
@@ -223,7 +237,7 @@ def test_a_blank_option_never_gives_another_its_letter(home):
     ]
     ways = [
         *({"A": "left", "B": "", "C": "up"}, {"B": "up", "A": "left", "E": "down"}, ["left", "", "up"]),
-        *("left |  | up", ["left", float("nan"), "up"], ["B. left", "A. up"], ["A. left", "C. up"]),
+        *("left |  | up", "left | up\ndown", ["left", float("nan"), "up"], ["B. left", "A. up"], ["A. left", "C. up"]),
     ]
     good = records(answer="B", choices={"B": "up", "A": "left"})
     rows, rejects, _ = imported(home, jsonl(home, [*good, *(good[0] | {"choices": way} for way in ways)]))

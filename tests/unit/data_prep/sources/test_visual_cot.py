@@ -89,11 +89,15 @@ def test_visual_cot_a_missing_piece_of_the_archive_is_one_line(tmp_path):
 
 def test_visual_cot_options_and_letters_are_read_as_in_the_other_sources(tmp_path):
     asked = [("Which?\nA. cat\nB. dog", "B"), ("Which?", "B"), ("Which?\nA. cat\nB. dog", "cow")]
+    asked += [("Which?\nA. B\nB. C\nC. A", "B")]
     records = [visual_cot_record("gqa", "1.jpg", question, answer, []) for question, answer in asked]
     source = write_visual_cot(tmp_path / "cot", records, {"gqa/1.jpg": picture(1)})
     (row,), rejects = prepare("visual_cot", source, tmp_path / "out")
     assert (info(row, "choices"), row["reward_model"]["ground_truth"]) == (["cat", "dog"], "dog")
-    assert reasons(rejects) == ["a letter without options", "the answer is none of the choices"]
+    assert reasons(rejects) == [
+        *("a letter without options", "the answer is none of the choices"),
+        "the letter of an option and the text of another",
+    ]
 
 
 def test_visual_cot_json_with_several_questions_loses_none(tmp_path):
