@@ -68,6 +68,9 @@ SECTIONS = {
         "500 steps with validations, checkpoints, a judge server in Ray, and a judge over HTTP of whose calls 3 %\n"
         "fail. What the processes of each role hold: medians of steps 100 to 200 and of the last hundred, which may\n"
         "differ by 5 %, or by 4 MiB, 3 descriptors, 3 threads.\n\n"
+        "Ray's control store (gcs_server) held 159 MiB after 150 steps while it noted each call of an actor, 29,939\n"
+        "of them, of at most 100,000; on a cluster that a recipe starts it does so no more.\n"
+        "A reward worker has a connection for each call under way, 64 here, and closes it after two idle seconds.\n\n"
         "![Memory, descriptors and threads over 500 steps](pictures/soak.svg)",
     ),
 }
@@ -114,5 +117,5 @@ def _made(results: list[Result]) -> str:
 def _cell(text: str) -> str:
     """A line as it may stand in a table and on any machine: without folders, unprinted marks and bars."""
     text = re.sub(r"(/[\w.+-]+)+/(?=[\w.+-])", "", text)  # a folder of this machine
-    text = re.sub(r"\bpid \d+", "pid N", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text))
+    text = re.sub(r"\bpid \d+( on [\d.]+)?", "pid N", re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text))
     return text.replace("|", "/").replace("<", "‹")

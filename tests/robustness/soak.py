@@ -66,7 +66,7 @@ def soak(bench: Bench) -> Iterator[Outcome]:
     )
     SAMPLES.parent.mkdir(exist_ok=True)
     SAMPLES.write_text(json.dumps(columns(samples)) + "\n", encoding="utf-8")
-    draw(samples, WARM_UP)
+    draw(columns(samples), WARM_UP)
     yield from growth(samples)
 
 
@@ -84,10 +84,11 @@ def _samples(process: subprocess.Popen[bytes], judge: int, metrics: Path) -> Ite
 
 
 def columns(samples: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
-    """By role, one sample of every ten steps; memory in MiB."""
+    """By role that trains, one sample of every ten steps; memory in MiB."""
     kept: dict[str, dict[int, dict[str, Any]]] = {}
     for sample in samples:
-        kept.setdefault(sample["role"], {})[sample["step"] // 10] = sample
+        if 0 < sample["step"] < STEPS:
+            kept.setdefault(sample["role"], {})[sample["step"] // 10] = sample
     return {
         role: {
             "step": [sample["step"] for sample in some.values()],
