@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from sentencex import get_sentence_boundaries
 
 _BOX = re.compile(
-    r"<bbox>[^<]*</bbox>|<box>[^<]*</box>|<\|box_start\|>[^<]*<\|box_end\|>|\{[^{}]{0,40}\bbbox[^{}]{0,200}\}"
+    r"<bbox>[^<]*</bbox>|<box>[^<]*</box>|<SOT>[^<]*<EOT>(?:\s?<image>)?|<points?\b[^<>]*>[^<]*</points?>|<\|box_start\|>[^<]*<\|box_end\|>|\{[^{}]{0,40}\bbbox[^{}]{0,200}\}"
     r"|\[\s*+\d[\d.,\s]*+\]|\(\s*+\d[\d.\s]*+(?:,\s*+\d[\d.\s]*+){1,3}+\)"
 )
-"""Tags, tokens, JSON, [1, 2, 3, 4] and (1, 2)."""
+"""Tags, VGR's and Molmo's too, tokens, JSON, [1, 2, 3, 4] and (1, 2)."""
 
 _BOXES = re.compile(
     rf"(?:\s*+(?:{_BOX.pattern})[,;]?)++(?:\s*+[.!?。！？]++)?+"
@@ -40,17 +40,21 @@ _UNIT = re.compile(
 )
 """3 m and image A, whose full stop sentencex takes for that of an initial."""
 
+_CAPITAL = re.compile(r"[^\w\n]{0,20}(?:\d{1,3}[.)]\s{1,5})?[^\W\d_a-z]")
+_SMALL = re.compile(r"[ \t]{0,20}[a-z]")
+
 _LINE = re.compile(r"[^\n\r。！？｡]+[。！？｡]*|[。！？｡]+")
 _NEWLINE = re.compile(r"[\n\r]")
 _STOPS = (".", "!", "?", "。", "！", "？")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _NO_STOP = re.compile(
     r"…(?=\s*+[a-z])|(?<!\w)(?:(?:approx|incl|excl|resp|vs)\.(?=\s)|(?:max|min|ca|est|avg|nos?|figs?|eqs?|sec|vol|ch|pp?|tab|temp|dist)"
-    r"\.(?=\s*+[~<>]?\d))",
+    r"\.(?=\s*+[~<>]?\d)|deg\.(?=\s[CF]\b))",
     re.IGNORECASE,
 )
 _NAMED_MARK = re.compile(
-    r"(?:(?<=[.!?:]\s)|\A[\s*_#>-]*+)(?:step|item|point|part|option|choice)\s(?:\d{1,2}|[a-z])\.(?=[*_]*+\s)",
+    r"(?:(?<=[.!?:]\s)|\A[\s*_#>-]*+)(?:(?:step|item|point|part|option|choice)\s(?:\d{1,2}|[a-z])|ii|iii|iv|vi{0,3}|ix)\."
+    r"(?=[*_]*+\s)",
     re.IGNORECASE,
 )
 _NUMBER_MARK = re.compile(r"(?<![^\s*_(])(\d{1,2})\.(?=[*_)]*+\s)")
@@ -105,11 +109,20 @@ def _pieces(trace: str) -> Iterator[tuple[int, int]]:
             end = line.start() + boundary["end_index"]
             if end <= start:  # within the boxes that went to the sentence before
                 continue
+            if _goes_on(trace, start, end):
+                continue
             end = _closed(trace, start, end, limit)
             if boxes := _boxes_after(trace, start, end, limit):
                 end = boxes
             yield start, end
             start = end
+
+
+def _goes_on(trace: str, start: int, end: int) -> bool:
+    """Whether a sentence that began with a capital goes on with a small letter: "the temp. is", "the 2nd. floor"."""
+    last = trace[max(start, end - 4) : end].rstrip()
+    abbreviated = last.endswith(".") and not last.endswith("..")
+    return abbreviated and bool(_SMALL.match(trace, end) and _CAPITAL.match(trace, start))
 
 
 def _closed(trace: str, start: int, end: int, stop: int) -> int:

@@ -22,7 +22,7 @@ NOBODY = "none"
 """The name of the judge of a question that nobody judges."""
 
 
-READING = 5
+READING = 6
 """The rules by which responses are read, matched and cut: stored records of another number are made anew."""
 
 
