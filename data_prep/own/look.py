@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from data_prep.own.answers import Form, guess_form
 from data_prep.own.columns import NONE, Columns, find_columns, value_of
 from data_prep.own.record import BOX_FORMS, Reader
+from data_prep.own.shared_pictures import with_shared_pictures
 from data_prep.sources import Item, Reject
 from data_prep.sources.conversations import Record, plain_turns
 from data_prep.sources.pictures import picture_bytes
 from easyr1_fgrpo.published.files import find_files
-from easyr1_fgrpo.published.records import Malformed, read_records
+from easyr1_fgrpo.published.records import Malformed
 
 LOOKED_AT = 200
 """Records of which columns and the form of answers are guessed."""
@@ -146,7 +147,7 @@ def most(reasons: Counter[str]) -> str:
 
 
 def _records(file: Path) -> Iterator[Record | Reject]:
-    for record in read_records([file]):
+    for record in with_shared_pictures(file):
         yield Reject("malformed record", record.detail) if isinstance(record, Malformed) else plain_turns(record)
 
 

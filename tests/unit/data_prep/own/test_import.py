@@ -375,6 +375,17 @@ def test_lists_in_cells_as_python_and_numpy_write_them(home):
     assert every(rows)[0].extra_info.boxes == ((10, 5, 50, 20), (0, 0, 10, 10))
 
 
+def test_vlmevalkits_rows_share_pictures_by_index(home):
+    """MMBench: rows in another order of options name the row with the picture."""
+    encoded = [base64.b64encode(picture(n, 100, 50, "PNG")).decode() for n in range(4)]
+    cells = ["index\tquestion\tA\tB\tanswer\timage", "1000003\tWhich?\tleft\tright\tA\t3"]
+    cells += [f"{n}\tWhich?\tleft\tright\tB\t{file}" for n, file in enumerate(encoded)]
+    (home / "mine.tsv").write_text("\n".join([*cells, "9\tWhich?\tleft\tright\tB\t8"]))
+    rows, (reject,), _ = imported(home, home / "mine.tsv", "--val", "0.4")
+    assert [row.images[0].data for row in every(rows)] == [picture(n, 100, 50, "PNG") for n in (3, 0, 1, 2, 3)]
+    assert (reject["reason"], reject["detail"]) == ("missing image", "'8'")
+
+
 def test_pictures_in_columns_of_their_own(home):
     """MMMU's `image_1` to `image_7`, and its marks."""
     asked = "Left or right of <image 1>?"
