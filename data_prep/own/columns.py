@@ -18,7 +18,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "prompt", "instruction", "text"),
     "answer": (
         *("answer", "correct_answer", "multiple_choice_answer", "answerkey", "answers", "correct"),
-        *("ground_truth", "gt", "solution", "label", "target", "reward_model.ground_truth", "output"),
+        *("ground_truth", "gt", "solution", "label", "target", "reward_model.ground_truth", "output", "response"),
     ),
     "image": (
         *("image", "images", "image_bytes", "image_path", "image_file", "file_name", "filename", "img", "picture"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ BOX_FORMS: dict[str, tuple[Convention, bool]] = {
 }
 """How boxes may be written: in pixels of the file, thousandths or fractions of its sides; x1, y1, x2, y2, or with -xywh
 x, y, width, height."""
+
+_PLACEHOLDER = re.compile(r"<ref-object>|<bbox>(?![^<]*</bbox>)")
+"""Ms-swift fills these in from a column `objects`."""
 
 _BOX_KEYS = ("bbox", "bbox_2d", "box")
 
@@ -102,6 +106,8 @@ class Reader:
             raise Reject("options in the question are not the column's", f"{list(inside)}, column {list(given)}")
         value = _value(record, self.columns.answer, "answer", "assistant")
         answer = no_special(_text(_listed_in_a_cell(value)))
+        if found := _PLACEHOLDER.search(f"{text} {answer}"):
+            raise Reject("a placeholder in the text", found[0])
         if self.form is Form.TEXT:
             answer = answer_by_number(answer, text, inside)
         return question or clean_question(text), given or inside, answer

@@ -112,16 +112,31 @@ def refers_back(question: str) -> bool:
 def plain_turns(record: Record) -> Record:
     """The record with messages in parts as texts, a mark for each picture, and the pictures in a column `images`.
 
-    Pictures of a column that is there already are kept: the parts then only say where they stand.
+    Pictures of a column that is there already are kept: the parts then only say where they stand. Records of Alpaca
+    (`instruction`, `input`, `output`) and ms-swift (`query`, `response`) with their `history` become turns, too.
     """
     pictures: list[Any] = []
-    plain = dict(record)
+    plain = _with_history(record)
     for column in TURNS:
-        if isinstance(turns := record.get(column), list):
+        if isinstance(turns := plain.get(column), list):
             plain[column] = [_plain(turn, pictures) if isinstance(turn, dict) else turn for turn in turns]
     if pictures and not any(record.get(name) for name in ("images", "image")):
         plain["images"] = pictures
     return plain
+
+
+def _with_history(record: Record) -> Record:
+    for asks, adds, says in (("instruction", "input", "output"), ("query", "", "response")):
+        if {asks, says} <= record.keys() and ({adds, "history"} & record.keys()):
+            asked = "\n".join(str(record[name]) for name in (asks, adds) if record.get(name))
+            earlier = record.get("history") or []
+            if not all(isinstance(pair, list) and len(pair) == 2 for pair in earlier):
+                return dict(record)
+            texts = [text for pair in [*earlier, [asked, record[says]]] for text in pair]
+            turns = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+            rest = {name: value for name, value in record.items() if name not in (asks, adds, says, "history")}
+            return {**rest, "conversations": turns}
+    return dict(record)
 
 
 def _plain(turn: dict[str, Any], pictures: list[Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from sentencex import get_sentence_boundaries
 
 _BOX = re.compile(
-    r"<bbox>[^<]*</bbox>|<box>[^<]*</box>|<SOT>[^<]*<EOT>(?:\s?<image>)?|<points?\b[^<>]*>[^<]*</points?>|<\|box_start\|>[^<]*<\|box_end\|>|\{[^{}]{0,40}\bbbox[^{}]{0,200}\}"
+    r"<bbox>[^<]*</bbox>|<box>[^<]*</box>|<SOT>[^<]*<EOT>(?:\s?<image>)?|<points?\b[^<>]*>[^<]*</points?>|<\|box_start\|>[^<]*<\|box_end\|>|<\|det\|>[^<]*<\|/det\|>|\{[^{}]{0,40}\bbbox[^{}]{0,200}\}"
     r"|\[\s*+\d[\d.,\s]*+\]|\(\s*+\d[\d.\s]*+(?:,\s*+\d[\d.\s]*+){1,3}+\)"
 )
 """Tags, VGR's and Molmo's too, tokens, JSON, [1, 2, 3, 4] and (1, 2)."""

@@ -310,6 +310,28 @@ def test_every_question_of_a_conversation_is_a_row_or_a_reject(home):
     assert f"in {4 * PICTURES} = " in shown
 
 
+def test_what_alpaca_and_swift_put_beside_a_question_is_read(home):
+    """LLaMA-Factory's `input` belongs to the instruction, and a `history` holds earlier questions."""
+    made = {
+        "alpaca": {"instruction": "Which?", "input": "The cup or the book?", "output": "cup"},
+        "swift": {"query": "Red or blue?", "response": "red", "history": [["How many cups are there?", "2"]]},
+        "plain": {"query": "Red or blue?", "response": "red"},
+    }
+    for name, asked in {
+        "alpaca": [("Which?\nThe cup or the book?", "cup")],
+        "swift": [("How many cups are there?", "2"), ("Red or blue?", "red")],
+        "plain": [("Red or blue?", "red")],
+    }.items():
+        given = [made[name] | {"images": [f"{n}.png"]} for n in range(PICTURES)]
+        rows, rejects, _ = imported(home, jsonl(home, given), "--val", "0.2")
+        assert rejects == []
+        told = [(row.extra_info.question, row.reward_model.ground_truth) for row in every(rows)]
+        assert told == asked * PICTURES, name
+    boxed = records(question="What is <bbox>?", answer="<ref-object>", objects={"ref": ["cup"], "bbox": [[1, 2, 3, 4]]})
+    _, rejects, _ = imported(home, jsonl(home, [*records(), *boxed]))
+    assert {reject["reason"] for reject in rejects} == {"a placeholder in the text"}
+
+
 def test_a_chat_export_holds_its_pictures_in_its_messages(home):
     def export(number):
         file = base64.b64encode(picture(number, 100, 50, "PNG")).decode()
