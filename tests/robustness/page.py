@@ -61,7 +61,7 @@ SECTIONS = {
     "judge_delay": (
         "Slow judges",
         "How long a step of the miniature takes with judges of 0, 200 and 2,000 ms, beside what `fgrpo plan` says of\n"
-        "it ([how](scaling.md#what-judging-adds-to-a-step)); they may differ by 20 %.",
+        "it ([how](scaling.md#what-judging-adds-to-a-step)), from the step of 0 ms on; they may differ by 20 %.",
     ),
     "soak": (
         "A long run",
