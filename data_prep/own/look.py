@@ -18,7 +18,7 @@ from data_prep.own.shared_pictures import with_shared_pictures
 from data_prep.sources import Item, Reject
 from data_prep.sources.conversations import Record, plain_turns
 from data_prep.sources.pictures import picture_bytes
-from easyr1_fgrpo.published.files import find_files
+from easyr1_fgrpo.published.files import find_files, matching
 from easyr1_fgrpo.published.records import Malformed
 
 LOOKED_AT = 200
@@ -55,6 +55,7 @@ class Found:
 
     Attributes:
         files: the files.
+        left: other files of records in the same folder, which are not read.
         columns: see `Columns`.
         reader: reads their records.
         about_answers: how answers name options, in words.
@@ -63,6 +64,7 @@ class Found:
     """
 
     files: Sequence[Path]
+    left: Sequence[Path]
     columns: Columns
     reader: Reader
     about_answers: str
@@ -114,7 +116,7 @@ def look(location: str, images: Path | None, wishes: Wishes) -> Found:
         raise ValueError(f"{files[0]}: none of the first {len(asked)} questions can be used: {reasons}")
     by_name = "the files' names" if any(map(_split_of, files)) and len(files) > 1 else ""
     split_by = f"column {columns.split}" if columns.split else by_name
-    return Found(files, columns, reader, about_answers, split_by, example)
+    return Found(files, _left(location, files), columns, reader, about_answers, split_by, example)
 
 
 def entries(found: Found) -> Iterator[Entry]:
@@ -156,6 +158,12 @@ def _files(location: str) -> list[Path]:
     if not at or Path(location).expanduser().exists():
         return find_files(location, _PATTERNS)
     return find_files(path, [f"**/{part}*{Path(pattern).suffix}" for pattern in _PATTERNS])
+
+
+def _left(location: str, files: Sequence[Path]) -> list[Path]:
+    folder = Path(location).expanduser()
+    there = {path for pattern in _PATTERNS for path in matching(folder, [pattern])} if folder.is_dir() else set()
+    return sorted(there - {*files})
 
 
 def _split_of(file: Path) -> str:

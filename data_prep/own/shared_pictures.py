@@ -15,7 +15,7 @@ def with_shared_pictures(file: Path) -> Iterator[Record]:
     Raises:
         ValueError: when the file cannot be read.
     """
-    pictures = _shared(file) if file.suffix == ".tsv" else {}
+    pictures = _shared(file) if file.suffix.lower() == ".tsv" else {}
     for record in read_records([file]):
         if pictures and not isinstance(record, Malformed) and record.get("image") in pictures:
             record = {**record, "image": pictures[record["image"]]}

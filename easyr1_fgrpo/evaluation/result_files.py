@@ -62,7 +62,7 @@ def named_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     Raises:
         ValueError: when the file cannot be read.
     """
-    what, numbers = ("line", filled_lines(path)) if path.suffix == ".jsonl" else ("row", count(1))
+    what, numbers = ("line", filled_lines(path)) if path.suffix.lower() == ".jsonl" else ("row", count(1))
     for number, record in zip(numbers, read_records([path]), strict=False):
         yield f"{what} {number}", f"no JSON object ({record.detail})" if isinstance(record, Malformed) else record
 

@@ -58,12 +58,20 @@ def files_in(path: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
-    """The files in a folder that the first pattern with any finds; a pattern's last part alone will do, too."""
+    """The files in a folder that the first pattern with any finds; a pattern's last part alone will do, too.
+
+    Hidden ones, and what macOS puts beside a file in an archive, are none: copies, and no data.
+    """
     for pattern in patterns:
         for form in (pattern, Path(pattern).name):
-            if found := sorted(path for path in folder.glob(form) if path.is_file()):
+            paths = (path for path in folder.glob(form) if path.is_file())
+            if found := sorted(path for path in paths if not _is_hidden(path.relative_to(folder))):
                 return found
     return []
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def local_copy(location: str | Path | None, hub_id: str, patterns: Sequence[str]) -> Path:

@@ -50,7 +50,7 @@ def read_records(paths: Sequence[Path], start: int = 0) -> Iterator[Record]:
         ValueError: when a file cannot be read; a damaged line of a JSON-lines file is `Malformed` instead.
     """
     for path in paths:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             rows = _parquet_rows(path)
             yield from map(_clean, _parquet(path, start))
             start = max(0, start - rows)
@@ -150,13 +150,14 @@ def _parquet(path: Path, start: int) -> Iterator[Record]:
 
 
 def _text_records(path: Path) -> Iterator[Record]:
-    if path.suffix == ".jsonl":
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
         return (_record(line) for _, line in numbered_lines(path))
-    if path.suffix == ".json":
+    if suffix == ".json":
         return _array(path)
-    if path.suffix in (".csv", ".tsv"):
+    if suffix in (".csv", ".tsv"):
         return _table(path)
-    if path.suffix == ".xlsx":
+    if suffix == ".xlsx":
         return _sheet(path)
     raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json nor .csv nor .tsv nor .xlsx")
 

@@ -88,3 +88,6 @@ def _show(found: Found) -> None:
         where = f"column {column} ({columns.reasons[part]})" if column else "no column"
         typer.echo(f"{part:<9} {where:<50} {printable(example)[:60]}".rstrip())
     typer.echo(f"answers are {found.about_answers}")
+    if found.left:
+        names = [[printable(file.name) for file in files] for files in (found.files, found.left)]
+        typer.echo(f"files: {', '.join(names[0])}; not read: {', '.join(names[1])}")

@@ -285,6 +285,18 @@ def test_splits_by_the_names_of_files(home):
     assert {split: len(part) for split, part in rows.items()} == {"train": 2, "val": 1}
 
 
+def test_what_a_zip_of_macos_and_jupyter_leave_is_no_data(home):
+    folder = home / "data"
+    for name in ("a.jsonl", "__MACOSX/._a.jsonl", ".ipynb_checkpoints/a-checkpoint.jsonl", "notes.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(jsonl(home, records()).read_bytes())
+    rows, rejects, shown = imported(home, folder)
+    assert (len(every(rows)), rejects) == (PICTURES, [])
+    assert "files: a.jsonl; not read: notes.csv" in shown
+    (folder / "a.jsonl").rename(home / "A.JSONL")
+    assert len(every(imported(home, home / "A.JSONL")[0])) == PICTURES
+
+
 def test_conversations_and_rows_of_verl(home):
     turns = [{"from": "human", "value": "<image>\nRed or blue?"}, {"from": "gpt", "value": "Red."}]
     rows, _, _ = imported(home, jsonl(home, [{"image": f"{n}.png", "conversations": turns} for n in range(PICTURES)]))
