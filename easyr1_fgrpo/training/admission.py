@@ -28,9 +28,8 @@ AWAY = (Failure.UNREACHABLE, Failure.DEADLINE)
 def rollouts_at_once(settings: FgrpoConfig, workers: int) -> int:
     """As many as keep this worker's share of the judges' calls busy though each has one question, and `LEAST` more."""
     models = [judge for judge in settings.judges.values() if isinstance(judge, ModelJudgeConfig)]
-    distinct = [
-        judge for number, judge in enumerate(models) if judge not in models[:number]
-    ]  # the others share its calls
+    # Judges that are configured alike are one, whose calls both questions share.
+    distinct = [judge for number, judge in enumerate(models) if judge not in models[:number]]
     calls = sum(judge.concurrency * max(1, len(judge.base_urls)) for judge in distinct)
     return LEAST + math.ceil(calls / workers)
 
