@@ -255,16 +255,23 @@ def _records_in(path: Path, value: Any) -> Iterator[Record]:
 
 
 def _sheet(path: Path) -> Iterator[Record]:
-    """Rows of a workbook's first sheet under its first row; empty cells are None."""
+    """Rows of a workbook's first sheet under its first row; empty cells are None. Another sheet of records is refused."""
     try:
         from openpyxl import load_workbook
     except ImportError:
         raise ValueError(f"{path}: openpyxl is not installed, which reads .xlsx: pip install openpyxl") from None
     try:
-        sheet = load_workbook(path, read_only=True, data_only=True).worksheets[0]
-        rows = sheet.iter_rows(values_only=True)
-        header = [str(name) if name is not None else "" for name in next(rows, ())]
+        sheets = load_workbook(path, read_only=True, data_only=True).worksheets
+        rows = sheets[0].iter_rows(values_only=True)
+        first = next(rows, ())
+        header = [str(name) if name is not None else "" for name in first]
         _no_name_twice(path, header)
+        if other := next(
+            (sheet.title for sheet in sheets[1:] if next(sheet.iter_rows(values_only=True), ()) == first), ""
+        ):
+            raise ValueError(
+                f"{path}: sheet {other!r} has the first one's columns, and would not be read: save it alone"
+            )
         for row in rows:
             if any(value is not None for value in row):
                 yield {name: value for name, value in zip(header, row, strict=False) if name}

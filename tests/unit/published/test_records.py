@@ -169,6 +169,12 @@ def test_an_object_with_one_list_of_records_and_a_workbook(tmp_path):
     twice.save(tmp_path / "b.xlsx")
     with pytest.raises(ValueError, match=r"b\.xlsx: its header names the column 'n' twice"):
         list(read_records([tmp_path / "b.xlsx"]))
+    twice.active["B1"] = "m"
+    twice.create_sheet("more").append(["n", "m"])
+    twice.create_sheet("notes").append(["seen"])
+    twice.save(tmp_path / "b.xlsx")
+    with pytest.raises(ValueError, match=r"b\.xlsx: sheet 'more' has the first one's columns"):
+        list(read_records([tmp_path / "b.xlsx"]))
     for row in (["n", "text", None], [1, "a", "beyond"], [None, None], [2, None]):
         workbook.active.append(row)
     workbook.save(tmp_path / "a.xlsx")
