@@ -255,7 +255,7 @@ def _records_in(path: Path, value: Any) -> Iterator[Record]:
 
 
 def _sheet(path: Path) -> Iterator[Record]:
-    """Rows of a workbook's first sheet under its first row; empty cells are None. Another sheet of records is refused."""
+    """Rows of a workbook's first sheet under its first row, empty cells None; another such sheet is an error."""
     try:
         from openpyxl import load_workbook
     except ImportError:
@@ -266,12 +266,9 @@ def _sheet(path: Path) -> Iterator[Record]:
         first = next(rows, ())
         header = [str(name) if name is not None else "" for name in first]
         _no_name_twice(path, header)
-        if other := next(
-            (sheet.title for sheet in sheets[1:] if next(sheet.iter_rows(values_only=True), ()) == first), ""
-        ):
-            raise ValueError(
-                f"{path}: sheet {other!r} has the first one's columns, and would not be read: save it alone"
-            )
+        for other in sheets[1:]:
+            if next(other.iter_rows(values_only=True), ()) == first:
+                raise ValueError(f"{path}: sheet {other.title!r} has the first one's columns: save it as another file")
         for row in rows:
             if any(value is not None for value in row):
                 yield {name: value for name, value in zip(header, row, strict=False) if name}
