@@ -1,35 +1,10 @@
 import asyncio
 import math
-import selectors
 
 import pytest
+from clock import run
 
 from easyr1_fgrpo.model_client.silence import Silence
-
-
-class Jumping(selectors.DefaultSelector):
-    """Does not wait for a timer, but lets the time jump to it."""
-
-    jumped_s = 0.0
-
-    def select(self, timeout=None):
-        if timeout:
-            self.jumped_s += timeout
-        return super().select(0.0 if timeout else timeout)
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        self.selector = Jumping()
-        super().__init__(self.selector)
-
-    def time(self):
-        return super().time() + self.selector.jumped_s
-
-
-def run(main):
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        return runner.run(main())
 
 
 async def server(silence, signs, every_s):
