@@ -31,7 +31,8 @@ from PIL import Image
 from data_prep.sources.item import Reject
 from data_prep.sources.text import split_options
 from easyr1_fgrpo.pictures import decode
-from easyr1_fgrpo.published.records import Malformed, read_records
+from easyr1_fgrpo.published.record import Malformed
+from easyr1_fgrpo.published.records import read_records
 from easyr1_fgrpo.terminal import progress_bar
 
 SAME_IMAGE = 4

@@ -21,7 +21,8 @@ from data_prep.sources.easyr1 import Keys, easyr1
 from data_prep.sources.pictures import Pictures, unpack
 from easyr1_fgrpo.files import begin, write_json
 from easyr1_fgrpo.published.files import find_files, is_hub_id, matching
-from easyr1_fgrpo.published.records import Malformed, count_records, read_records
+from easyr1_fgrpo.published.record import Malformed
+from easyr1_fgrpo.published.records import count_records, read_records
 from easyr1_fgrpo.rows import explain
 from easyr1_fgrpo.terminal import progress_bar
 

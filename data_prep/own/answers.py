@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from data_prep.sources import Reject
 from data_prep.sources.text import clean_answer, right_choice
-from easyr1_fgrpo.published.options import by_letter
+from easyr1_fgrpo.published.option_fields import by_letter
 
 
 class Form(StrEnum):

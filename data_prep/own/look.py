@@ -19,7 +19,7 @@ from data_prep.sources import Item, Reject
 from data_prep.sources.conversations import Record, plain_turns
 from data_prep.sources.pictures import picture_bytes
 from easyr1_fgrpo.published.files import find_files, matching
-from easyr1_fgrpo.published.records import Malformed
+from easyr1_fgrpo.published.record import Malformed
 
 LOOKED_AT = 200
 """Records of which columns and the form of answers are guessed."""

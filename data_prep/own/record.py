@@ -24,8 +24,8 @@ from data_prep.sources.text import (
     split_options,
     without_marks,
 )
-from easyr1_fgrpo.published import options as as_published
-from easyr1_fgrpo.published.records import written_value
+from easyr1_fgrpo.published import option_fields as as_published
+from easyr1_fgrpo.published.record import written_value
 
 BOX_FORMS: dict[str, tuple[Convention, bool]] = {
     f"{name}{suffix}": (convention, bool(suffix))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from easyr1_fgrpo.published.pictures import LONGEST_NAME
-from easyr1_fgrpo.published.records import Malformed, Record, read_records
+from easyr1_fgrpo.published.record import Malformed, Record
+from easyr1_fgrpo.published.records import read_records
 
 
 def with_shared_pictures(file: Path) -> Iterator[Record]:

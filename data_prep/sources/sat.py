@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel, Field
 from data_prep.sources.item import Item
 from data_prep.sources.source import Source
 from data_prep.sources.text import clean_choice, clean_question, right_choice
-from easyr1_fgrpo.published.records import Record
+from easyr1_fgrpo.published.record import Record
 
 _LEFT_OVER = re.compile(r"\s*\bin the first frame\b", re.IGNORECASE)
 

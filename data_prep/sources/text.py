@@ -8,7 +8,8 @@ from string import ascii_uppercase
 
 from data_prep.sources.item import Reject
 from easyr1_fgrpo.normal_form import named_by_text, normalize_answer, same_options
-from easyr1_fgrpo.published.options import is_letter, numbered_options
+from easyr1_fgrpo.published.option_fields import is_letter
+from easyr1_fgrpo.published.options import numbered_options
 from easyr1_fgrpo.published.options import split_options as options_in
 from easyr1_fgrpo.rewards.accuracy import answer_matches, named_by_letter
 from easyr1_fgrpo.rows import IMAGE_MARK, special_token

@@ -28,7 +28,8 @@ from easyr1_fgrpo.evaluation.styles import Style
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.normal_form import named_by_text
 from easyr1_fgrpo.pictures import decode
-from easyr1_fgrpo.published.options import by_letter, is_letter, split_options, unlettered
+from easyr1_fgrpo.published.option_fields import by_letter, is_letter, unlettered
+from easyr1_fgrpo.published.options import split_options
 from easyr1_fgrpo.published.pictures import spellings, written_picture
 from easyr1_fgrpo.rewards import Box
 from easyr1_fgrpo.rewards.accuracy import named_by_letter

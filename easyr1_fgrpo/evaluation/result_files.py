@@ -9,8 +9,10 @@ from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from easyr1_fgrpo.published.options import listed_options, options_in_a_cell, split_options, with_hint
-from easyr1_fgrpo.published.records import Malformed, filled_lines, read_records, written_value
+from easyr1_fgrpo.published.option_fields import listed_options, options_in_a_cell, with_hint
+from easyr1_fgrpo.published.options import split_options
+from easyr1_fgrpo.published.record import Malformed, written_value
+from easyr1_fgrpo.published.records import filled_lines, read_records
 
 FIELDS = (
     *("question", "response", "ground_truth", "images", "choices"),

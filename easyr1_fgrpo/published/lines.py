@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -31,3 +32,9 @@ def text_lines(file: IO[str]) -> Iterator[str]:
     """The lines of an open file, longer ones than `MAX_RECORD` in pieces."""
     while line := file.readline(MAX_RECORD):
         yield line
+
+
+def encoding_of(path: Path) -> str:
+    """UTF-16 where the file begins with its mark, as Excel's Unicode text does; else UTF-8, with or without one."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

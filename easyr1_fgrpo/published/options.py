@@ -1,15 +1,12 @@
-"""Options as they are published: as letters, and inside the text of the question."""
+"""Options inside the text of a question."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from string import ascii_uppercase
-from typing import Any
-
-_LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 
 _FORMS = (r"[(（\[] ?@ ?[)）\]]", r"@ ?[.．]", r"@[)）]", r"@ ?[:：]", r"@、")
 """(A)  A.  A)  A:  A、 with a letter for @; also in full width."""
@@ -45,60 +42,6 @@ _ASKS_TO_ANSWER = re.compile(r"(?:please|answer|choose|select|pick)\b", re.IGNOR
 _JOINT = re.compile(r"\s*[,;]\s*(?:or|and)?$|\s+(?P<word>or|and)$", re.IGNORECASE)
 
 
-def by_letter(letter: str, choices: Sequence[str]) -> str:
-    """The option that "C", "(C)", "c)", "C." or "**C**" names.
-
-    Raises:
-        ValueError: when it is no letter, or that of no option.
-    """
-    match = _LETTER.fullmatch(unicodedata.normalize("NFKC", letter).strip(" \t\n*"))
-    index = ascii_uppercase.index(match[1].upper()) if match else len(choices)
-    if index >= len(choices):
-        raise ValueError(f"answer {letter!r} names none of the {len(choices)} choices")
-    return choices[index]
-
-
-def is_letter(answer: str) -> bool:
-    """Whether an answer is an option's letter, like `(B)`."""
-    return re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", unicodedata.normalize("NFKC", answer).strip()) is not None
-
-
-def listed_options(value: Mapping[str, Any] | Sequence[Any]) -> list[str]:
-    """The options of a field in the order of their letters; blank ones at the end are none.
-
-    Args:
-        value: texts from A on, or an object `{"B": "right", "A": "left"}`, or ARC's two lists, `text` and `label`.
-
-    Raises:
-        ValueError: for a blank option before another one, which would give that one another letter; for an object whose
-            names are no letters.
-    """
-    if isinstance(value, Mapping) and {*value} == {"text", "label"}:
-        labels, texts = ([str(part) for part in value[name] or ()] for name in ("label", "text"))
-        numbered = labels == [str(number) for number in range(1, len(labels) + 1)]
-        value = texts if numbered else dict(zip(labels, texts, strict=True))
-    if isinstance(value, Mapping):
-        by_name = {str(name).strip(): text for name, text in value.items()}
-        if len(by_name) < len(value) or not all(name in ascii_uppercase and len(name) == 1 for name in by_name):
-            raise ValueError(f"options are under {', '.join(map(str, value))}, not under A, B, ...")
-        value = [by_name.get(letter) for letter in ascii_uppercase]
-    texts = ["" if is_missing(text) else str(text).strip() for text in value]
-    while texts and not texts[-1]:
-        texts.pop()
-    if "" in texts:
-        raise ValueError(f"option {_letter_at(texts.index(''))} is blank and {_letter_at(len(texts) - 1)} is not")
-    return texts
-
-
-def is_missing(value: Any) -> bool:
-    """Whether an option or a hint is none: blank, or what pandas writes for that."""
-    return value is None or str(value).strip() in ("", "nan", "NaN")
-
-
-def _letter_at(index: int) -> str:
-    return ascii_uppercase[index] if index < len(ascii_uppercase) else f"number {index + 1}"
-
-
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     """A question with its options, taken apart; no word is lost.
 
@@ -128,20 +71,6 @@ def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     return question, tuple(option.strip() for option in options)
 
 
-def options_in_a_cell(text: str) -> list[str]:
-    """The options that one cell holds: lettered, `red | blue`, or one a line.
-
-    Raises:
-        ValueError: for lines with bars in them.
-    """
-    before, options = split_options(text)
-    if options and not before:
-        return list(options)
-    if "|" in text and len(text.split("\n")) > 1:
-        raise ValueError("options are apart by lines and by bars")
-    return text.split("|") if "|" in text else [line for line in text.splitlines() if line.strip()]
-
-
 def numbered_options(text: str) -> tuple[str, tuple[str, ...]]:
     """As `split_options`, for options under numbers from 1: `1. left`, `2) right`, `(3) up`, on lines or running.
 
@@ -165,32 +94,6 @@ def numbered_options(text: str) -> tuple[str, tuple[str, ...]]:
     return text.strip(), ()
 
 
-def with_hint(question: str, hint: Any) -> str:
-    """The question below its hint, as VLMEvalKit asks; itself where there is none."""
-    return question if is_missing(hint) else f"Hint: {hint}\n{question}"
-
-
-def unlettered(options: Sequence[str]) -> tuple[str, ...]:
-    """Options without the letters that all of them begin with, in order: `A. left`, `B. right`; else as they are.
-
-    Raises:
-        ValueError: when they begin with letters in another order, or one with that of another option.
-    """
-    if len(options) < 2:
-        return tuple(options)
-    marks = [_ANY_MARK.match(option) for option in options]
-    if all(marks):
-        letters = "".join(_letter(mark) for mark in marks if mark)
-        if letters != ascii_uppercase[: len(options)]:
-            raise ValueError(f"options are lettered {', '.join(letters)}, not A, B, ... in order")
-        return tuple(option[mark.end() :].strip() for option, mark in zip(options, marks, strict=True) if mark)
-    for index, mark in enumerate(marks):
-        letter = _letter(mark) if mark else ""
-        if mark and letter in ascii_uppercase[: len(options)] and letter != _letter_at(index):
-            raise ValueError(f"option {_letter_at(index)} begins with another letter: {options[index]!r}")
-    return tuple(options)
-
-
 # ---------------------------------------------------------------------- marks
 
 
@@ -205,7 +108,7 @@ _LINES = [_pattern([form], letters, at_lines=True) for letters in (_UPPER, _LOWE
 _LINES += [_pattern([form], _UPPER, at_lines=True) for form in _FORMS[-2:]]
 _RUNNING = [_pattern([form], _UPPER, at_lines=False) for form in _FORMS]
 _RUNNING += [_pattern([form], _LOWER, at_lines=False) for form in (_FORMS[0], _FORMS[2])]
-_ANY_MARK = re.compile(
+ANY_MARK = re.compile(
     rf"\s*(?:[-*•]\s+)?{_STARS}[(（\[]? ?{_STARS}([{_UPPER}{_LOWER}]){_STARS} ?(?:[)）\].．、]|[:：]){_STARS}\s*(?=\S)"
 )
 """A letter before an option, in any form."""
@@ -232,7 +135,7 @@ def _marks(text: str) -> list[re.Match[str]]:
 
 
 def _in_alphabet(marks: list[re.Match[str]]) -> bool:
-    return "".join(map(_letter, marks)) == ascii_uppercase[: len(marks)] and (
+    return "".join(map(letter_of, marks)) == ascii_uppercase[: len(marks)] and (
         all(mark[1].isupper() for mark in marks) or all(mark[1].islower() for mark in marks)
     )
 
@@ -250,7 +153,7 @@ def _are_options(marks: list[re.Match[str]], text: str) -> bool:
 
 def _from_a(marks: list[re.Match[str]]) -> list[re.Match[str]]:
     """From the last A that B follows."""
-    firsts = [index for index, two in enumerate(pairwise(marks)) if "".join(map(_letter, two)) == "AB"]
+    firsts = [index for index, two in enumerate(pairwise(marks)) if "".join(map(letter_of, two)) == "AB"]
     return marks[firsts[-1] :] if firsts else []
 
 
@@ -259,16 +162,17 @@ def _in_order(marks: list[re.Match[str]]) -> list[re.Match[str]]:
     taken: list[re.Match[str]] = []
     skipped = ""
     for mark in marks:
-        if len(taken) < len(ascii_uppercase) and _letter(mark) == ascii_uppercase[len(taken)]:
+        if len(taken) < len(ascii_uppercase) and letter_of(mark) == ascii_uppercase[len(taken)]:
             taken.append(mark)
             skipped = ""
-        elif _letter(mark) == ascii_uppercase[len(taken) + 1 : len(taken) + 2]:
-            skipped = _letter(mark)
-    others = {_letter(mark) for mark in marks if mark not in taken}
-    return [] if skipped or others & set(map(_letter, taken)) else taken
+        elif letter_of(mark) == ascii_uppercase[len(taken) + 1 : len(taken) + 2]:
+            skipped = letter_of(mark)
+    others = {letter_of(mark) for mark in marks if mark not in taken}
+    return [] if skipped or others & set(map(letter_of, taken)) else taken
 
 
-def _letter(mark: re.Match[str]) -> str:
+def letter_of(mark: re.Match[str]) -> str:
+    """The letter of a mark, in upper case and usual width."""
     return unicodedata.normalize("NFKC", mark[1]).upper()
 
 

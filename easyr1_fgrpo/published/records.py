@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import codecs
-import csv
 import json
 import math
-import re
-import zipfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,24 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from easyr1_fgrpo.published import lines
-from easyr1_fgrpo.published.lines import numbered_lines, text_lines
+from easyr1_fgrpo.published.lines import encoding_of, numbered_lines
+from easyr1_fgrpo.published.record import Malformed, Record, first_line
+from easyr1_fgrpo.published.tables import sheet, table
 
 _BATCH_ROWS = 64
 _CHUNK = 1 << 20
-_EXCEL = re.compile(r"sep=.\s*", re.IGNORECASE)
-"""A first line by which Excel knows the separator."""
-_NO_COMMA = re.compile(r"""(?<=['"])\s+(?=['"])|(?<=[\d.])\s+(?=[-\d])|(?<=\])\s+(?=\[)""")
-"""Between the members of a list as NumPy writes it."""
-
-
-@dataclass(frozen=True)
-class Malformed:
-    """What stands in a file where a record should, and why it is none."""
-
-    detail: str
-
-
-Record = dict[str, Any] | Malformed
 
 
 def read_records(paths: Sequence[Path], start: int = 0) -> Iterator[Record]:
@@ -77,21 +57,6 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def written_value(text: str) -> Any:
-    """A list or an object that a cell holds as text: as JSON, as Python or as NumPy writes it (`['left' 'right']`).
-
-    Raises:
-        ValueError: when it is none.
-    """
-    apart = _NO_COMMA.sub(", ", text)  # Python would join the two texts
-    for read, written in ((json.loads, text), (ast.literal_eval, apart)):
-        try:
-            return read(written)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-    raise ValueError(f"{text[:100]!r} is no list and no object")
-
-
 def count_records(paths: Sequence[Path]) -> int | None:
     """How many records the files hold; None where only reading would tell."""
     if all(path.suffix == ".parquet" for path in paths):
@@ -121,7 +86,7 @@ def _footer(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path}: cannot be read as parquet ({_first_line(error)})") from None
+        raise ValueError(f"{path}: cannot be read as parquet ({first_line(error)})") from None
 
 
 def _parquet(path: Path, start: int) -> Iterator[Record]:
@@ -143,7 +108,7 @@ def _parquet(path: Path, start: int) -> Iterator[Record]:
                     yield from batch.slice(start).to_pylist()
                 start = max(0, start - batch.num_rows)
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path}: cannot be read as parquet ({_first_line(error)})") from None
+        raise ValueError(f"{path}: cannot be read as parquet ({first_line(error)})") from None
 
 
 # ---------------------------------------------------------------------- JSON and CSV
@@ -156,9 +121,9 @@ def _text_records(path: Path) -> Iterator[Record]:
     if suffix == ".json":
         return _array(path)
     if suffix in (".csv", ".tsv"):
-        return _table(path)
+        return table(path)
     if suffix == ".xlsx":
-        return _sheet(path)
+        return sheet(path)
     raise ValueError(f"{path}: neither .parquet nor .jsonl nor .json nor .csv nor .tsv nor .xlsx")
 
 
@@ -175,7 +140,7 @@ def _record(line: bytes) -> Record:
     except RecursionError:
         return Malformed("it is nested too deeply")
     except ValueError as error:
-        return Malformed(_first_line(error))
+        return Malformed(first_line(error))
     return _named(value)
 
 
@@ -185,16 +150,10 @@ def _named(value: Any) -> Record:
     return value if isinstance(value, dict) else Malformed("no JSON object")
 
 
-def _encoding(path: Path) -> str:
-    """UTF-16 where the file begins with its mark, as Excel's Unicode text does; else UTF-8, with or without one."""
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
 def _array(path: Path) -> Iterator[Record]:
     """The records of a JSON array, of an object with records in it, or of JSON lines under the name .json."""
     try:
-        with path.open(encoding=_encoding(path)) as file:
+        with path.open(encoding=encoding_of(path)) as file:
             text = file.read(_CHUNK).lstrip()
             if text[:1] == "[":
                 yield from _array_of(path, file, text)
@@ -203,13 +162,13 @@ def _array(path: Path) -> Iterator[Record]:
         if more.strip() and isinstance(_record(first.encode()), dict):
             yield from (_record(line) for _, line in numbered_lines(path))
             return
-        value = json.loads(path.read_text(encoding=_encoding(path)))
+        value = json.loads(path.read_text(encoding=encoding_of(path)))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: is damaged or cut off ({_first_line(error)})") from None
+        raise ValueError(f"{path}: is damaged or cut off ({first_line(error)})") from None
     except RecursionError:
         raise ValueError(f"{path}: is nested too deeply") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: its text is not UTF-8 ({_first_line(error)})") from None
+        raise ValueError(f"{path}: its text is not UTF-8 ({first_line(error)})") from None
     yield from _records_in(path, value)
 
 
@@ -254,75 +213,7 @@ def _records_in(path: Path, value: Any) -> Iterator[Record]:
         raise ValueError(f"{path}: is no JSON array, nor an object with one list of records ({len(lists)} in it)")
 
 
-def _sheet(path: Path) -> Iterator[Record]:
-    """Rows of a workbook's first sheet under its first row, empty cells None; another such sheet is an error."""
-    try:
-        from openpyxl import load_workbook
-    except ImportError:
-        raise ValueError(f"{path}: openpyxl is not installed, which reads .xlsx: pip install openpyxl") from None
-    try:
-        sheets = load_workbook(path, read_only=True, data_only=True).worksheets
-        rows = sheets[0].iter_rows(values_only=True)
-        first = next(rows, ())
-        header = [str(name) if name is not None else "" for name in first]
-        _no_name_twice(path, header)
-        for other in sheets[1:]:
-            if next(other.iter_rows(values_only=True), ()) == first:
-                raise ValueError(f"{path}: sheet {other.title!r} has the first one's columns: save it as another file")
-        for row in rows:
-            if any(value is not None for value in row):
-                yield {name: value for name, value in zip(header, row, strict=False) if name}
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: cannot be read as .xlsx ({_first_line(error)})") from None
-
-
-def _table(path: Path) -> Iterator[Record]:
-    """Rows of a file with a header, separated by commas, semicolons or tabs: by what the header has most of."""
-    usual = csv.field_size_limit(lines.MAX_RECORD)  # a cell may hold a picture; the limit is the process's
-    try:
-        with path.open(encoding=_encoding(path), newline="") as file:
-            rows = text_lines(file)
-            header = next(rows, "")
-            if _EXCEL.fullmatch(header):
-                header = next(rows, "")
-            separator = max(",;\t", key=header.count)
-            yield from _rows(path, csv.reader(chain([header], rows), delimiter=separator, strict=True))
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: cannot be read as CSV, its text is not UTF-8 ({_first_line(error)}); iconv -f latin1 -t utf-8 "
-            "makes it so, where it is Latin-1"
-        ) from None
-    finally:
-        csv.field_size_limit(usual)
-
-
-def _rows(path: Path, cells: Any) -> Iterator[Record]:
-    """Rows under the names of the first one; a quote that is left open would eat rows, and is an error."""
-    try:
-        names: list[str] = next(cells, [])
-        _no_name_twice(path, names)
-        for row in cells:
-            if len(row) > len(names):
-                yield Malformed("more cells than the header")
-            elif row:
-                yield dict(zip_longest(names, row))
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}: cannot be read as CSV (line {cells.line_num}: {_first_line(error)}); in a quoted cell quotes are "
-            "written twice"
-        ) from None
-
-
-def _no_name_twice(path: Path, header: Sequence[str]) -> None:
-    if twice := [name for name, times in Counter(header).items() if times > 1 and name]:
-        raise ValueError(f"{path}: its header names the column {twice[0]!r} twice; give one another name")
-
-
 def _skip(text: str, at: int) -> int:
     while text[at : at + 1] and text[at] in " \t\r\n,":
         at += 1
     return at
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(chain(str(error).splitlines(), [type(error).__name__])))

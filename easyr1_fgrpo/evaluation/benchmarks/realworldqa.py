@@ -15,7 +15,8 @@ from easyr1_fgrpo.evaluation.benchmarks import aggregation
 from easyr1_fgrpo.evaluation.benchmarks.item import Item, ItemMeta, Reject
 from easyr1_fgrpo.evaluation.benchmarks.rows import Table, items_or_rejects
 from easyr1_fgrpo.published.files import files_in, local_copy
-from easyr1_fgrpo.published.options import by_letter, split_options
+from easyr1_fgrpo.published.option_fields import by_letter
+from easyr1_fgrpo.published.options import split_options
 from easyr1_fgrpo.published.pictures import images
 
 COLUMNS = ("image", "question", "answer")

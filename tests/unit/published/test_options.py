@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.published.options import by_letter, is_letter, listed_options, split_options, unlettered
+from easyr1_fgrpo.published.option_fields import by_letter, is_letter, listed_options, unlettered
+from easyr1_fgrpo.published.options import split_options
 
 
 def test_a_letter_names_its_option():

@@ -12,7 +12,8 @@ from openpyxl import Workbook
 
 from easyr1_fgrpo.published import lines
 from easyr1_fgrpo.published.files import find_files, is_hub_id
-from easyr1_fgrpo.published.records import Malformed, count_records, filled_lines, read_records
+from easyr1_fgrpo.published.record import Malformed
+from easyr1_fgrpo.published.records import count_records, filled_lines, read_records
 
 
 def write(path, records):
