@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
+from collections.abc import Iterator
+
+import psutil
 
 from .bench import Bench
-from .outcomes import commit, keep, kept
+from .outcomes import Outcome, commit, keep, kept
 from .page import write_page
 from .units import UNITS
 
@@ -25,14 +29,24 @@ def main(names: list[str]) -> int:
         result = kept(name)
         if names or result is None or result.commit != commit():
             started = time.monotonic()
-            outcomes = []
-            for outcome in UNITS[name](bench):
-                outcomes.append(outcome)
-                print(f"{name}: {outcome}", flush=True)
+            outcomes = list(_injected(name, bench))
             result = keep(name, outcomes, (time.monotonic() - started) / 60)
         good = good and result.good
         write_page(UNITS)
     return 0 if good else 1
+
+
+def _injected(name: str, bench: Bench) -> Iterator[Outcome]:
+    """What came of a unit's faults; of a unit that broke off, why, beside what it had found."""
+    try:
+        for outcome in UNITS[name](bench):
+            print(f"{name}: {outcome}", flush=True)
+            yield outcome
+    except Exception as error:
+        traceback.print_exc()
+        for left in psutil.Process().children(recursive=True):
+            left.kill()
+        yield Outcome("the unit itself", " ".join(f"broke off: {error}".split())[:300], good=False)
 
 
 sys.exit(main(sys.argv[1:]))

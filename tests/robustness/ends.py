@@ -14,8 +14,8 @@ from .processes import gone, processes
 END_S = 240.0
 """Seconds within which a run has to have ended; one that hangs is ended by fgrpo.max_silence_s=300 only."""
 
-GONE_S = 30.0
-"""Seconds after which nothing of an ended run may be left."""
+GONE_S = 90.0
+"""Seconds after which nothing of an ended run may be left; Ray's own agents see after a minute that it is gone."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def end_of(process: subprocess.Popen[str], fault: Callable[[], None], tells: str
         fault: injects it.
         tells: what the last error has to say; "" where nobody is left to say anything.
     """
-    everything = [one for one, _ in processes([process.pid])]
+    everything = dict(processes([process.pid]))
     started = time.monotonic()
     fault()
     try:
@@ -53,7 +53,7 @@ def end_of(process: subprocess.Popen[str], fault: Callable[[], None], tells: str
     seconds = round(time.monotonic() - started, 1)
     said = last_error(output)
     if left := gone(everything, GONE_S):
-        return End(f"{said}; still there: {', '.join(f'pid {one.pid}' for one in left)}", seconds, clear=False)
+        return End(f"{said}; still there: {', '.join(everything[one] for one in left)}", seconds, clear=False)
     return End(said, seconds, clear=process.returncode != 0 and tells in said)
 
 
