@@ -6,8 +6,8 @@ tests/unit/test_fuzzed.py. To look for more (atheris is no dependency of ours: `
     python tests/fuzz_readers.py sentences FOLDER/sentences -max_total_time=600 -timeout=5 -max_len=1000
     python tests/fuzz_readers.py --keep FOLDER
 
-The last search, eight to ten minutes a reader from the reported cases on, found nothing that does not hold in 35 million
-texts.
+The last search, eight to ten minutes a reader from the reported cases on, found nothing that does not hold in 35
+million texts.
 """
 
 from __future__ import annotations
