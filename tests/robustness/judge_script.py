@@ -57,7 +57,7 @@ def misbehaving_judge(bench: Bench) -> Iterator[Outcome]:
             *(f"fgrpo.judges.{question}.deadline_s=5" for question in Question),
             *(f"fgrpo.judges.{question}.max_retries=1" for question in Question),
             "fgrpo.reward.deadline_s=15",
-            "fgrpo.max_unmeasured_steps=5",
+            "fgrpo.max_unmeasured_steps=100",
             script=TRAIN_ONLY,
         )
         for step, way in enumerate(WAYS, start=1):

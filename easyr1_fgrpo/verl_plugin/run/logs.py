@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
 
@@ -44,6 +47,8 @@ def cause_of(error: BaseException, log: Path) -> str:
     error = innermost(error)
     text = str(error).strip()
     reason = text.splitlines()[-1] if text else type(error).__name__
+    if isinstance(error, OSError) and error.errno in FULL and error.filename is None:  # written by verl or by torch
+        reason = f"{error.strerror}: free the disk of {log.parent}, or of Ray's folder below /tmp"
     if "no materializable trajectories" in reason:
         # verl logs why a rollout failed and goes on; only when none is left does it stop, without the reason.
         failures = _ROLLOUT_ERROR.findall(log.read_text(encoding="utf-8", errors="replace"))

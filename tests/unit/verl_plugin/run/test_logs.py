@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -20,6 +21,14 @@ from .remote import RemoteError
 )
 def test_the_innermost_reason_in_one_line(error, line, tmp_path):
     assert cause_of(error, tmp_path / "train.log") == line
+
+
+def test_a_full_disk_that_names_no_file_is_told_with_the_folder(tmp_path):
+    log = tmp_path / "train.log"
+    told = f"No space left on device: free the disk of {tmp_path}, or of Ray's folder below /tmp"
+    assert cause_of(RemoteError(OSError(errno.ENOSPC, "No space left on device")), log) == told
+    named = OSError(errno.ENOSPC, "No space left on device", "a/metrics.jsonl")
+    assert cause_of(named, log) == "[Errno 28] No space left on device: 'a/metrics.jsonl'"
 
 
 def test_a_step_without_rollouts_is_explained_by_their_last_error(tmp_path):
