@@ -35,7 +35,8 @@ with atheris.instrument_imports(include=["easyr1_fgrpo"]) if fuzzing else nullco
     from easyr1_fgrpo.judges.prompt import Prompt
     from easyr1_fgrpo.judges.protocol import LABELS, Question
     from easyr1_fgrpo.model_client.replies import ErrorReply, plain, read_reply
-    from easyr1_fgrpo.published.records import Malformed, read_records
+    from easyr1_fgrpo.published.record import Malformed
+    from easyr1_fgrpo.published.records import read_records
     from easyr1_fgrpo.rewards import parse_response, split_sentences
     from easyr1_fgrpo.rows import Row
     from easyr1_fgrpo.traces import read_traces

@@ -6,7 +6,7 @@ server is to be killed: `with judge_process("--delay", "0.3") as (url, process)`
 Behaviours of a call: "answer"; a status such as "500" or "429" (with Retry-After); "drop" (the connection, without a
 byte), "half" (of a body), "broken" (no JSON), "empty" (JSON without choices), "text" (an answer that is no label),
 "wrong" (a label of the other question), "null" (no content), "error" and "refused" (status 200 with an error of 503, of
-400), "hang" (answers when it is too late).
+400), "hang" (answers when it is too late), "flood" (a body without an end).
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import isawaitable
 from io import BytesIO
+from itertools import repeat
 from subprocess import Popen
 from typing import Any
 
 from chat_server import completion, in_process, serve_for_starter, serving
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from PIL import Image
 
 from easyr1_fgrpo.judges.local import load_judge
@@ -209,6 +210,8 @@ class Server:
             case "drop":
                 request.scope["transport"].abort()
                 return Response()
+            case "flood":
+                return StreamingResponse(repeat(bytes(1 << 20)))
             case "half":
                 head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
                 request.scope["transport"].write(head + b'{"id": "judge", "choices": [{"index"')

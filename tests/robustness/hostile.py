@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from flooding_server import flooding
 from integration.recipe_runs import TRAIN_ONLY
 from judge_endpoint import Script, answers_of, judge_endpoint
 from picture_files import EPS, bomb
 
-from easyr1_fgrpo.judges.protocol import Failure
+from easyr1_fgrpo.judges.protocol import Failure, Question
 from easyr1_fgrpo.miniature.oracle import OracleJudge
 from easyr1_fgrpo.model_client.bodies import MAX_BODY
 from easyr1_fgrpo.rows import ROW_SCHEMA
@@ -23,7 +23,7 @@ from easyr1_fgrpo.traces import read_traces
 from .bench import Bench
 from .ends import last_error
 from .outcomes import Outcome
-from .processes import held
+from .processes import processes
 
 MIB = 2**20
 AT_ONCE = 16
@@ -39,38 +39,44 @@ ROW = 40
 
 
 def hostile_bodies(bench: Bench) -> Iterator[Outcome]:
-    """One of two URLs of a judge sends bodies without an end."""
+    """From the second step on a third of a judge's answers are bodies without an end."""
     run = bench.forget("hostile_bodies")
     script = Script(answer=answers_of(OracleJudge(bench.folder / "stages/world/scenes.jsonl")))
-    most = first = 0
-    with judge_endpoint(script) as server, flooding(lambda: itertools.repeat(bytes(MIB))) as flood:
+    with judge_endpoint(script) as server:
         process = bench.runs.start(
             run,
             "judge=openai_compatible",
             "judge_endpoint.model=a-model",
-            f"judge_endpoint.base_urls=[{server.url},{flood.url}]",
+            f"judge_endpoint.base_urls=[{server.url}]",
             f"fgrpo.judge_cache.directory={bench.folder / run / 'cache'}",
-            *(f"fgrpo.judges.{question}.concurrency={AT_ONCE}" for question in ("consistency", "grounding")),
+            *(f"fgrpo.judges.{question}.concurrency={AT_ONCE}" for question in Question),
             "fgrpo.max_unmeasured_steps=100",
             script=TRAIN_ONLY,
         )
+        bench.runs.wait_for_step(run, 2, process)
+        before = most = _reward_worker(process.pid)
+        script.shares = {"flood": 1 / 3}
         while process.poll() is None:
-            if worker := held([process.pid]).get("RewardLoopWorker"):
-                most, first = max(most, worker.rss), first or worker.rss
+            most = max(most, _reward_worker(process.pid))
             time.sleep(0.2)
         output = bench.runs.finish(process)
     records, _ = read_traces((bench.folder / run / "traces").glob("train-*.jsonl"))
-    verdicts = [
-        verdict for record in records for verdict in (record.consistency, *(s.verdict for s in record.sentences))
-    ]
-    oversized = sum(verdict is not None and verdict.failure is Failure.OVERSIZED for verdict in verdicts)
+    found = [verdict for record in records for verdict in (record.consistency, *(s.verdict for s in record.sentences))]
+    oversized = sum(verdict is not None and verdict.failure is Failure.OVERSIZED for verdict in found)
     told = "the run went on" if process.returncode == 0 else last_error(output)
     yield Outcome(
-        "one of two URLs of a judge sends bodies without an end",
-        f"{told}: {flood.calls} calls there, {oversized} verdicts oversized, none of them a score; the reward worker "
-        f"held {most / MIB:.0f} MiB at most, {first / MIB:.0f} at its start",
-        good=process.returncode == 0 and oversized > 0 and most - first < 4 * AT_ONCE * MAX_BODY,
-    )  # fmt: skip
+        "a third of a judge's bodies have no end",
+        f"{told}: {server.counts['flood']} such bodies, {oversized} verdicts oversized, each a missing value; the "
+        f"reward worker held {most / MIB:.0f} MiB at most, {before / MIB:.0f} before",
+        good=process.returncode == 0 and oversized > 0 and most - before < 4 * AT_ONCE * MAX_BODY,
+    )
+
+
+def _reward_worker(root: int) -> int:
+    """The bytes that the reward worker of a run holds; 0 when it has gone."""
+    with suppress(psutil.NoSuchProcess):
+        return sum(process.memory_info().rss for process, role in processes([root]) if role == "RewardLoopWorker")
+    return 0
 
 
 def hostile_pictures(bench: Bench) -> Iterator[Outcome]:

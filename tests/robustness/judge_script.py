@@ -36,6 +36,7 @@ WAYS = {
     "wrong": "gives a label of the other question",
     "error": "answers 200 with an error of 503",
     "refused": "answers 200 with an error of 400",
+    "flood": "sends a body without an end",
     "hang": "answers too late",
 }
 """Behaviour of tests/judge_endpoint.py -> in words."""
