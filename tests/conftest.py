@@ -31,12 +31,13 @@ ONE_IMPORT = ("test_untied_embeddings.py", "test_packed_sequences.py", "test_lor
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run the tests that train for up to an hour, too")
+    parser.addoption("--easyr1", metavar="CHECKOUT", help="run the tests that train in EasyR1's trainer (tests/run.sh)")
     parser.addoption("--gpu-path", action="store_true", help="run the tests that need vLLM's CPU build (tests/run.sh)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs of the recipe first: they are long and mostly wait for one process after the other to import verl."""
-    for opt_in in ("nightly", "gpu_path"):
+    for opt_in in ("nightly", "gpu_path", "easyr1"):
         if not config.getoption(opt_in):
             items[:] = [item for item in items if item.get_closest_marker(opt_in) is None]
     items.sort(key=lambda item: item.path.name not in ONE_WARM_START)

@@ -3,6 +3,7 @@
 # With --gpu-path before them: what users of GPUs run, on vLLM's CPU build, and nothing else (tests/gpu_path).
 # With --robustness before them: faults injected for real, an hour or two of them, each alone by its name (tests/robustness).
 # With --trl before them: a training with TRL, in an environment of its own, and nothing else (tests/library).
+# With --easyr1 CHECKOUT before them: trainings in EasyR1's trainer, and nothing else (tests/easyr1).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh
@@ -24,6 +25,11 @@ if [ "${1:-}" = --robustness ]; then
   alone=(unshare --user --map-root-user --mount)
   "${alone[@]}" true 2>/dev/null || alone=()
   PYTHONPATH=tests exec "${alone[@]}" python -m robustness "${@:2}"
+fi
+if [ "${1:-}" = --easyr1 ]; then
+  checkout=$(realpath "${2:?--easyr1 needs a checkout: git clone https://github.com/hiyouga/EasyR1, git checkout b44b311}")
+  prepare_easyr1
+  exec python -m pytest --durations=0 --easyr1 "$checkout" tests/easyr1 "${@:3}"
 fi
 # The warm start's LLaMA-Factory recipe is checked against its argument classes; nothing of it is run here.
 [ -d .venv/llamafactory/llamafactory-0.9.5.dist-info ] ||

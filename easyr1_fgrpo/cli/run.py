@@ -5,17 +5,20 @@ All but `doctor` take the same Hydra overrides. Exit codes: 0 done, 1 when somet
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from easyr1_fgrpo.cli.shared import Overrides, stopping
+from easyr1_fgrpo.cli.shared import Overrides, refuse, stopping
 
 
 def doctor() -> None:
     """Show versions, platform, registrations and patches; exit 1 with the fix when something is missing."""
-    from easyr1_fgrpo.verl_plugin.preflight.doctor import report
-
+    if _on_easyr1():
+        from easyr1_fgrpo.easyr1_plugin.doctor import report
+    else:
+        from easyr1_fgrpo.verl_plugin.preflight.doctor import report
     raise typer.Exit(report())
 
 
@@ -27,7 +30,14 @@ def plan(
     correct: Annotated[float, typer.Option(min=0, max=1, help="share of correct rollouts, assumed")] = 0.65,
     answer_s: Annotated[float, typer.Option(min=0, help="seconds of a model judge's answer, assumed")] = 1.0,
 ) -> None:
-    """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix."""
+    """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix.
+
+    With EasyR1 in place of verl its config is checked: config=FILE.yaml and its keys (docs/easyr1.md), and no option.
+    """
+    if _on_easyr1(overrides or []):
+        from easyr1_fgrpo.easyr1_plugin.run import plan as checked
+
+        raise typer.Exit(checked(overrides or []))
     from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
     from easyr1_fgrpo.verl_plugin.preflight.plan import plan as planned
 
@@ -46,7 +56,14 @@ def stages(
 
 
 def train(overrides: Overrides = None) -> None:
-    """Train with verl on the Ray cluster at RAY_ADDRESS, from the last checkpoint on where there is one."""
+    """Train with verl on the Ray cluster at RAY_ADDRESS, from the last checkpoint on where there is one.
+
+    With EasyR1 in place of verl its trainer trains: config=FILE.yaml and its keys (docs/easyr1.md).
+    """
+    if _on_easyr1(overrides or []):
+        from easyr1_fgrpo.easyr1_plugin.run import train as trained
+
+        raise typer.Exit(trained(overrides or []))
     from easyr1_fgrpo.verl_plugin.run.train import main
 
     raise typer.Exit(main(overrides or []))
@@ -65,3 +82,17 @@ def summary(
 
     with stopping("the same command goes on where it was"):
         raise typer.Exit(main(run or []))
+
+
+def _on_easyr1(overrides: Iterable[str] = ()) -> bool:
+    """Whether this environment has EasyR1 in place of verl; a config file, which only EasyR1 takes, is refused else."""
+    from easyr1_fgrpo.host import find_host
+
+    host = find_host()
+    if host is not None and host.kind == "easyr1":
+        return True
+    if any(override.startswith("config=") for override in overrides):
+        from easyr1_fgrpo.easyr1_plugin.problems import host_problems
+
+        refuse(host_problems())
+    return False

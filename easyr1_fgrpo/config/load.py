@@ -38,26 +38,50 @@ def load_config(overrides: Sequence[str]) -> DictConfig:
         ConfigError: when an override cannot be read, or names a key or a group choice that does not exist;
             `IncompleteConfigError` when only keys are missing.
     """
+    # Hydra finds verl's part of the config by importing verl: seconds, and a choice of platform, that most readers of a
+    # config have no use for. Its folder says the same.
+    config, choices = _compose_with_user_groups("fgrpo", overrides, [_verl_folder() / "trainer" / "config"])
+    adopt_signals(config)
+    if lacking := _lacking(config, choices):
+        raise IncompleteConfigError(lacking)
+    return config
+
+
+def load_method(overrides: Sequence[str]) -> DictConfig:
+    """Compose what is ours in a config of EasyR1: the key `fgrpo` after its groups arm and judge.
+
+    Args:
+        overrides: of the groups, and of what they bring beside `fgrpo`.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    return _compose_with_user_groups("easyr1", overrides, [])[0]
+
+
+def _compose_with_user_groups(
+    primary: str, overrides: Sequence[str], folders: Sequence[Path]
+) -> tuple[DictConfig, dict[str, str | None]]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    def composed(overrides: Sequence[str], folder: Path | None) -> tuple[DictConfig, dict[str, str | None]]:
+        return _compose(primary, overrides, [*folders, *([folder] if folder else [])])
+
     try:
         folder = user_folder()
-        config, choices = _compose(overrides, folder)
+        config, choices = composed(overrides, folder)
         custom = user_files(folder, choices)
         groups = [line for line in overrides if (group := line.partition("=")[0]) in GROUPS and group not in custom]
-        without = _compose(groups, None)[0] if custom else None
+        without = composed(groups, None)[0] if custom else None
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         line = in_our_words(error)
         key = unknown_key(line)
-        raise ConfigError([no_such_key(key, _compose([], None)[0]) if key else line]) from error
+        raise ConfigError([no_such_key(key, composed([], None)[0]) if key else line]) from error
     if unknown := [line for path in custom.values() for line in unknown_keys(path, without)]:
         raise ConfigError(unknown)
-    _adopt_signals(config)
-    if lacking := _lacking(config, choices):
-        raise IncompleteConfigError(lacking)
-    return config
+    return config, choices
 
 
 def _lacking(config: DictConfig, choices: Mapping[str, str | None]) -> list[str]:
@@ -76,19 +100,18 @@ def _lacking(config: DictConfig, choices: Mapping[str, str | None]) -> list[str]
     return list(dict.fromkeys(found))
 
 
-def _compose(overrides: Sequence[str], folder: Path | None) -> tuple[DictConfig, dict[str, str | None]]:
+def _compose(
+    primary: str, overrides: Sequence[str], folders: Sequence[Path]
+) -> tuple[DictConfig, dict[str, str | None]]:
     """The config with its arm's name, and what was chosen by group."""
     from hydra import compose, initialize_config_module
     from omegaconf import open_dict
 
-    # Hydra finds verl's part of the config by importing verl: seconds, and a choice of platform, that most readers of a
-    # config have no use for. Its folder says the same.
-    folders = [_verl_folder() / "trainer" / "config", *([folder] if folder else [])]
     searchpath = f"hydra.searchpath={[f'file://{folder}' for folder in folders]}"
     # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
     forced = [f"++{override}" if override.startswith("fgrpo.") else at_root(override) for override in overrides]
     with initialize_config_module("easyr1_fgrpo.config", version_base=None):
-        config = compose("fgrpo", overrides=[searchpath, *forced], return_hydra_config=True)
+        config = compose(primary, overrides=[searchpath, *forced], return_hydra_config=True)
     choices = chosen(config.hydra.runtime.choices)
     with open_dict(config):
         del config.hydra
@@ -96,7 +119,7 @@ def _compose(overrides: Sequence[str], folder: Path | None) -> tuple[DictConfig,
     return config, choices
 
 
-def _adopt_signals(config: DictConfig) -> None:
+def adopt_signals(config: DictConfig) -> None:
     """Let a constraint with a `signal` act: the signal gets its name, and `constraint_keys` names it."""
     from omegaconf import OmegaConf, open_dict
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -75,6 +76,7 @@ class Generator:
         self.model.generation_config = GenerationConfig(eos_token_id=sorted(self.eos_ids), pad_token_id=self.pad_id)
         self.image_id: int = config.image_token_id
         self.banned_ids: list[int] = sorted({getattr(config, name) for name in _IMAGE_TOKENS if hasattr(config, name)})
+        self._wants_types = "mm_token_type_ids" in signature(self.model.forward).parameters  # not in transformers 4
         self.rows = rows
         self.prompt_length = prompt_length
 
@@ -136,7 +138,7 @@ class Generator:
         sequences = self.model.generate(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            mm_token_type_ids=(input_ids == self.image_id).int(),
+            **({"mm_token_type_ids": (input_ids == self.image_id).int()} if self._wants_types else {}),
             **vision,
             do_sample=False,
             max_new_tokens=max(prompt.max_new_tokens for prompt in filled),

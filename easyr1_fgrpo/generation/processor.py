@@ -26,6 +26,8 @@ def drop_video_processor(mixin: Any) -> None:
     Args:
         mixin: transformers' `ProcessorMixin`, patched in place, once.
     """
+    if not hasattr(mixin, "get_attributes"):
+        return _drop_from_each_class(mixin)
     original = mixin.get_attributes.__func__
     if hasattr(original, "__wrapped__"):
         return
@@ -35,6 +37,20 @@ def drop_video_processor(mixin: Any) -> None:
 
     get_attributes.__wrapped__ = original  # type: ignore[attr-defined]
     mixin.get_attributes = classmethod(get_attributes)
+
+
+def _drop_from_each_class(mixin: Any) -> None:
+    """The same for transformers 4, where the list of its parts is an attribute of each processor's class."""
+    original = mixin.from_pretrained.__func__
+    if hasattr(original, "__wrapped__"):
+        return
+
+    def from_pretrained(cls: Any, *args: Any, **options: Any) -> Any:
+        cls.attributes = [name for name in cls.attributes if name != "video_processor"]
+        return original(cls, *args, **options)
+
+    from_pretrained.__wrapped__ = original  # type: ignore[attr-defined]
+    mixin.from_pretrained = classmethod(from_pretrained)
 
 
 def load_processor(path: str, *, trust_remote_code: bool = False) -> Any:
@@ -74,7 +90,7 @@ def encode(
     marks = sum(message["content"].count(IMAGE_MARK) for message in messages)
     if marks != len(images):
         raise ValueError(f"a prompt has {marks} {IMAGE_MARK} marks and {len(images)} images: give one mark per image")
-    structured = [{"role": message["role"], "content": _parts(message["content"])} for message in messages]
+    structured = [{"role": message["role"], "content": content_parts(message["content"])} for message in messages]
     text = processor.apply_chat_template(structured, add_generation_prompt=True, tokenize=False)
     shown = [rgb(image) for image in images]
     encoded = processor(text=[text], images=shown or None)
@@ -89,7 +105,8 @@ def as_seen(processor: Any, image: Image.Image) -> Image.Image:
     return _resized(shown, processor.image_processor(images=[shown])["image_grid_thw"][0], processor)
 
 
-def _parts(content: str) -> list[dict[str, str]]:
+def content_parts(content: str) -> list[dict[str, str]]:
+    """A turn's text as chat templates want it: every `<image>` in it a part of its own."""
     segments = [segment for segment in re.split(f"({IMAGE_MARK})", content) if segment]
     return [{"type": "image"} if segment == IMAGE_MARK else {"type": "text", "text": segment} for segment in segments]
 

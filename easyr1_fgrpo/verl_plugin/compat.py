@@ -18,13 +18,9 @@ from typing import Any
 import wrapt
 
 from easyr1_fgrpo.generation.processor import drop_video_processor, torchvision_missing
+from easyr1_fgrpo.host import on_cpu
 
 PATCHED_VERL = "0.9.1"
-
-
-def on_cpu() -> bool:
-    """Whether this process trains on the CPU platform (VERL_PLATFORM=cpu)."""
-    return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
 
 
 Probe = Callable[[Any], bool]

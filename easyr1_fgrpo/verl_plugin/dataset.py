@@ -12,8 +12,8 @@ from typing import Any
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
+from easyr1_fgrpo.host import on_cpu
 from easyr1_fgrpo.pictures import plain_file
-from easyr1_fgrpo.verl_plugin.compat import on_cpu
 
 CHECK_EVERY = 32
 """On the CPU: traces read per trace that is rendered twice; see `BudgetedTraces.sanity_check`."""

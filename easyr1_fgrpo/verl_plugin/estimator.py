@@ -1,48 +1,14 @@
-"""The advantage estimator `cgrpo`: verl calls it with rewards and masks, the trainer says how to compute it.
-
-verl gives an estimator the summed reward only. The trainer therefore puts its step where the estimator finds it: a
-context variable, set for the duration of one `_compute_advantage`.
-"""
+"""The advantage estimator `cgrpo`: verl calls it with rewards and masks, the trainer says how to compute it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from easyr1_fgrpo.algorithm import ConstrainedAdvantage
-from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
-
-
-@dataclass
-class Handover:
-    """What the trainer hands to the estimator, and the result on the way back."""
-
-    compute: Callable[[Tensor], ConstrainedAdvantage]
-    result: ConstrainedAdvantage | None = None
-
-
-_HANDOVER: ContextVar[Handover] = ContextVar("fgrpo_handover")
-
-
-@contextmanager
-def handed_over(compute: Callable[[Tensor], ConstrainedAdvantage]) -> Iterator[Handover]:
-    """Let `cgrpo` compute this step's advantage while the context lasts.
-
-    Args:
-        compute: from the (B, T) response mask to the advantage.
-    """
-    handover = Handover(compute)
-    token = _HANDOVER.set(handover)
-    try:
-        yield handover
-    finally:
-        _HANDOVER.reset(token)
+from easyr1_fgrpo.host import ESTIMATOR
+from easyr1_fgrpo.training.handover import handed_over_advantages
 
 
 @register_adv_est(ESTIMATOR)  # type: ignore[untyped-decorator]
@@ -59,16 +25,12 @@ def compute_constrained_advantage(
         unused: whatever else verl passes.
 
     Returns:
-        Advantages and returns, both (B, T) and equal: one value per rollout over its response tokens, at the sentence
-        level one per token.
+        Advantages and returns, both (B, T) and equal.
 
     Raises:
         RuntimeError: when no trainer handed over its step.
     """
-    handover = _HANDOVER.get(None)
-    if handover is None:
-        raise RuntimeError(
-            f"algorithm.adv_estimator={ESTIMATOR} needs trainer.v1.trainer_mode=fgrpo, which hands it the signals"
-        )
-    handover.result = handover.compute(response_mask)
-    return handover.result.advantages, handover.result.advantages
+    advantages = handed_over_advantages(
+        response_mask, without="needs trainer.v1.trainer_mode=fgrpo, which hands it the signals"
+    )
+    return advantages, advantages

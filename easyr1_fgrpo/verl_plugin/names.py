@@ -1,6 +1,5 @@
 """The names under which this project registers with verl; they are what configs say."""
 
 TRAINER = "fgrpo"
-ESTIMATOR = "cgrpo"
 AGENT_LOOP = "fgrpo_single_turn"
 CPU_ROLLOUT = "transformers_cpu"

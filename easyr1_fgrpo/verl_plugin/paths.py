@@ -7,31 +7,23 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from easyr1_fgrpo.config.paths import absolute, make_settings_absolute
+
 
 def make_paths_absolute(config: DictConfig) -> None:
     """Write the paths of this machine out: Ray's workers have the cluster's working directory, not ours."""
-    judges = [f"fgrpo.judges.{question}.prompt" for question in config.fgrpo.judges]
-    ours = ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory")
-    last_table = ("stages.world", "evaluation.file")
-    for key in (*ours, *last_table, *judges):
+    make_settings_absolute(config.fgrpo)
+    for key in ("trainer.default_local_dir", "stages.world", "evaluation.file"):
         if isinstance(value := OmegaConf.select(config, key), str) and value:
-            OmegaConf.update(config, key, _absolute(value))
-    for name, target in config.fgrpo.signals.items():
-        location, _, function = target.rpartition(":")
-        if location.endswith(".py"):
-            config.fgrpo.signals[name] = f"{_absolute(location)}:{function}"
+            OmegaConf.update(config, key, absolute(value))
     model = config.actor_rollout_ref.model
     if Path(model.path).exists():  # otherwise it is a hub id
-        model.path = _absolute(model.path)
+        model.path = absolute(model.path)
     for key in ("train_files", "val_files"):
         files = config.data[key]
-        config.data[key] = [_absolute(path) for path in ([files] if isinstance(files, str) else files)]
+        config.data[key] = [absolute(path) for path in ([files] if isinstance(files, str) else files)]
 
 
 def data_files(files: Any) -> list[Path]:
     """What `data.train_files` and its like name: one file, several, or none."""
     return [Path(str(path)).expanduser() for path in ([files] if isinstance(files, str) else files or [])]
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import wrapt
 
+from easyr1_fgrpo.host import on_cpu
 from easyr1_fgrpo.verl_plugin import compat
 from easyr1_fgrpo.verl_plugin.names import CPU_ROLLOUT
 
@@ -34,7 +35,7 @@ def register() -> None:
     global _registered
     if _registered:
         return
-    if compat.on_cpu():
+    if on_cpu():
         _register_platform()
     compat.apply_patches()
     wrapt.register_post_import_hook(_register_rollout_worker, "verl.workers.rollout.base")

@@ -20,11 +20,11 @@ from easyr1_fgrpo.checkpoints import CheckpointError, finished_step, prune, step
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.training.canary import check_probabilities
+from easyr1_fgrpo.training.handover import handed_over
 from easyr1_fgrpo.training.state import load_state, save_state
 from easyr1_fgrpo.training.step import Fgrpo
 from easyr1_fgrpo.training.step_signals import RolloutId
 from easyr1_fgrpo.training.validation import validation_metrics
-from easyr1_fgrpo.verl_plugin.estimator import handed_over
 from easyr1_fgrpo.verl_plugin.logged_traces import log_traces, validation_traces
 from easyr1_fgrpo.verl_plugin.names import TRAINER
 

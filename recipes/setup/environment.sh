@@ -2,6 +2,7 @@
 #   prepare_environment [EXTRA...]  the virtual environment .venv in the checkout, with exactly the packages pinned for the
 #                                   CPU and for the extras `data` and `dev`; only what changed is installed again
 #   prepare_gpu_path                .venv-vllm: verl with vLLM's CPU build, for tests/run.sh --gpu-path alone
+#   prepare_easyr1                  .venv-easyr1: what EasyR1 needs, without vLLM, for tests/run.sh --easyr1 alone
 #   use_environment [EXTRA...]      an environment with verl that is active already, on a GPU machine say; else .venv
 # Where PyPI's default torch is a CUDA build, point pip at PyTorch's CPU wheels first (PIP_EXTRA_INDEX_URL).
 
@@ -80,11 +81,17 @@ finish_gpu_path() {
 
 # TRL beside this package, as its users have them, without verl and Ray.
 prepare_trl() {
-  prepare_beside trl '1 GB' finish_trl
+  prepare_beside trl '1 GB' finish_beside
 }
 
-finish_trl() {
-  uv_install --no-build-isolation --editable . && .venv/bin/uv pip check --quiet --python .venv-trl/bin/python
+# What EasyR1 imports, beside this package; EasyR1 itself is read from its checkout. The tests run in .venv, with verl.
+prepare_easyr1() {
+  prepare_beside easyr1 '2 GB' finish_beside || return 1
+  activate_environment .venv
+}
+
+finish_beside() {
+  uv_install --no-build-isolation --editable . && .venv/bin/uv pip check --quiet --python "$UV_PYTHON"
 }
 
 # prepare_beside NAME SIZE FINISH [FILE...]: what constraints-NAME.txt pins into .venv-NAME, then FINISH; again when they, or a

@@ -21,9 +21,11 @@ ARROWS = {
     "easyr1_fgrpo.algorithm": set(),
     "easyr1_fgrpo.generation": {"pictures"},
     "easyr1_fgrpo.files": set(),
+    "easyr1_fgrpo.lock": {"files"},
     "easyr1_fgrpo.normal_form": set(),
     "easyr1_fgrpo.chat_marks": set(),
     "easyr1_fgrpo.ray_token": set(),
+    "easyr1_fgrpo.host": set(),
     "easyr1_fgrpo.terminal": set(),
     "easyr1_fgrpo.stopping": set(),
     "easyr1_fgrpo.statistics": set(),
@@ -53,7 +55,7 @@ ARROWS = {
     },
     # FGRPO for any trainer
     "easyr1_fgrpo.training": {
-        *("algorithm", "rewards", "judges", "traces", "files", "checkpoints", "config"),
+        *("algorithm", "rewards", "judges", "traces", "files", "checkpoints", "config", "host"),
     },
     # who uses it
     "data_prep": {
@@ -75,8 +77,12 @@ ARROWS = {
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "pictures", "files"),
-        *("checkpoints", "config", "extras", "metrics_file", "ray_token", "terminal", "stopping"),
+        *("checkpoints", "config", "extras", "host", "lock", "metrics_file", "ray_token", "terminal", "stopping"),
         *("report.traces.html", "report.traces.view"),
+    },
+    "easyr1_fgrpo.easyr1_plugin": {
+        *("algorithm", "rewards", "judges", "training", "generation", "rows", "pictures", "files", "checkpoints"),
+        *("config", "host", "lock", "metrics_file", "ray_token", "terminal", "stopping"),
     },
     "easyr1_fgrpo.evaluation": {
         *(
@@ -137,7 +143,17 @@ ARROWS = {
         *("checkpoints", "config", "export"),
     },
     "easyr1_fgrpo.cli": {
-        *("verl_plugin", "evaluation", "judge_validation", "report", "study", "export", "miniature", "checkpoints"),
+        *(
+            "verl_plugin",
+            "easyr1_plugin",
+            "evaluation",
+            "judge_validation",
+            "report",
+            "study",
+            "export",
+            "miniature",
+            "checkpoints",
+        ),
         *(
             "model_client",
             "files",
@@ -147,6 +163,7 @@ ARROWS = {
             "tables",
             "config",
             "extras",
+            "host",
             "__version__",
             "/reward_servers",
             "/data_prep",
@@ -161,9 +178,11 @@ ARROWS = {
 
 # Library -> rooms and modules that may import it.
 HEAVY = {
-    "verl": {"easyr1_fgrpo.verl_plugin"},
+    # Two distributions of one name, never in one environment: upstream's, and EasyR1's.
+    "verl": {"easyr1_fgrpo.verl_plugin", "easyr1_fgrpo.easyr1_plugin"},
     "ray": {
         "easyr1_fgrpo.verl_plugin",
+        "easyr1_fgrpo.easyr1_plugin",
         "easyr1_fgrpo.judges.served",
         "easyr1_fgrpo.ray_token",
         "reward_servers",
@@ -175,6 +194,7 @@ HEAVY = {
     },
     "torch": {
         "easyr1_fgrpo.algorithm",
+        "easyr1_fgrpo.easyr1_plugin",
         "easyr1_fgrpo.generation",
         "easyr1_fgrpo.miniature",
         "easyr1_fgrpo.study.choices",
@@ -253,6 +273,8 @@ def test_imports_follow_the_arrows():
         ("easyr1_fgrpo.evaluation.run", "from verl import DataProto"),
         ("easyr1_fgrpo.report.page", "import ray"),
         ("easyr1_fgrpo.verl_plugin.run.train", "import reward_servers.launch"),
+        ("easyr1_fgrpo.easyr1_plugin.trainer", "from easyr1_fgrpo.verl_plugin.run import logs"),
+        ("easyr1_fgrpo.verl_plugin.trainer", "from easyr1_fgrpo.easyr1_plugin import rewards"),
         ("easyr1_fgrpo.rewards.suite", "from ..traces import TraceRecord"),
         ("easyr1_fgrpo.rewards.__init__", "from ..traces import TraceRecord"),
         ("easyr1_fgrpo.miniature.oracle", "from easyr1_fgrpo.rewards_old import score"),

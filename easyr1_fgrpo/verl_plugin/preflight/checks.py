@@ -11,14 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.config.judges import VllmServerConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.host import ESTIMATOR
 from easyr1_fgrpo.rows import causes, check_rows
-from easyr1_fgrpo.verl_plugin.names import ESTIMATOR, TRAINER
+from easyr1_fgrpo.training.judge_checks import judge_problems, signal_problems
+from easyr1_fgrpo.verl_plugin.names import TRAINER
 from easyr1_fgrpo.verl_plugin.paths import data_files
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
 from easyr1_fgrpo.verl_plugin.preflight.effects import effect_problems
-from easyr1_fgrpo.verl_plugin.preflight.judges import judge_problems, signal_problems
 from easyr1_fgrpo.verl_plugin.preflight.tokens import token_problems
 from easyr1_fgrpo.verl_plugin.preflight.vllm_problems import judge_server_problems, policy_problems
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import unfinished_problems
@@ -45,7 +47,11 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *image_problems(config),
         *_logger_problems(config),
         *signal_problems(settings),
-        *(judge_problems(config, settings) if judges else ()),
+        *(
+            [*_gpu_judge_problems(config, settings), *judge_problems(settings, config.reward.num_workers)]
+            if judges
+            else ()
+        ),
         *judge_server_problems(settings),
         *policy_problems(config),
         *unfinished_problems(config),
@@ -139,6 +145,20 @@ def _adapter_problems(config: Any) -> Iterator[str]:
         yield (
             f"{key}={list(contents)}: with an adapter (actor_rollout_ref.model.lora_rank={rank}) verl names the "
             "weights of hf_model as no model does: they load as random ones; leave it out, export_hf.sh merges shards"
+        )
+
+
+def _gpu_judge_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
+    taking = {
+        name: server.gpus
+        for name, server in settings.reward_servers.items()
+        if isinstance(server, VllmServerConfig) and server.gpus
+    }
+    if taking and config.trainer.device == "cpu":
+        yield (
+            f"trainer.device=cpu: the judge server{'s' * (len(taking) > 1)} {' and '.join(taking)} would wait for "
+            f"{' + '.join(f'{gpus:g}' for gpus in taking.values())} GPUs, which a run without any has not: take "
+            "judge=openai_compatible for one that is served elsewhere, or judge=oracle on the miniature"
         )
 
 

@@ -66,7 +66,7 @@ def _arm_settings(config: Any) -> dict[str, Any]:
 
 def _unread_problems(ours: Any) -> Iterator[str]:
     """Settings of a constraint that does not act; an arm without any leaves all unread, as its name says."""
-    usual = OmegaConf.load(_CONFIG / "fgrpo.yaml").fgrpo.constraints
+    usual = OmegaConf.load(_CONFIG / "method.yaml").fgrpo.constraints
     for name, settings in ours.constraints.items():
         if not ours.constraint_keys or name in ours.constraint_keys:
             continue

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from easyr1_fgrpo.verl_plugin.names import AGENT_LOOP, CPU_ROLLOUT, ESTIMATOR, TRAINER
+from easyr1_fgrpo.host import ESTIMATOR
+from easyr1_fgrpo.verl_plugin.names import AGENT_LOOP, CPU_ROLLOUT, TRAINER
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ CPU_PLATFORM = Registration(
 
 def registrations() -> tuple[Registration, ...]:
     """What is registered on this platform."""
-    from easyr1_fgrpo.verl_plugin.compat import on_cpu
+    from easyr1_fgrpo.host import on_cpu
 
     return (*REGISTRATIONS, *((CPU_PLATFORM,) if on_cpu() else ()))
 

@@ -23,6 +23,7 @@ from easyr1_fgrpo.checkpoints import finished_step, quick_sha256
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import ImageSettings
 from easyr1_fgrpo.files import begin, check_settings, write_json
+from easyr1_fgrpo.lock import RunLockedError, lock_problems, locked
 from easyr1_fgrpo.stopping import stop_code
 from easyr1_fgrpo.verl_plugin.preflight.budget import BUDGET_FILE
 from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
@@ -30,7 +31,6 @@ from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
 from easyr1_fgrpo.verl_plugin.preflight.run_problems import NO_JUDGE, run_problems
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import ON_CPU
-from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, lock_problems, locked
 from easyr1_fgrpo.verl_plugin.run.stage_process import StageError, run_stage
 
 _QUIET = {"TRANSFORMERS_VERBOSITY": "error"}

@@ -31,11 +31,11 @@ def main(overrides: list[str]) -> int:
     if config.trainer.device == "cpu":
         config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
 
+    from easyr1_fgrpo.lock import RunLockedError, locked
     from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
     from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
     from easyr1_fgrpo.verl_plugin.preflight.resume import resume_problems
     from easyr1_fgrpo.verl_plugin.preflight.run_problems import run_problems
-    from easyr1_fgrpo.verl_plugin.run.lock import RunLockedError, locked
 
     problems = run_problems(config, files=True)
     if problems := [*problems, *machine_problems(config, settings, warm_start=False), *resume_problems(config)]:

@@ -49,7 +49,7 @@ def page_keys(text: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def test_the_page_has_every_key_with_its_default_and_no_other():
-    set_in_yaml = yaml.safe_load((CONFIG / "fgrpo.yaml").read_text())["fgrpo"]
+    set_in_yaml = yaml.safe_load((CONFIG / "method.yaml").read_text())["fgrpo"]
     expected = {(section, key): default for section, key, default in schema_keys(FgrpoConfig, "fgrpo")}
     for section, key in expected:
         of = set_in_yaml if section == "fgrpo" else set_in_yaml.get(section.removeprefix("fgrpo."), {})

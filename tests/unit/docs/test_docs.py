@@ -19,7 +19,7 @@ from easyr1_fgrpo.rows import check_rows, read_rows
 from .pages import ROOT, blocks
 
 OWN = (ROOT / "docs" / "your_own.md").read_text()
-EASYR1 = (ROOT / "docs" / "from_easyr1.md").read_text()
+EASYR1 = (ROOT / "docs" / "easyr1.md").read_text()
 
 
 def rl_groups(recipe):

@@ -6,8 +6,9 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
 from easyr1_fgrpo.algorithm import constrained_advantage
-from easyr1_fgrpo.verl_plugin.estimator import compute_constrained_advantage, handed_over
-from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
+from easyr1_fgrpo.host import ESTIMATOR
+from easyr1_fgrpo.training.handover import handed_over
+from easyr1_fgrpo.verl_plugin.estimator import compute_constrained_advantage
 
 KEYS = ["p_0_0", "p_1_0", "q_0_0", "q_1_0"]
 MASK_BT = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])

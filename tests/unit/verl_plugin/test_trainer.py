@@ -9,6 +9,7 @@ from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from easyr1_fgrpo.host import ESTIMATOR
 from easyr1_fgrpo.metrics_file import read_metrics
 from easyr1_fgrpo.rewards import Reason
 from easyr1_fgrpo.training.canary import RolloutsDifferError
@@ -16,7 +17,6 @@ from easyr1_fgrpo.training.step import RolloutsFailedError
 from easyr1_fgrpo.training.step_signals import RolloutId
 from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
 from easyr1_fgrpo.verl_plugin import trainer as trainer_module
-from easyr1_fgrpo.verl_plugin.names import ESTIMATOR
 from easyr1_fgrpo.verl_plugin.trainer import _row_order, rollout_id, split_key
 
 

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.fixture(scope="session")
 def recipes():
-    """RL recipe -> its group choices."""
+    """RL recipe with verl -> its group choices."""
     found = {}
-    for path in sorted((ROOT / "recipes").glob("run_fgrpo_*.sh")):
+    for path in sorted({*(ROOT / "recipes").glob("run_fgrpo_*.sh")} - {*(ROOT / "recipes").glob("*_easyr1_*.sh")}):
         (call,) = re.findall(r'^run_recipe (.*) "\$@"$', path.read_text(), re.MULTILINE)
         found[path.name] = shlex.split(call)
     return found

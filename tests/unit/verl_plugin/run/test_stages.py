@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.config.load import load_config
+from easyr1_fgrpo.lock import locked
 from easyr1_fgrpo.stopping import stoppable
 from easyr1_fgrpo.verl_plugin.run import stages
-from easyr1_fgrpo.verl_plugin.run.lock import locked
 
 TINY = ["backbone=tiny", "dataset=miniature", "trainer.resume_mode=disable"]
 

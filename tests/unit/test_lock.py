@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from easyr1_fgrpo.verl_plugin.run.lock import HOLDER_FILE, RunLockedError, lock_problems, locked
+from easyr1_fgrpo.lock import HOLDER_FILE, RunLockedError, lock_problems, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from easyr1_fgrpo.verl_plugin.run.lock import locked
+from easyr1_fgrpo.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
-from easyr1_fgrpo.config.judges import EmbeddedServerConfig, LocalJudgeConfig, ModelJudgeConfig, VllmServerConfig
+from easyr1_fgrpo.config.judges import EmbeddedServerConfig, LocalJudgeConfig, ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.judges.local import find_judge
 from easyr1_fgrpo.judges.protocol import Question
@@ -22,19 +21,13 @@ def signal_problems(settings: FgrpoConfig) -> Iterator[str]:
             yield f"fgrpo.signals.{name}={error}"
 
 
-def judge_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
-    """Questions without a judge that a constraint or the reward needs, and judges that could not be built or asked."""
-    taking = {
-        name: server.gpus
-        for name, server in settings.reward_servers.items()
-        if isinstance(server, VllmServerConfig) and server.gpus
-    }
-    if taking and config.trainer.device == "cpu":
-        yield (
-            f"trainer.device=cpu: the judge server{'s' * (len(taking) > 1)} {' and '.join(taking)} would wait for "
-            f"{' + '.join(f'{gpus:g}' for gpus in taking.values())} GPUs, which a run without any has not: take "
-            "judge=openai_compatible for one that is served elsewhere, or judge=oracle on the miniature"
-        )
+def judge_problems(settings: FgrpoConfig, workers: int = 1) -> Iterator[str]:
+    """Questions without a judge that a constraint or the reward needs, and judges that could not be built or asked.
+
+    Args:
+        settings: the key `fgrpo` of the config.
+        workers: processes that score rollouts; more than one are verl's `reward.num_workers`.
+    """
     for name, server in settings.reward_servers.items():
         if isinstance(server, EmbeddedServerConfig):
             yield from _target_problems(f"fgrpo.reward_servers.{name}", server)
@@ -49,7 +42,7 @@ def judge_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
         elif isinstance(judge, LocalJudgeConfig):
             yield from _target_problems(f"fgrpo.judges.{question.value}", judge)
         elif isinstance(judge, ModelJudgeConfig):
-            problems = _model_judge_problems(question, judge, config.reward.num_workers)
+            problems = _model_judge_problems(question, judge, workers)
             yield from (f"fgrpo.judges.{question.value}.{problem}" for problem in problems)
 
 

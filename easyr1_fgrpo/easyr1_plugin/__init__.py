@@ -1,0 +1,1 @@
+"""The only room that imports EasyR1: its trainer with FGRPO's advantage, rewards and multipliers."""

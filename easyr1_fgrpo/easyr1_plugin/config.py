@@ -1,0 +1,96 @@
+"""From arguments to a checked config: EasyR1's keys by EasyR1's own rules, the key `fgrpo` by ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from verl.trainer.config import PPOConfig
+
+from easyr1_fgrpo.config.hydra_words import in_our_words
+from easyr1_fgrpo.config.load import ConfigError, adopt_signals, load_method, read_settings
+from easyr1_fgrpo.config.paths import make_settings_absolute
+
+GROUPS = ("arm", "judge")
+VALUES = ("fgrpo", "judge_endpoint")
+"""Keys that are ours; every other one is EasyR1's."""
+
+
+@dataclass
+class FaithfulPPOConfig(PPOConfig):  # type: ignore[misc, unused-ignore]
+    """EasyR1's config with ours: `fgrpo` holds plain types, as `FgrpoConfig` reads them; `arm` names the run's arm."""
+
+    fgrpo: dict[str, Any] = field(default_factory=dict)
+    arm: str = ""
+
+
+def read_arguments(arguments: Sequence[str]) -> DictConfig:
+    """The whole config as it was asked for: defaults, then the file of `config=`, then the other arguments.
+
+    Args:
+        arguments: `config=FILE.yaml`, `arm=`, `judge=`, and keys of EasyR1 and of `fgrpo` with dots.
+
+    Raises:
+        ConfigError: when something cannot be read, or is no key.
+    """
+    if unreadable := [argument for argument in arguments if "=" not in argument]:
+        raise ConfigError([f"{argument}: write KEY=VALUE" for argument in unreadable])
+    try:
+        asked = OmegaConf.from_dotlist(list(arguments))
+        location = asked.pop("config", None)
+        layers = [*([_read(Path(location))] if location else []), asked]
+        choices = {group: layer[group] for layer in layers for group in GROUPS if group in layer}
+        ours = load_method([f"{group}={choice}" for group, choice in choices.items()])
+        if "judge_endpoint" not in ours and any("judge_endpoint" in layer for layer in layers):
+            raise ConfigError(["judge_endpoint.*: these keys come with judge=openai_compatible, which is not chosen"])
+        theirs = OmegaConf.merge(OmegaConf.structured(PPOConfig()), *(_without_ours(layer) for layer in layers))
+        OmegaConf.set_struct(ours, False)
+        values = (OmegaConf.masked_copy(layer, [key for key in layer if key in VALUES]) for layer in layers)
+        whole = OmegaConf.merge(OmegaConf.create(OmegaConf.to_container(theirs)), ours, *values)
+    except ConfigKeyError as error:
+        raise ConfigError([f"{error.full_key}: EasyR1 has no such key"]) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError([in_our_words(error)]) from error
+    for key in ("min_pixels", "max_pixels"):
+        if whole.data[key] is None:  # no bound; ours is a number, and nothing reads it here
+            del whole.fgrpo.images[key]
+    adopt_signals(whole)
+    return whole
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ConfigError([f"config={path}: no such file"])
+    return OmegaConf.load(path)
+
+
+def _without_ours(layer: Any) -> Any:
+    return OmegaConf.masked_copy(layer, [key for key in layer if key not in (*GROUPS, *VALUES)])
+
+
+def easyr1_config(config: DictConfig) -> FaithfulPPOConfig:
+    """What EasyR1's trainer reads, from a config without problems (`problems.run_problems`); paths are written out.
+
+    Raises:
+        ConfigError: when the key `fgrpo` is not as its schema says.
+    """
+    make_settings_absolute(config.fgrpo)
+    settings = read_settings(config)
+    if config.trainer.save_checkpoint_path is None:
+        config.trainer.save_checkpoint_path = str(Path(settings.run_dir) / "checkpoints")
+    theirs = {key: value for key, value in config.items() if key in PPOConfig.__dataclass_fields__}
+    parts = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PPOConfig()), theirs))
+    found = FaithfulPPOConfig(
+        data=parts.data,
+        worker=parts.worker,
+        algorithm=parts.algorithm,
+        trainer=parts.trainer,
+        fgrpo=settings.model_dump(mode="json", by_alias=True),
+        arm=config.arm,
+    )
+    found.deep_post_init()
+    return found

@@ -1,0 +1,12 @@
+# Sourced by the recipes for EasyR1. Usage: run_on_easyr1 KEY=VALUE... "$@"
+# The last word on a key wins. With --plan among the arguments the run is checked, and nothing is started.
+run_on_easyr1() {
+  local argument arguments=() command=train
+  for argument in "$@"; do
+    case $argument in
+      --plan) command=plan ;;
+      *) arguments+=("$argument") ;;
+    esac
+  done
+  exec fgrpo "$command" config=recipes/easyr1/qwen2_5_vl.yaml "${arguments[@]}"
+}
