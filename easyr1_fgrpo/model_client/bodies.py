@@ -32,6 +32,7 @@ async def read_body(response: aiohttp.ClientResponse) -> bytes:
     async for piece in response.content.iter_chunked(PIECE):
         body += piece
         if len(body) > MAX_BODY:
+            body.clear()  # the error's traceback holds it as long as anybody, if only a cycle, holds the error
             response.close()
             raise OversizedBody(f"a body without an end in its first {MAX_BODY:,} bytes")
     return bytes(body)

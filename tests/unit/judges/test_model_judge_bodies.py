@@ -51,6 +51,18 @@ async def test_a_body_without_an_end_is_one_unmeasured_call_of_a_reason_of_its_o
     assert _REASONS[Failure.OVERSIZED].name == "JUDGE_OVERSIZED"
 
 
+async def test_an_error_that_somebody_keeps_does_not_keep_the_body():
+    with flooding(endless) as flood:
+        async with ModelClient(Address((flood.url,)), concurrency=1, deadline_s=20.0) as model:
+            tracemalloc.start()
+            with pytest.raises(CallFailed, match="a body without an end") as failed:
+                await model.complete(b"{}")
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+    assert failed.value.oversized
+    assert held < MAX_BODY / 4
+
+
 async def test_a_body_that_says_it_is_huge_is_not_read():
     with flooding(endless, {"Content-Length": str(5 << 30)}) as flood:
         verdict = await verdict_of(flood)
