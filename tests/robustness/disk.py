@@ -30,7 +30,7 @@ def full_disk(bench: Bench) -> Iterator[Outcome]:
             process = bench.runs.start(run, script=TRAIN_ONLY)
             bench.runs.wait_for_step(run, step, process)
             faults.append(f"disk full after step {step}, {left} left")
-            ends.append(end_of(process, partial(fill, ballast, size), "No space left on device"))
+            ends.append(end_of(process, partial(fill, ballast, size), "is full"))
             ballast.unlink()
             resumed_after.append(bench.saved(run))
         bench.runs.run(run, script=TRAIN_ONLY)

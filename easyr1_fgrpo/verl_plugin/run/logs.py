@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage
+from tempfile import gettempdir
 from typing import TextIO
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+ROOM = 16 * 2**20
+"""Bytes; a disk with less is full."""
 
 _ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
 
@@ -47,12 +49,12 @@ def cause_of(error: BaseException, log: Path) -> str:
     error = innermost(error)
     text = str(error).strip()
     reason = text.splitlines()[-1] if text else type(error).__name__
-    if isinstance(error, OSError) and error.errno in FULL and error.filename is None:  # written by verl or by torch
-        reason = f"{error.strerror}: free the disk of {log.parent}, or of Ray's folder below /tmp"
     if "no materializable trajectories" in reason:
         # verl logs why a rollout failed and goes on; only when none is left does it stop, without the reason.
         failures = _ROLLOUT_ERROR.findall(log.read_text(encoding="utf-8", errors="replace"))
         reason = (
             f"every rollout of a step failed, the last one with {failures[-1] if failures else 'no reason in the log'}"
         )
-    return reason
+    # torch, verl and failed rollouts do not say that a disk was full.
+    full = [folder for folder in (log.parent, Path(gettempdir())) if disk_usage(folder).free < ROOM]
+    return f"the disk of {' and of '.join(map(str, full))} is full ({reason})" if full else reason
