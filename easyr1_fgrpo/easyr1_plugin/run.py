@@ -97,20 +97,23 @@ def _train(config: FaithfulPPOConfig) -> int:
         environment["worker_process_setup_hook"] = "easyr1_fgrpo.easyr1_plugin.cpu.platform.install"
         # A GPU is a slot for one rank.
         options = {"address": "local", "num_cpus": 16, "num_gpus": config.trainer.n_gpus_per_node}
+    error: BaseException | None = None
     try:
         ray.init(runtime_env=environment, **options)
         runner = ray.remote(num_cpus=1)(Runner).remote()
         ray.get(runner.run.remote(config))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ray.exceptions.RayError) as ended:
+        error = ended
+    finally:
+        ray.shutdown()  # its workers' last lines come before ours
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
         print("stopped: the same command resumes after the last checkpoint", file=sys.stderr)
         return stop_code()
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        print(f"error: {_last_line(cause)}", file=sys.stderr)
-        return JUDGE_GONE if isinstance(cause, ConstraintUnmeasuredError) else 1
-    finally:
-        ray.shutdown()
-    return 0
+    cause = getattr(error, "cause", None) or error
+    print(f"\nerror: {_last_line(cause)}", file=sys.stderr)  # below EasyR1's progress bars
+    return JUDGE_GONE if isinstance(cause, ConstraintUnmeasuredError) else 1
 
 
 def _last_line(error: BaseException) -> str:

@@ -119,7 +119,7 @@ def test_a_run_whose_judge_is_gone_saves_and_ends(host):
         "trainer.save_freq=5",
         code=4,
     )
-    assert output.splitlines()[-1].startswith("error: step 2: consistency was not measured for 2 steps in a row")
+    assert "error: step 2: consistency was not measured for 2 steps in a row" in output
     assert (host.folder / "gone/checkpoints/global_step_2/fgrpo.json").exists()
     assert set(host.metrics("gone")) == {1, 2}
     assert host.metrics("gone")[2]["fgrpo/consistency/multiplier"] == 1.0
