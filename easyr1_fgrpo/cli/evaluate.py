@@ -20,6 +20,7 @@ from easyr1_fgrpo.terminal import printable
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.evaluation.results.results import Evaluation, RejectRecord
+    from easyr1_fgrpo.evaluation.scoring.score import Scoring
     from easyr1_fgrpo.evaluation.scoring.scorer import ScorerSpec
 
 Judges = Annotated[
@@ -98,7 +99,7 @@ def evaluate(
         scoring = read_judges(shlex.split(judge_overrides))
     except (ValueError, OSError) as error:
         fail(error)
-    raise typer.Exit(_report(run(plan, scoring), out))
+    raise typer.Exit(_report(run(plan, scoring), scoring, out))
 
 
 def audit(
@@ -157,7 +158,7 @@ def audit(
         scoring = read_judges(shlex.split(judge_overrides))
     except (ValueError, OSError) as error:
         fail(error)
-    raise typer.Exit(_report(run(job, scoring), out))
+    raise typer.Exit(_report(run(job, scoring), scoring, out))
 
 
 def compare(
@@ -178,12 +179,13 @@ def compare(
     _console().print(grid.rich())
 
 
-def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]], out: Path) -> int:
+def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]], scoring: Scoring, out: Path) -> int:
     """Measure, print, and say by the exit code how it went."""
     from easyr1_fgrpo.evaluation.evaluate import lines, without_verdict
     from easyr1_fgrpo.evaluation.tables.benchmarks import tables
     from easyr1_fgrpo.model_client.client import ModelGone
 
+    before = _earlier(out)
     try:
         with stopping("the same command goes on where it was"):
             evaluation, rejects = asyncio.run(measuring)
@@ -195,6 +197,14 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
         console.print(grid.rich())
     for line in lines(evaluation, rejects):
         typer.echo(printable(line))
+    if before is not None and before.measured_on != evaluation.measured_on:
+        typer.echo(f"the results that were there are replaced: {printable(before.measured_on)}")
+    for judge in dict.fromkeys(scoring.judges.values()):
+        if known := getattr(judge, "known", 0):
+            typer.echo(
+                f"judge {printable(judge.name)}: {known} verdicts are what a model of this name said earlier, "
+                f"{getattr(judge, 'asked', 0)} are new (fgrpo.judge_cache.directory= asks for all)"
+            )
     typer.echo(f"results: {out}")
     empty = [result for result in evaluation.results if result.totals.scored == 0]
     for result in empty:
@@ -203,6 +213,15 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
     for result in unjudged:
         typer.echo(f"objection: the judge gave no verdict on {result.model}, {result.occasion}", err=True)
     return 3 if empty or unjudged else 0
+
+
+def _earlier(out: Path) -> Evaluation | None:
+    from easyr1_fgrpo.evaluation.results.results import Evaluation
+
+    try:
+        return Evaluation.load(out)
+    except (ValueError, OSError):
+        return None
 
 
 def _console() -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from easyr1_fgrpo.config.base import Settings, UnitInterval
+from easyr1_fgrpo.config.base import Settings
 
 CONTROLLER_OPTIONS: dict[str, dict[str, float]] = {
     "dual_ascent": {},
@@ -38,7 +38,7 @@ class DualSettings(Settings):
     lr: Annotated[float, Field(gt=0.0)] = 0.05
     lambda_max: Annotated[float, Field(gt=0.0)] = 5.0
     min_applicable: Annotated[int, Field(ge=1)] = 8
-    min_valid_share: UnitInterval = 0.5
+    min_valid_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     kp: Gain | None = None
     kd: Gain | None = None
     smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None

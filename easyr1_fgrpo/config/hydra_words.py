@@ -34,11 +34,11 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "writes them",
     ),
     (
-        r"Could not override 'own\.\w+'",
+        r"Could not override 'own\.(?:name|train|val)'",
         "own.*: these keys come with dataset=own, which is not chosen",
     ),
     (
-        r"Could not override 'judge_endpoint\.\w+'",
+        r"Could not override 'judge_endpoint\.(?:model|base_urls)'",
         "judge_endpoint.*: these keys come with judge=openai_compatible, which is not chosen",
     ),
     (

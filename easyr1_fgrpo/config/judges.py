@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +24,19 @@ def _base_url(url: str) -> str:
         # The message must not hold the URL: it would hold the secret.
         raise ValueError("Input should hold no user name, password or query; name a key by api_key_env")
     return url.rstrip("/")
+
+
+def _variable(name: str) -> str:
+    if name and not re.fullmatch("[A-Z_][A-Z0-9_]*", name):
+        # It may be the key itself, which the message must not hold.
+        raise ValueError("Input should be the name of an environment variable, in capitals; it holds the key")
+    return name
+
+
+def _request(parameters: dict[str, Any]) -> dict[str, Any]:
+    if taken := sorted({"model", "messages", "stream", "structured_outputs", "n"} & parameters.keys()):
+        raise ValueError(f"{taken[0]}: this field is set from other keys; remove it")
+    return parameters
 
 
 class ServerJudgeConfig(Settings):
@@ -86,13 +100,15 @@ class ModelJudgeConfig(Settings):
     model: Name
     base_urls: list[Annotated[str, AfterValidator(_base_url)]] = Field(default_factory=list)
     server: str = ""
-    api_key_env: str = ""
+    api_key_env: Annotated[str, AfterValidator(_variable)] = ""
     concurrency: Annotated[int, Field(ge=1)] = 64
     deadline_s: Annotated[float, Field(gt=0.0)] = 20.0
     max_retries: Annotated[int, Field(ge=0)] = 3
     structured_outputs: bool = True
     accept_reasoning: bool = False
-    parameters: dict[str, Any] = Field(default_factory=lambda: {"temperature": 0.0})
+    parameters: Annotated[dict[str, Any], AfterValidator(_request)] = Field(
+        default_factory=lambda: {"temperature": 0.0}
+    )
     prompt: str = ""
     coordinates: Convention = "pixels"
     repetition: Literal["skip", "incorrect"] = "skip"

@@ -107,6 +107,10 @@ def _compose(
     from hydra import compose, initialize_config_module
     from omegaconf import open_dict
 
+    for override in overrides:
+        group, _, choice = override.partition("=")
+        if group.lstrip("+") in GROUPS and choice.startswith("["):
+            raise ValueError(f"{override}: a run has one {group.lstrip('+')}; say {group}=CHOICE")
     searchpath = f"hydra.searchpath={[f'file://{folder}' for folder in folders]}"
     # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
     forced = [f"++{override}" if override.startswith("fgrpo.") else at_root(override) for override in overrides]

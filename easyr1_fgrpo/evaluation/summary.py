@@ -48,6 +48,8 @@ def main(given: Sequence[str]) -> int:
     overrides = [word for word in given if "=" in word or word.startswith("~")]
     named = [Path(word) for word in given if word not in overrides]
     try:
+        if named and (unread := [line for line in map(_unread, overrides) if line]):
+            raise ConfigError(unread)
         for path in named:
             if not (path / CONFIG_FILE).is_file():
                 raise ConfigError(
@@ -83,6 +85,17 @@ def main(given: Sequence[str]) -> int:
     return 0
 
 
+def _unread(override: str) -> str | None:
+    """Why an override beside a run's folder would change nothing; None for one that counts."""
+    key = override.partition("=")[0].lstrip("+")
+    known = (*_ASKED, "file")
+    if key.startswith("evaluation.") and key.partition(".")[2] not in known:
+        return f"{key}: no such key; there are {', '.join(f'evaluation.{name}' for name in known)}"
+    if key == "~evaluation" or key.startswith("evaluation.") or override.lstrip("+").startswith(_JUDGES):
+        return None
+    return f"{override}: a run's folder says what the run was; beside it only judges and evaluation.KEY can be given"
+
+
 def as_trained(config: Any, overrides: Sequence[str]) -> Any:
     """The config that a run was trained with, and of a composed one what the command says of the measurement.
 
@@ -97,10 +110,10 @@ def as_trained(config: Any, overrides: Sequence[str]) -> Any:
             trained.evaluation = {"file": trained.data.val_files, **_ASKED}
         if trained is config:
             return config
-        checkpoints = Path(trained.trainer.default_local_dir)
+        was, checkpoints = Path(trained.fgrpo.run_dir), Path(trained.trainer.default_local_dir)
         trained.fgrpo.run_dir = str(written.parent)
-        if not checkpoints.exists():  # the run was moved
-            trained.trainer.default_local_dir = str(written.parent / checkpoints.name)
+        if was in checkpoints.parents:  # a copy is measured by what it holds, wherever the run was
+            trained.trainer.default_local_dir = str(written.parent / checkpoints.relative_to(was))
         if any(override.lstrip("+").startswith(_JUDGES) for override in overrides):
             for key in ("judges", "reward_servers"):
                 trained.fgrpo[key] = OmegaConf.to_container(config.fgrpo[key], resolve=True)

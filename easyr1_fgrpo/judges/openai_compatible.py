@@ -32,8 +32,6 @@ TOKENS_PER_LABEL = 8
 
 TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 
-RESERVED = frozenset({"model", "messages", "stream", "structured_outputs"})
-"""Fields of the request that `parameters` may not set."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +75,12 @@ class OpenAICompatibleJudge:
         questions: what it will be asked; a custom template (`config.prompt`) fits one of them.
 
     Raises:
-        ValueError: for a prompt that cannot be used, a parameter that is ours, or a concurrency too small to share.
+        ValueError: for a prompt that cannot be used, or a concurrency too small to share.
     """
 
     keeps_time = True
+    asked = known = 0
+    """Verdicts that the model gave, and those of the cache."""
 
     def __init__(
         self,
@@ -91,8 +91,6 @@ class OpenAICompatibleJudge:
         cache: VerdictCache | None = None,
         questions: Iterable[Question] = tuple(Question),
     ) -> None:
-        if taken := RESERVED & config.parameters.keys():
-            raise ValueError(f"parameters.{min(taken)}: this field is set from other keys; remove it")
         self.name = config.model
         self.per_rollout = config.per_rollout
         self._config = config
@@ -172,6 +170,7 @@ class OpenAICompatibleJudge:
                 known = await self._cache.get(key)
             if known is not None:
                 case.cached = len(case.requests)
+                self.known += case.cached
                 return self._labelled(known.labels, known.text)
         reply = await self._client.ask(lambda: self._content(case), case.asking)
         case.prompt_tokens, case.completion_tokens = reply.prompt_tokens, reply.completion_tokens
@@ -182,6 +181,7 @@ class OpenAICompatibleJudge:
             cause = "the answer is no label" + (", it was cut off" if reply.finish_reason == "length" else "")
             cause += ", it only thought" if reply.reasoning and not reply.text else ""
             return self._failed(case, Failure.INVALID, cause, text)
+        self.asked += len(labels)
         if self._cache is not None:
             await asyncio.wait([asyncio.ensure_future(self._cache.put(key, labels, text))], timeout=CACHE_WAIT_S)
         return self._labelled(labels, text)

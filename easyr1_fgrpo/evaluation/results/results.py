@@ -183,7 +183,8 @@ class Evaluation(_Record):
             result.model if result.checkpoint == result.model else f"{result.model} {result.checkpoint}"
             for result in self.results
         )
-        return f"{'; '.join(data)}; judge: {self.judge or 'unknown'}; checkpoints: {', '.join(models)}"
+        unlike = "; ".join(["", *self.settings.get("unlike", [])])
+        return f"{'; '.join(data)}; judge: {self.judge or 'unknown'}; checkpoints: {', '.join(models)}{unlike}"
 
     def of(self, model: str, occasion: str) -> BenchmarkResult | None:
         """One result; None where that model was not measured on it."""
@@ -258,7 +259,19 @@ def models_to_compare(runs: Sequence[tuple[Path, Evaluation]]) -> Evaluation:
         for result in evaluation.results
         if result.model == model
     ]
-    return Evaluation(settings=first[1].settings, results=tuple(results))
+    return Evaluation(settings=_settings_of(runs), results=tuple(results))
+
+
+def _settings_of(runs: Sequence[tuple[Path, Evaluation]]) -> dict[str, Any]:
+    """The settings of the first; where others chose other rows or asked otherwise, `unlike` says who did how."""
+    settings = dict(runs[0][1].settings)
+    unlike = []
+    for key, what in (("taken", "rows"), ("request", "requests"), ("seed", "seed"), ("scorer", "scorer")):
+        said = [evaluation.settings.get(key) for _, evaluation in runs]
+        if any(value != said[0] for value in said):
+            settings.pop(key, None)
+            unlike += [f"{what} of {path}: {value or 'all'}" for (path, _), value in zip(runs, said, strict=True)]
+    return {**settings, "unlike": unlike} if unlike else settings
 
 
 def _named(path: Path) -> str:

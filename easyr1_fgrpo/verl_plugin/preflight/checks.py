@@ -56,7 +56,7 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *policy_problems(config),
         *unfinished_problems(config),
         *_box_problems(config),
-        *effect_problems(config),
+        *effect_problems(config, settings),
         *(_file_problems(config) if files else ()),
     ]
 

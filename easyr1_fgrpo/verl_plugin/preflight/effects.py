@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 
 from easyr1_fgrpo import config as config_package
 from easyr1_fgrpo.checkpoints import quick_sha256
+from easyr1_fgrpo.config.dual import DualSettings
+from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.verl_plugin.paths import data_files
 
 _CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
@@ -22,63 +24,67 @@ _CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
 _CONFIG = Path(config_package.__file__).parent
 
 
-def effect_problems(config: Any) -> Iterator[str]:
+def effect_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
     """One line for each such setting: key, value and the fix.
 
     Args:
-        config: the whole composed config, its key `fgrpo` valid, its numbers numbers.
+        config: the whole composed config, its numbers numbers.
+        settings: its key `fgrpo`.
     """
-    yield from _arm_problems(config)
-    yield from _unread_problems(config.fgrpo)
-    yield from _constraint_problems(config.fgrpo, config.actor_rollout_ref.rollout.n, config.data.train_batch_size)
+    yield from _arm_problems(config.arm, settings)
+    yield from _unread_problems(settings)
+    yield from _constraint_problems(settings, config.actor_rollout_ref.rollout.n, config.data.train_batch_size)
     yield from _rows_problems(config)
 
 
-def _arm_problems(config: Any) -> Iterator[str]:
+def _arm_problems(arm: str, ours: FgrpoConfig) -> Iterator[str]:
     """Folder, table and page are named after the arm, so what an arm of ours sets stays as it sets it."""
-    arms = {path.stem: _arm_settings(OmegaConf.load(path)) for path in (_CONFIG / "arm").glob("*.yaml")}
-    if config.arm not in arms:
+    given = {
+        "fgrpo.constraint_keys": ours.constraint_keys,
+        "fgrpo.reward.task": ours.reward.task,
+        "fgrpo.dual.controller": ours.dual.controller,
+    }
+    arms = {}
+    for path in (_CONFIG / "arm").glob("*.yaml"):
+        said = OmegaConf.load(path)
+        arms[path.stem] = {key: value for key in given if (value := OmegaConf.select(said, key)) is not None}
+    if arm not in arms:
         return  # the user's own
-    given, keys = _arm_settings(config), config.fgrpo.constraint_keys
-    fitting = [arm for arm, settings in arms.items() if all(given[key] == value for key, value in settings.items())]
-    best = max(fitting, key=lambda arm: len(arms[arm]), default=None)
+    fitting = [name for name, settings in arms.items() if all(given[key] == value for key, value in settings.items())]
+    best = max(fitting, key=lambda name: len(arms[name]), default=None)
     way_out = f"say arm={best}" if best else "make it an arm of your own (docs/your_own.md#a-constraint)"
-    for key, value in arms[config.arm].items():
+    for key, value in arms[arm].items():
         if given[key] != value:
-            yield (
-                f"{key}={given[key]}: arm={config.arm} means {key}={value}, and the run would have its name; {way_out}"
-            )
-    if config.arm in _CONSTRAINED and not keys:
+            yield f"{key}={given[key]}: arm={arm} means {key}={value}, and the run would have its name; {way_out}"
+    if arm in _CONSTRAINED and not ours.constraint_keys:
         yield (
-            f"fgrpo.constraint_keys=[]: no constraint acts, so arm={config.arm} would be plain GRPO by another name; "
+            f"fgrpo.constraint_keys=[]: no constraint acts, so arm={arm} would be plain GRPO by another name; "
             "say arm=grpo_t (or additive, multiplicative), or name constraints"
         )
-    if config.arm == "fgrpo" and config.fgrpo.dual.controller == "fixed":
+    if arm == "fgrpo" and ours.dual.controller == "fixed":
         yield "fgrpo.dual.controller=fixed: with arm=fgrpo multipliers move; say arm=fixed_multipliers"
 
 
-def _arm_settings(config: Any) -> dict[str, Any]:
-    """What an arm of ours is, as far as it is set."""
-    keys = ("fgrpo.constraint_keys", "fgrpo.reward.task", "fgrpo.dual.controller")
-    found = {key: OmegaConf.select(config, key) for key in keys}
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _unread_problems(ours: Any) -> Iterator[str]:
-    """Settings of a constraint that does not act; an arm without any leaves all unread, as its name says."""
+def _unread_problems(ours: FgrpoConfig) -> Iterator[str]:
+    """Settings of constraints that do not act, and of multipliers that do not move."""
     usual = OmegaConf.load(_CONFIG / "method.yaml").fgrpo.constraints
     for name, settings in ours.constraints.items():
-        if not ours.constraint_keys or name in ours.constraint_keys:
+        if name in ours.constraint_keys:
             continue
-        for key, value in settings.items():
+        keys = ",".join([*ours.constraint_keys, name])
+        for key, value in settings:
             if value != OmegaConf.select(usual, f"{name}.{key}"):
                 yield (
-                    f"fgrpo.constraints.{name}.{key}={value}: {name} does not act; leave this out, or say "
-                    f"fgrpo.constraint_keys=[{','.join([*ours.constraint_keys, name])}]"
+                    f"fgrpo.constraints.{name}.{key}={value}: {name} does not act; leave this out, or "
+                    f"let it act: fgrpo.constraint_keys=[{keys}]"
                 )
+    if ours.dual.controller == "fixed" or not ours.constraint_keys:
+        for key in ("lr", "lambda_max"):
+            if (value := getattr(ours.dual, key)) != getattr(DualSettings(), key):
+                yield f"fgrpo.dual.{key}={value}: no multiplier moves here; leave it out"
 
 
-def _constraint_problems(ours: Any, n: int, prompts: int) -> Iterator[str]:
+def _constraint_problems(ours: FgrpoConfig, n: int, prompts: int) -> Iterator[str]:
     advantage, dual = ours.advantage, ours.dual
     if not ours.constraint_keys:
         return

@@ -19,6 +19,7 @@ _WHOLE = {
     "trainer.total_epochs": 1,
     "trainer.total_training_steps": 1,
     "trainer.save_freq": 1,
+    "trainer.max_actor_ckpt_to_keep": 1,
     "seed": 0,
 }
 """Whole numbers, and the least that trains something."""
@@ -31,7 +32,10 @@ _ABOVE_ZERO = (
 )
 _AT_MOST_ONE = ("actor_rollout_ref.actor.optim.lr", "actor_rollout_ref.rollout.top_p")
 _FLAGS = ("actor_rollout_ref.actor.use_kl_loss", "trainer.balance_batch")
-_OR_NONE = ("trainer.total_training_steps",)
+_OR_NONE = ("trainer.total_training_steps", "trainer.max_actor_ckpt_to_keep")
+
+LARGEST_SEED = 1 << 32
+"""NumPy takes no larger ones."""
 
 _WHY = {
     "actor_rollout_ref.rollout.n": "a group of one rollout has no advantage",
@@ -72,8 +76,10 @@ def _more(config: Any) -> Iterator[str]:
         if not OmegaConf.select(config, key):
             yield f"{key}={OmegaConf.select(config, key)}: name one file at least"
     name = config.trainer.experiment_name
-    if not isinstance(name, str) or name.strip(" /.") == "":
+    if not isinstance(name, str) or name.strip(" /.") == "" or ".." in name.split("/"):
         yield f"trainer.experiment_name={name}: give a name, the run's folder has it"
+    if config.seed >= LARGEST_SEED:
+        yield f"seed={config.seed}: give a whole number below 2^32"
     coefficient = config.actor_rollout_ref.actor.kl_loss_coef
     if type(coefficient) not in (int, float) or coefficient < 0:
         yield f"actor_rollout_ref.actor.kl_loss_coef={coefficient}: give a number from 0 on; less rewards divergence"

@@ -35,15 +35,16 @@ def plan(overrides: Sequence[str], *, files: bool, assumed: Assumptions) -> int:
 
     try:
         config, usable, problems = _compose(overrides)
+        config, settings, refused = _settings(config, usable)
     except ConfigError as error:
         return _told(error.lines)
-    config, settings, refused = _settings(config, usable)
     problems += refused
+    judges = NO_JUDGE in overrides or NO_JUDGE not in usable  # not where one of them is what was refused
     set_aside = bool(problems)
     if settings is not None:
         # Before verl is imported: it resolves its platform once, and a plan needs no accelerator.
         os.environ.setdefault("VERL_PLATFORM", "cpu")
-        problems += run_problems(config, files=files, judges=NO_JUDGE not in usable)
+        problems += run_problems(config, files=files, judges=judges)
         problems += resume_problems(config) if files else []
         found, lacking = _gpus(config, settings)
         problems += lacking
@@ -78,6 +79,8 @@ def _compose(overrides: Sequence[str]) -> tuple[Any, list[str], list[str]]:
     for override in sorted(overrides, key=lambda override: "." in override.partition("=")[0]):
         try:
             load_config([*usable, override])
+        except IncompleteConfigError:
+            usable.append(override)  # what it lacks may come with the next
         except ConfigError as error:
             name = override.partition("=")[0]
             problems += [line if line.startswith(name) else f"{override}: {line}" for line in error.lines]
@@ -87,7 +90,10 @@ def _compose(overrides: Sequence[str]) -> tuple[Any, list[str], list[str]]:
         raise whole
     if any(problem.startswith("judge=") for problem in problems):
         usable.append(NO_JUDGE)  # the default judge would only add more problems
-    return load_config(usable), usable, problems
+    try:
+        return load_config(usable), usable, problems
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.lines]) from whole
 
 
 def _settings(config: Any, overrides: Sequence[str]) -> tuple[Any, FgrpoConfig | None, list[str]]:

@@ -19,12 +19,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo import config as config_package
 from easyr1_fgrpo.checkpoints import CheckpointError, quick_sha256
 from easyr1_fgrpo.files import LineFile, write_json, write_whole
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 from easyr1_fgrpo.verl_plugin.preflight.saved import RESUMES_FILE, saved_step
 
 CONFIG_FILE, INPUTS_FILE = "config.yaml", "inputs.json"
+
+_DEFAULTS = Path(config_package.__file__).with_name("method.yaml")
 
 _SAME = re.compile(
     r"""
@@ -61,7 +64,12 @@ def resume_problems(config: Any) -> list[str]:
         return [str(error)]
     if step is None:
         return []
-    return [
+    meant = [
+        f"fgrpo.resume.accept={key}: names no key that is compared; give one that a refusal names"
+        for key in config.fgrpo.resume.accept
+        if not _SAME.fullmatch(key)
+    ]
+    return meant + [
         f"{key}={_shown(new)}: {config.fgrpo.run_dir} was trained up to step {step} with {_shown(old)}; give it that, "
         f"take another trainer.experiment_name, or go on with the change: 'fgrpo.resume.accept=[{key}]'"
         for key, (old, new) in changes(config).items()
@@ -84,11 +92,14 @@ def changes(config: Any) -> dict[str, tuple[Any, Any]]:
     known = run_dir / INPUTS_FILE
     before = json.loads(known.read_text()) if known.exists() else {}
     now = inputs(config)
+    usual = dict(_leaves(OmegaConf.to_container(OmegaConf.load(_DEFAULTS), resolve=False)))
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*filter(_SAME.fullmatch, {*old, *new}), *before, *now}):
         if key in before and key in now:
             if before[key] != now[key]:
                 found[key] = (f"{old.get(key)} ({before[key][:12]})", f"{new.get(key)} ({now[key][:12]})")
+        elif key not in old and key in usual and usual[key] == new.get(key):
+            continue  # an earlier version of this project had no such key
         elif old.get(key) != new.get(key):
             found[key] = (old.get(key), new.get(key))
     return found

@@ -44,6 +44,13 @@ def saved_step(config: Any) -> int | None:
     checkpoints, back = Path(trainer.default_local_dir), config.fgrpo.resume["from"]
     if back and trainer.resume_mode != "auto":
         raise CheckpointError(f"fgrpo.resume.from={back}: not with trainer.resume_mode={trainer.resume_mode}, drop one")
+    if (path := trainer.resume_from_path) and trainer.resume_mode != "resume_path":
+        raise CheckpointError(f"trainer.resume_from_path={path}: it is read with trainer.resume_mode=resume_path only")
+    if trainer.resume_mode == "disable" and any(checkpoints.glob("global_step_*")):
+        raise CheckpointError(
+            f"trainer.resume_mode=disable: {checkpoints} holds a run's checkpoints, and a new run would be mixed with "
+            "it; give another trainer.experiment_name, or move that one away"
+        )
     if trainer.resume_mode == "resume_path":
         folder = Path(str(trainer.resume_from_path))
     elif trainer.resume_mode != "auto":

@@ -54,7 +54,7 @@ def main(overrides: list[str], *, alone: bool = False) -> int:
     try:
         config = load_config(overrides)
         settings = read_settings(config)
-        problems = run_problems(config, files=False, judges=NO_JUDGE not in overrides)
+        problems = run_problems(config, files=False, judges=not (alone and NO_JUDGE in overrides))
         problems += machine_problems(config, settings, run=not alone)
         problems += [] if alone else resume_problems(config)
         # Before the recipe replaces the run's judges by its own, and ends them when training refuses it.

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -53,6 +54,26 @@ def test_a_run_is_measured_as_it_was_trained_whatever_the_command_leaves_out(tmp
     run.rename(moved)
     config = as_trained(load_config([f"fgrpo.run_dir={moved}"]), [])
     assert config.trainer.default_local_dir == str(moved / "checkpoints")
+
+
+def test_a_copy_is_measured_by_its_own_checkpoints(tmp_path, capsys):
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    write_run(run)
+    shutil.copytree(run, copy)
+    (run / "checkpoints").mkdir()
+    config = as_trained(load_config([f"fgrpo.run_dir={copy}"]), [])
+    assert config.trainer.default_local_dir == str(copy / "checkpoints")
+    assert main([str(copy)]) == 1
+    assert f"{copy}/checkpoints" in capsys.readouterr().err
+
+
+def test_what_is_not_read_beside_a_runs_folder_is_refused(tmp_path, capsys):
+    write_run(run := tmp_path / "run")
+    for wrong in ("arm=grpo_t", "seed=3", "++trainer.experiment_name=foo"):
+        assert main([str(run), wrong]) == 1
+        assert capsys.readouterr().err.startswith(f"error: {wrong}: a run's folder says what the run was")
+    assert main([str(run), "++evaluation.limit=10"]) == 1
+    assert "error: evaluation.limit: no such key; there are evaluation.samples, " in capsys.readouterr().err
 
 
 def test_the_last_table_counts_the_steps_that_a_judge_left_unmeasured(tmp_path):

@@ -138,6 +138,22 @@ def test_what_an_own_data_set_lacks_is_all_that_is_said(planned):
         ], err
 
 
+def test_one_wrong_choice_is_one_problem(planned):
+    own = ["backbone=tiny", "dataset=own", "own.train=a.parquet", "own.val=b.parquet"]
+    for wrong in ("arm=FGRPO", "fgrpo.dual.lr='0,05'", "arm=[fgrpo,grpo_t]"):
+        code, _, err = planned(*own, wrong)
+        assert code == 1
+        assert len(err.splitlines()) == 1, err
+        assert err.startswith(f"error: {wrong.partition('=')[0]}=")
+
+
+def test_judges_of_ones_own_are_checked(planned):
+    own = ["backbone=tiny", "~judge", "fgrpo.constraint_keys=[consistency]"]
+    assert planned(*own)[2].startswith("error: fgrpo.judges.consistency is not set")
+    _, _, err = planned(*own, "fgrpo.judges.consistency={kind:local,target:'nomodule:Judge'}")
+    assert err.startswith("error: fgrpo.judges.consistency.target=nomodule:Judge: ")
+
+
 def test_missing_files_are_problems_unless_told_otherwise(planned):
     code, _, err = planned(*GROUPS, files=True)
     assert code == 1

@@ -55,8 +55,23 @@ def test_what_makes_the_run_is_refused_with_old_and_new_value():
         (problem,) = resume_problems(changed)
         assert problem.startswith(f"{key}={new}: "), key
         assert f"up to step 6 with {old}; " in problem, key
-        changed.trainer.resume_mode = "disable"
-        assert resume_problems(changed) == []
+
+
+def test_a_key_that_an_earlier_version_had_not_is_no_change():
+    written = Path("run/config.yaml")
+    old = OmegaConf.load(written)
+    del old.fgrpo.reward.max_claims
+    OmegaConf.save(old, written)
+    assert resume_problems(config_of()) == []
+    (problem,) = resume_problems(config_of("fgrpo.reward.max_claims=5"))
+    assert problem.startswith("fgrpo.reward.max_claims=5: ")
+
+
+def test_what_is_accepted_is_a_key_that_is_compared():
+    (problem,) = resume_problems(config_of("fgrpo.resume.accept=[fgrpo.nonsense]"))
+    assert problem == (
+        "fgrpo.resume.accept=fgrpo.nonsense: names no key that is compared; give one that a refusal names"
+    )
 
 
 def test_another_judge_is_another_run():

@@ -23,6 +23,8 @@ NO_NUMBERS = {
     "data.val_max_samples=0": "give a whole number from 1 on, or -1 for all",
     "evaluation.samples=0": "give a whole number from 1 on",
     "trainer.experiment_name=": "give a name, the run's folder has it",
+    "trainer.max_actor_ckpt_to_keep=0": "give a whole number from 1 on",
+    "seed=99999999999": "give a whole number below 2^32",
 }
 WRONG = {
     "trainer.logger=nonsense": "verl has wandb, mlflow, swanlab, ",

@@ -28,11 +28,17 @@ def problem(*overrides: str) -> str:
 
 def test_a_whole_checkpoint_is_what_the_run_goes_on_from(newest):
     assert saved_step(config_of()) == 6
-    assert saved_step(config_of("trainer.resume_mode=disable")) is None
     from_path = "trainer.resume_mode=resume_path", f"trainer.resume_from_path={newest.with_name('global_step_4')}"
     assert saved_step(config_of(*from_path)) == 4
+    assert problem(from_path[1]).endswith("it is read with trainer.resume_mode=resume_path only")
     shutil.rmtree(newest.parent)
     assert saved_step(config_of()) is None
+    assert saved_step(config_of("trainer.resume_mode=disable")) is None
+
+
+def test_a_run_that_starts_anew_does_not_mix_with_another(newest):
+    said = "trainer.resume_mode=disable: run/checkpoints holds a run's checkpoints, and a new run would be mixed with"
+    assert problem("trainer.resume_mode=disable").startswith(said)
 
 
 def test_each_missing_or_cut_part_is_named_with_the_way_out(newest):
@@ -97,7 +103,6 @@ def test_a_marker_that_is_gone_is_told_from_a_first_checkpoint_that_was_cut_off(
         "same command with fgrpo.resume.from=global_step_6"
     )
     assert saved_step(config_of("fgrpo.resume.from=global_step_6")) == 6
-    assert saved_step(config_of("trainer.resume_mode=disable")) is None
     shutil.rmtree(newest)
     assert saved_step(config_of()) is None
 
