@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from judge_endpoint import Script, all_true, judge_endpoint
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
+from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
 from easyr1_fgrpo.judges import openai_compatible
 from easyr1_fgrpo.judges.openai_compatible import OpenAICompatibleJudge
 from easyr1_fgrpo.judges.protocol import Failure, Question
@@ -87,7 +88,16 @@ def test_a_prompt_that_cannot_be_used_is_refused(tmp_path):
 
 
 def test_parameters_that_are_ours_are_refused():
-    for name in ["model", "messages", "stream", "structured_outputs"]:
-        config = ModelJudgeConfig(kind="openai_compatible", model="m", base_urls=["http://a"], parameters={name: 1})
-        with pytest.raises(ValueError, match=rf"parameters\.{name}: .*remove it"):
-            OpenAICompatibleJudge(config, urls=None)
+    for name in ["model", "messages", "stream", "structured_outputs", "n"]:
+        with pytest.raises(ValueError, match=rf"{name}: this field is set from other keys; remove it"):
+            ModelJudgeConfig(kind="openai_compatible", model="m", base_urls=["http://a"], parameters={name: 1})
+
+
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_shown():
+    key = "sk-abcdef123456"
+    settings = {"model": "m", "base_urls": ["http://a"], "kind": "openai_compatible", "api_key_env": key}
+    config = load_config(["judge=conclusion", "+fgrpo.judges.grounding=" + str(settings).replace("'", "")])
+    with pytest.raises(ConfigError) as refused:
+        read_settings(config)
+    assert refused.value.lines[0].startswith("fgrpo.judges.grounding.api_key_env: Input should be the name of an env")
+    assert key not in str(refused.value)
