@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -28,6 +29,9 @@ from easyr1_fgrpo.evaluation.tables.benchmarks import save, tables
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.judges.factory import close
 from easyr1_fgrpo.judges.protocol import Question
+
+MOST_CAUSES = 10
+"""Of rejects, in the lines below the tables."""
 
 
 async def evaluate(plan: Plan, scoring: Scoring) -> tuple[Evaluation, list[RejectRecord]]:
@@ -164,3 +168,9 @@ def lines(evaluation: Evaluation, rejects: Sequence[RejectRecord]) -> Iterator[s
     if rejects:
         first = rejects[0]
         yield f"{len(rejects)} rejects, the first: {first.model}, {first.benchmark}, {first.row}: {first.reason}"
+        rows = sum(result.totals.rows for result in evaluation.results)
+        causes = Counter(reject.reason.partition(":")[0].partition(" (")[0] for reject in rejects)
+        for cause, count in causes.most_common(MOST_CAUSES):
+            yield f"  {count:>8}  {count / rows:>6.1%}  {cause}"
+        if len(causes) > MOST_CAUSES:
+            yield f"  and {len(causes) - MOST_CAUSES} other causes, see rejects.jsonl"
