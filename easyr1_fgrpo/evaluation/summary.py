@@ -80,7 +80,11 @@ def main(given: Sequence[str]) -> int:
         "before_RL": {key: settings.constraints[key].initial_multiplier for key in settings.constraint_keys},
         "after_RL": read_state(after)["multipliers"],
     }
-    _evaluate_and_print(config, settings, checkpoints, multipliers)
+    try:
+        _evaluate_and_print(config, settings, checkpoints, multipliers)
+    except (ValueError, OSError) as error:  # a judge that cannot be built, questions that are gone
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(f"run directory: {settings.run_dir}")
     return 0
 

@@ -55,7 +55,9 @@ def parse_source(text: str) -> Source:
     """
     name, _, location = text.partition("=")
     own_rows = location.startswith(ROWS)
-    if own_rows and (not NAME.fullmatch(name) or (name in BENCHMARKS and name != "miniature")):
+    if own_rows and name in BENCHMARKS and name != "miniature":
+        raise ValueError(f"--benchmark {text}: {name} is a published benchmark; give your rows another name")
+    if own_rows and not NAME.fullmatch(name):
         raise ValueError(f"--benchmark {text}: choose another name, of letters, digits and . _ + -")
     if not own_rows and name not in BENCHMARKS:
         raise ValueError(f"--benchmark {name}: known are {', '.join(BENCHMARKS)}; rows of your own are NAME=rows:FILE")

@@ -208,5 +208,6 @@ def _box_problems(config: Any) -> Iterator[str]:
     left = ",".join(key for key in config.fgrpo.constraint_keys if key != "spatial_grounding")
     yield (
         f"fgrpo.constraint_keys=[{keys}]: no row of data.train_files={config.data.train_files} has boxes, so "
-        f"spatial_grounding would never be measured; leave it out: fgrpo.constraint_keys=[{left}]"
+        "spatial_grounding would never be measured; "
+        + (f"leave it out: fgrpo.constraint_keys=[{left}]" if left else "give rows with boxes, or another constraint")
     )
