@@ -19,9 +19,9 @@ UnitInterval = Annotated[float, AfterValidator(_in_unit_interval)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: no unknown key, no number that is none, no silent change of type."""
+    """Base of all settings: no unknown key, no number that is none, no silent change of type; written as it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 def listed(names: Iterable[str]) -> str:

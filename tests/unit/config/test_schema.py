@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.dual import CONTROLLER_OPTIONS
+from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.config.problems import problems_of
 from easyr1_fgrpo.config.schema import FgrpoConfig, RewardSettings
 
@@ -248,3 +249,9 @@ def test_a_controllers_options_are_its_defaults_and_what_is_given():
     pid = FgrpoConfig.model_validate(changed(dual__controller="pid", dual__kp=0.25)).dual
     assert pid.controller_options == {**CONTROLLER_OPTIONS["pid"], "kp": 0.25}
     assert FgrpoConfig.model_validate(GOOD).dual.controller_options == {}
+
+
+def test_settings_are_read_as_they_were_written():
+    config = read_settings(load_config(["fgrpo.resume.from=global_step_4"]))
+    assert FgrpoConfig.model_validate_json(config.model_dump_json()) == config
+    assert config.resume.from_ == "global_step_4"
