@@ -197,8 +197,8 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
         console.print(grid.rich())
     for line in lines(evaluation, rejects):
         typer.echo(printable(line))
-    if before is not None and before.measured_on != evaluation.measured_on:
-        typer.echo(f"the results that were there are replaced: {printable(before.measured_on)}")
+    if before not in ("", evaluation.measured_on):
+        typer.echo(f"the results that were there are replaced: {printable(before)}")
     for judge in dict.fromkeys(scoring.judges.values()):
         if known := getattr(judge, "known", 0):
             typer.echo(
@@ -215,13 +215,16 @@ def _report(measuring: Coroutine[Any, Any, tuple[Evaluation, list[RejectRecord]]
     return 3 if empty or unjudged else 0
 
 
-def _earlier(out: Path) -> Evaluation | None:
-    from easyr1_fgrpo.evaluation.results.results import Evaluation
+def _earlier(out: Path) -> str:
+    """What the results in a folder are of, or why they cannot be read; "" where there are none."""
+    from easyr1_fgrpo.evaluation.results.results import RESULTS, Evaluation
 
+    if not (out / RESULTS).exists():
+        return ""
     try:
-        return Evaluation.load(out)
-    except (ValueError, OSError):
-        return None
+        return Evaluation.load(out).measured_on
+    except (ValueError, OSError) as error:
+        return str(error)
 
 
 def _console() -> Any:

@@ -58,6 +58,18 @@ def test_evaluate_prints_tables_totals_and_writes_everything(world, tmp_path):
     assert names == {"answers", "images", "rejects.jsonl", "results.json", "tables", "traces"}
 
 
+def test_results_that_are_replaced_are_named(world, tmp_path):
+    with scripted(Model(answer=lambda text: response("left"))) as model:
+        ask(model.url, world, tmp_path / "out")
+        assert "are replaced" not in ask(model.url, world, tmp_path / "out").stdout, "the same ones"
+        fewer = ask(model.url, world, tmp_path / "out", "--limit", 3).stdout
+        assert "the results that were there are replaced: miniature: " in fewer
+        (tmp_path / "out/results.json").write_text("{")
+        damaged = ask(model.url, world, tmp_path / "out", "--limit", 3).stdout
+    assert "the results that were there are replaced: " in damaged
+    assert "is no evaluation" in damaged
+
+
 def test_a_scorer_and_the_oracle_by_command_line(world, tmp_path):
     def score(case):
         return "RIGHT" if case["reply"] == case["reference"] else "WRONG"

@@ -20,8 +20,10 @@ async def test_a_known_verdict_is_not_asked_again(tmp_path):
     with judge_endpoint() as server:
         async with judging(server, cache=cache) as judge:
             first = await judge.ask(CLAIM)
+            assert (judge.asked, judge.known) == (1, 0)
         async with judging(server, cache=VerdictCache(tmp_path, max_gib=0.1)) as judge:
             again = await judge.ask(JudgeRequest(**{**vars(CLAIM), "images": (RED.copy(),), "limit_s": 9.0}))
+            assert (judge.asked, judge.known) == (0, 1)
     assert (again.label, again.text, again.judge) == (first.label, first.text, first.judge)
     assert (again.usage.cached, again.usage.calls, again.usage.prompt_tokens) == (1, 0, 0)
     assert server.calls == 1

@@ -299,3 +299,8 @@ def test_models_of_runs_are_named_apart_and_judged_alike(tmp_path):
     other = runs[1][1].model_copy(update={"settings": SETTINGS | {"judges": {"consistency": "another"}}})
     with pytest.raises(ValueError, match="these cannot be compared"):
         models_to_compare([runs[0], (runs[1][0], other)])
+    assert "unlike" not in models_to_compare(runs).settings
+    fewer = runs[1][1].model_copy(update={"settings": SETTINGS | {"taken": {"made": "5 of 9 rows, seed 1"}, "seed": 1}})
+    caption = comparison_table(models_to_compare([runs[0], (runs[1][0], fewer)])).caption
+    assert f"rows of {runs[0][0]}: all; rows of {runs[1][0]}: {{'made': '5 of 9 rows, seed 1'}}" in caption
+    assert f"seed of {runs[1][0]}: 1" in caption
