@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from easyr1_fgrpo.checkpoints import finished_step
 from easyr1_fgrpo.stopping import stop_code
@@ -28,18 +28,22 @@ JUDGE_GONE = 4
 """Exit code of a run that stopped with a checkpoint because a judge measured too little for too long."""
 
 
-def train(config: Any, done: int) -> int:
+def train(config: Any, done: int, runtime_env: dict[str, str]) -> int:
     """Run or resume training.
 
     Args:
         config: the whole composed config, already checked.
         done: the step after which it goes on, 0 for a run that starts anew.
+        runtime_env: more of Ray's runtime environment; what the config says there wins.
 
     Returns:
         The exit code: 0 when the last step is reached, `JUDGE_GONE` when a constraint could not be measured any more,
         130 or 143 when a signal stopped it, 1 otherwise.
     """
     run_dir = Path(config.fgrpo.run_dir)
+    ray_init = config.ray_kwargs.ray_init
+    with open_dict(ray_init):
+        ray_init.runtime_env = {**runtime_env, **ray_init.runtime_env}
     if TENSORBOARD_DIR not in _job_variables():
         # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
         folder = os.environ.get(TENSORBOARD_DIR, str(run_dir / "tensorboard"))

@@ -11,6 +11,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from easyr1_fgrpo.config.load import ConfigError, load_config, read_settings
+from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.verl_plugin.cpu.fork_server import forked_workers
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 
 
@@ -28,9 +30,15 @@ def main(overrides: list[str]) -> int:
         settings = read_settings(config)
     except ConfigError as error:
         return _refuse(error.lines)
-    if config.trainer.device == "cpu":
-        config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
+    if config.trainer.device != "cpu":
+        return _checked(config, settings)
+    config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
+    rollout = config.actor_rollout_ref.rollout
+    with forked_workers(rollout.seed if rollout.full_determinism else None) as command:  # it imports during the checks
+        return _checked(config, settings, py_executable=command)
 
+
+def _checked(config: DictConfig, settings: FgrpoConfig, **runtime_env: str) -> int:
     from easyr1_fgrpo.lock import RunLockedError, locked
     from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
     from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
@@ -47,12 +55,12 @@ def main(overrides: list[str]) -> int:
         with locked(Path(settings.run_dir)) as before:
             if before:
                 print(f"{settings.run_dir}: {before} trained there and is gone; its lock is taken over")
-            return _go_on(config)
+            return _go_on(config, runtime_env)
     except RunLockedError as error:
         return _refuse([str(error)])
 
 
-def _go_on(config: DictConfig) -> int:
+def _go_on(config: DictConfig, runtime_env: dict[str, str]) -> int:
     from easyr1_fgrpo.verl_plugin.preflight.resume import note_start
     from easyr1_fgrpo.verl_plugin.preflight.saved import go_back, saved_step
     from easyr1_fgrpo.verl_plugin.run.launch import train
@@ -63,7 +71,7 @@ def _go_on(config: DictConfig) -> int:
         return 0
     note_start(config, done)
     go_back(config)
-    return train(config, done or 0)
+    return train(config, done or 0, runtime_env)
 
 
 def _refuse(lines: list[str]) -> int:
