@@ -1,4 +1,4 @@
-"""Pictures, everywhere alike: decoded to RGB, by the hash of what is seen, as PNG, as a file.
+"""Pictures, everywhere alike: decoded to RGB, by the hash of what is seen, as PNG, as a file, as a judge gets them.
 
 The policy sees what qwen_vl_utils makes of a file: transparent parts are white where the file is RGBA, and orientation
 marks (EXIF) are not applied; vLLM does not apply them either. Here white is under every kind of transparency, and
@@ -24,6 +24,22 @@ from easyr1_fgrpo.files import replacing
 WIRE_COMPRESSION = 1
 """PNG level of what is sent: a third of the default level's time, files a tenth larger."""
 
+JUDGED_QUALITY = 98
+"""JPEG quality of photographs for judges, with colours at full resolution.
+
+It moves a judge's logits by no more than two answers in bfloat16 differ; 90 moves them by twice that
+(`tests/unit/judges/test_picture_quality.py`).
+"""
+
+SMALL_PIXELS = 128 * 128
+"""Up to so many pixels a judge gets a picture as PNG: no block of 8 x 8 pixels is lost, and it is a few ten kB."""
+
+DRAWN_COLOURS = 4096
+"""A picture of more colours is no drawing: as PNG it would be larger, and takes ten times as long to encode."""
+
+JPEG_SIDE = 65_535
+"""Pixels of a side that JPEG can hold."""
+
 MAX_PIXELS = 64_000_000
 """More is a mistake, or an attack on whoever decodes it: 21 kB of PNG can be 177 megapixels, half a gigabyte each."""
 
@@ -36,8 +52,17 @@ MAX_RATIO = 200
 # Pillow warns from 89 megapixels on, in lines of its own; `opened` refuses such a file in one line.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+_HARMLESS = frozenset(
+    {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "adobe", "adobe_transform", "progressive"}
+    | {"progression", "interlace", "loop", "background", "timestamp", "duration"}
+)
+"""What a file may say besides its pixels to be sent on: nothing that turns them, colours them, or tells of somebody."""
+
 _PLAIN_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
-"""What every reader of ours and of the trainers decodes."""
+"""What every reader of ours, of the trainers and of judges decodes."""
+
+_OWN_FILE = "file_of_these_pixels"
+"""Attribute of a picture of `decode`: the file it is the pixels of, and its media type."""
 
 
 class UnreadableImage(ValueError):  # noqa: N818 (a file's fault, not the program's)
@@ -78,7 +103,10 @@ def decode(file: bytes) -> Image.Image:
     with opened(file) as image:
         image.load()
         seen = rgb(image)
-        return seen.copy() if seen is image else seen  # of no file
+        seen = seen.copy() if seen is image else seen  # of no file
+        if _nothing_but_pixels(image):
+            setattr(seen, _OWN_FILE, (file, str(image.get_format_mimetype())))  # no picture made of this one has it
+        return seen
 
 
 def plain_file(file: bytes) -> bytes:
@@ -90,10 +118,26 @@ def plain_file(file: bytes) -> bytes:
         UnreadableImage: as `decode`, which alone finds damage behind the header.
     """
     with opened(file) as image:
-        same = not image.mode.startswith(("I", "F")) and not image.has_transparency_data
-        if same and image.format in _PLAIN_FORMATS and getattr(image, "n_frames", 1) == 1:
-            return file
-        return wire_png(image)
+        return file if _plain(image) else wire_png(image)
+
+
+def judged_file(image: Image.Image) -> tuple[bytes, str]:
+    """The least file from which a judge sees an image as it is, and its media type.
+
+    The file that `decode` made it of, where that holds these pixels and nothing else; else a PNG of a drawing and a
+    JPEG of a photograph; of two that both fit, the smaller one.
+    """
+    own: tuple[bytes, str] | None = getattr(image, _OWN_FILE, None)
+    seen = rgb(image)
+    fitting = [own] if own else []
+    small = seen.width * seen.height <= SMALL_PIXELS or max(seen.size) > JPEG_SIDE
+    if small or seen.getcolors(DRAWN_COLOURS):
+        fitting.append((wire_png(seen), "image/png"))
+    if not small:
+        jpeg = BytesIO()
+        seen.save(jpeg, "JPEG", quality=JUDGED_QUALITY, subsampling="4:4:4", icc_profile=None, comment=b"")
+        fitting.append((jpeg.getvalue(), "image/jpeg"))
+    return min(fitting, key=lambda file: len(file[0]))
 
 
 def image_sha256(image: Image.Image) -> str:
@@ -152,6 +196,19 @@ def opened(file: bytes | Path | IO[bytes]) -> Iterator[ImageFile]:
             yield image
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UnreadableImage(_why(error)) from error
+
+
+def _plain(image: ImageFile) -> bool:
+    """Whether every reader makes the same RGB of a file; see `plain_file`."""
+    same = not image.mode.startswith(("I", "F")) and not image.has_transparency_data
+    return same and image.format in _PLAIN_FORMATS and getattr(image, "n_frames", 1) == 1
+
+
+def _nothing_but_pixels(image: ImageFile) -> bool:
+    """Whether a file can be sent to anybody's server as it is: plain, upright, without profile, place, text or name."""
+    said = set(image.info) | {str(chunk[0]) for chunk in getattr(image, "private_chunks", ())}  # of a PNG
+    said |= {marker for marker, _ in getattr(image, "applist", ())} - {"APP0", "APP14"}  # a JPEG's JFIF and Adobe
+    return _plain(image) and image.mode in ("RGB", "L", "P", "1") and said <= _HARMLESS
 
 
 def _why(error: Exception) -> str:

@@ -31,6 +31,7 @@ from typing import Any
 from chat_server import completion, in_process, serve_for_starter, serving
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from named_pictures import NamedPictures
 from PIL import Image
 
 from easyr1_fgrpo.judges.local import load_judge
@@ -59,7 +60,7 @@ class Case:
 
     @cached_property
     def images(self) -> tuple[Image.Image, ...]:
-        urls = [part["image_url"]["url"] for part in self.parts if part["type"] == "image_url"]
+        urls = [part["image_url"]["url"] for part in self.parts if part["type"] == "image_url" and part["image_url"]]
         return tuple(Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls)
 
     @cached_property
@@ -125,6 +126,7 @@ class Script:
         retry_after: the header of a 429 or 503.
         says: the body of an error; {key} stands for the API key that came with the call.
         tokens: prompt and completion tokens that a reply reports.
+        names: what it makes of pictures that are named, see `named_pictures`.
     """
 
     answer: Callable[[Case], Any] = all_true
@@ -135,6 +137,7 @@ class Script:
     retry_after: str = "0"
     says: str = "as told"
     tokens: tuple[int, int] = (100, 2)
+    names: str = "refused"
 
     def __post_init__(self) -> None:
         self._draws = random.Random(self.seed)
@@ -155,6 +158,7 @@ class Server:
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.pictures = NamedPictures(script.names)
         self.counts: Counter[str] = Counter()
         self.most_at_once = self.at_once = 0
         self.bodies: deque[dict[str, Any]] = deque(maxlen=1000)
@@ -163,6 +167,7 @@ class Server:
         self.app = FastAPI()
         self.app.get("/health")(lambda: {"ok": True})
         self.app.get("/counts")(lambda: self.counts)
+        self.app.get("/pictures")(self.pictures.counts)
         self.app.post("/v1/chat/completions")(self.complete)
 
     @property
@@ -175,7 +180,9 @@ class Server:
         await self.app(scope, receive, send)
 
     async def complete(self, request: Request) -> Response:
-        body = await request.json()
+        body, refusal = self.pictures.read(await request.body())
+        if refusal is not None:
+            return refusal
         self.bodies.append(body)
         self.headers.append(dict(request.headers))
         behaviour = self.script.next()
@@ -244,6 +251,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before every reply")
     parser.add_argument("--shares", type=json.loads, default={}, help='of behaviours, JSON: {"500": 0.1, "drop": 0.1}')
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--names", default="refused", help="what it makes of named pictures: named_pictures.py")
     parser.add_argument("--judge", default="", help="package.module:Class that answers; without one all is true")
     parser.add_argument("--options", type=json.loads, default={}, help="its arguments, JSON")
     return parser.parse_args()
@@ -253,7 +261,8 @@ def main() -> None:
     """Serve as the arguments say."""
     given = _arguments()
     answer = answers_of(load_judge(given.judge, given.options)) if given.judge else all_true
-    serve_for_starter(Server(Script(answer=answer, delay_s=given.delay, shares=given.shares, seed=given.seed)))
+    script = Script(answer, given.delay, shares=given.shares, seed=given.seed, names=given.names)
+    serve_for_starter(Server(script))
 
 
 if __name__ == "__main__":

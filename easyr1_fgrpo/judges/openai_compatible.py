@@ -7,8 +7,8 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.config.judges import ModelJudgeConfig
@@ -17,7 +17,7 @@ from easyr1_fgrpo.judges.prompt import Prompt
 from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Usage, Verdict
 from easyr1_fgrpo.model_client.chat import REFUSED, CallFailed
 from easyr1_fgrpo.model_client.endpoints import NoEndpoint
-from easyr1_fgrpo.model_client.pictures import DataUrls
+from easyr1_fgrpo.model_client.pictures import DataUrls, PicturedBody
 from easyr1_fgrpo.model_client.replies import plain
 from easyr1_fgrpo.model_client.retrying import Asking, Retries, RetryingClient
 
@@ -40,15 +40,13 @@ logger = logging.getLogger(__name__)
 class _Case:
     """What is under way: the questions of one call and what they cost up to now.
 
-    `body` is the JSON of the request once it is made; in it `names` (by the ids of the images) stand for their data
-    URLs.
+    `body` is the request once it is made, with its pictures under names.
     """
 
     requests: Sequence[JudgeRequest]
     prompt: Prompt
     asking: Asking
-    body: str = ""
-    names: Mapping[int, str] = field(default_factory=dict)
+    body: PicturedBody | None = None
     cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -166,13 +164,13 @@ class OpenAICompatibleJudge:
         key = ""
         if self._cache is not None:
             async with asyncio.timeout(case.asking.limit_s):
-                key = cache_key(self._reading(case.prompt), await self._body(case))
+                key = cache_key(self._reading(case.prompt), (await self._body(case)).text)
                 known = await self._cache.get(key)
             if known is not None:
                 case.cached = len(case.requests)
                 self.known += case.cached
                 return self._labelled(known.labels, known.text)
-        reply = await self._client.ask(lambda: self._content(case), case.asking)
+        reply = await self._client.ask(await self._body(case), case.asking)
         case.prompt_tokens, case.completion_tokens = reply.prompt_tokens, reply.completion_tokens
         text = self._client.chat.storable(reply.text)
         answer = plain(reply.text) if self._config.accept_reasoning else reply.text
@@ -190,33 +188,25 @@ class OpenAICompatibleJudge:
         """What asks and what reads the answer: a verdict that was read loosely is none for who reads strictly."""
         return f"{prompt.version} loose" if self._config.accept_reasoning else prompt.version
 
-    async def _body(self, case: _Case) -> str:
-        """The JSON of the request, with names by content instead of the images' data URLs."""
-        if not case.body:
-            case.names = {id(image): await self._name(image) for image in case.images}
+    async def _body(self, case: _Case) -> PicturedBody:
+        """The request, with names by content instead of the images: what a cached verdict's key says."""
+        if case.body is None:
+            names = {id(image): await self._name(image) for image in case.images}
             body = {
                 "model": self._config.model,
-                "messages": case.prompt.messages(case.requests, lambda image: case.names[id(image)]),
+                "messages": case.prompt.messages(case.requests, lambda image: names[id(image)]),
                 **self._config.parameters,
             }
             if not TOKEN_LIMITS & body.keys() and not self._config.accept_reasoning:
                 body["max_tokens"] = TOKENS_PER_LABEL * (1 + len(case.requests))
             if self._config.structured_outputs:
                 body["structured_outputs"] = case.prompt.structure(len(case.requests))
-            case.body = json.dumps(body)
+            images = {names[id(image)]: image for image in case.images}
+            case.body = PicturedBody(json.dumps(body), images, self._images)
         return case.body
 
     async def _name(self, image: Image) -> str:
         return f"sha256:{await self._images.content_hash(image)}"
-
-    async def _content(self, case: _Case) -> bytes:
-        """The request as it is sent, images and all."""
-        content = (await self._body(case)).encode()
-        for image in case.images:
-            # Exact: inside a JSON string a quote stands behind a backslash, so only a whole value can match.
-            name, data_url = case.names[id(image)], await self._images.data_url(image)
-            content = content.replace(f'"{name}"'.encode(), f'"{data_url}"'.encode())
-        return content
 
     def _labelled(self, labels: Sequence[Label], text: str) -> list[Verdict]:
         return [Verdict(label, self.name, text=text) for label in labels]

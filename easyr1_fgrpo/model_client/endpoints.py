@@ -126,7 +126,7 @@ class Endpoints:
         self._waiting: OrderedDict[asyncio.Future[Slot], _Wish] = OrderedDict()
         self._next_trial: asyncio.TimerHandle | None = None
 
-    async def take(self, avoid: Endpoint | None = None, *, stay: bool = False) -> Slot:
+    async def take(self, avoid: Endpoint | None = None, *, stay: bool = False, first: bool = False) -> Slot:
         """A slot at the least busy URL, as soon as there is one; first come, first served, repetitions before all.
 
         Args:
@@ -134,6 +134,7 @@ class Endpoints:
                 queue again: behind a thousand others its time would be over.
             stay: keep its turn while every URL is left out: the first in the queue is the trial call, and the others
                 go on once a URL answers again. For whoever stops waiting at some time.
+            first: before all others: it had its turn.
 
         Raises:
             NoEndpoint: at once, when none is known or, without `stay`, every URL is left out.
@@ -142,7 +143,7 @@ class Endpoints:
             await self._look_up()
         waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = _Wish(avoid, stay)
-        if avoid is not None:
+        if avoid is not None or first:
             self._waiting.move_to_end(waiter, last=False)
         self._hand_out()
         try:

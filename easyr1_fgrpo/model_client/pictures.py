@@ -1,15 +1,20 @@
-"""Images as a server takes them: PNG data URLs, each picture encoded once for all questions about it."""
+"""Requests with pictures: each is encoded once for all questions about it, and can be named instead of sent.
+
+vLLM keeps what it was sent under a `uuid` and takes the uuid alone from then on; `held.py` knows which server does.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
 from async_lru import alru_cache
 
-from easyr1_fgrpo.pictures import data_url, image_sha256, wire_png
+from easyr1_fgrpo.pictures import SMALL_PIXELS, data_url, image_sha256, judged_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,8 +43,54 @@ class DataUrls:
         return await self._hash(_Keyed(id(image), image))
 
     async def data_url(self, image: Image) -> str:
-        """The picture as `data:image/png;base64,...`, without loss."""
+        """The picture's `judged_file` as `data:image/...;base64,...`."""
         return await self._data_url(_Keyed(await self.content_hash(image), image))
+
+
+class How(Enum):
+    """What stands in a request for a large picture; small ones are always sent."""
+
+    WHOLE = "the picture"
+    NAMED = "the picture and its name"
+    NAME = "its name"
+    NO_NAME = "a name that nobody ever gave a picture"
+
+
+@dataclass(frozen=True)
+class PicturedBody:
+    """The JSON of a request in which names stand for pictures.
+
+    Attributes:
+        text: as `json.dumps` writes it, with `{"url": NAME}` where a picture is.
+        images: the pictures by their names, which say their content.
+        urls: what is sent of them.
+    """
+
+    text: str
+    images: Mapping[str, Image]
+    urls: DataUrls = field(repr=False)
+
+    @property
+    def large(self) -> tuple[str, ...]:
+        """Names of the pictures that are worth to be sent once only."""
+        return tuple(name for name, image in self.images.items() if image.width * image.height > SMALL_PIXELS)
+
+    async def content(self, how: How) -> bytes:
+        """The request as it is sent."""
+        content = self.text.encode()
+        for name in self.images:
+            # Exact: inside a JSON string a quote stands behind a backslash, so only a whole value can match.
+            content = content.replace(f'{{"url": "{name}"}}'.encode(), (await self._part(name, how)).encode())
+        return content
+
+    async def _part(self, name: str, how: How) -> str:
+        """The value of an item's `image_url`, and its `uuid`."""
+        if how is How.NO_NAME and name in self.large:
+            name = str(uuid4())
+        elif how is not How.NAME or name not in self.large:
+            url = f'{{"url": "{await self.urls.data_url(self.images[name])}"}}'
+            return f'{url}, "uuid": "{name}"' if how is How.NAMED and name in self.large else url
+        return f'null, "uuid": "{name}"'
 
 
 @dataclass(frozen=True)
@@ -55,7 +106,7 @@ async def _hash(keyed: _Keyed) -> str:
 
 
 async def _data_url(keyed: _Keyed) -> str:
-    return await _work(keyed.image, lambda: data_url(wire_png(keyed.image)))
+    return await _work(keyed.image, lambda: data_url(*judged_file(keyed.image)))
 
 
 async def _work(image: Image, compute: Callable[[], T]) -> T:

@@ -12,14 +12,16 @@ from tenacity.wait import wait_random_exponential
 
 from easyr1_fgrpo.model_client.chat import CallFailed, ChatClient
 from easyr1_fgrpo.model_client.endpoints import Endpoint, Endpoints, NoEndpoint, Outcome, Slot
+from easyr1_fgrpo.model_client.held import HeldPictures, is_miss, is_refusal
+from easyr1_fgrpo.model_client.pictures import How, PicturedBody
 from easyr1_fgrpo.model_client.replies import Reply
 from easyr1_fgrpo.model_client.silence import Silence
 
 FIRST_PAUSE_S = 0.25
 """Seconds before the first repetition, on top of what the server asks for: random up to this, then twice it, ..."""
 
-Body = bytes | Callable[[], Awaitable[bytes]]
-"""The JSON of a request, or who makes it once there is a slot: many questions wait, and pictures take megabytes."""
+Body = bytes | Callable[[], Awaitable[bytes]] | PicturedBody
+"""The JSON of a request, or who makes it once there is a slot: many questions wait, and pictures are large."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Asking:
             waits for its turn as long as others are being answered: until no URL has answered anybody for `limit_s`.
         started: on the event loop's clock.
         ends: on the same clock; infinite before the first call.
-        calls: sent up to now, failed ones included.
+        calls: sent up to now, failed ones included; not those that asked for a picture to be sent.
         last: where the last one went; a repetition goes elsewhere if it can.
     """
 
@@ -65,6 +67,9 @@ class RetryingClient:
     completion. A repetition waits as long as the server asked for and a random time on top, and goes before questions
     that have not been asked yet. While every URL is left out, a question that has a limit keeps its turn in the queue;
     one without is repeated after a pause.
+
+    A large picture goes to a server once, if that keeps pictures (`held.py`), and the questions about it that come
+    meanwhile wait for it without a slot.
 
     Args:
         urls: base URLs, or who says them (see `Endpoints`).
@@ -97,6 +102,7 @@ class RetryingClient:
         self._retries = retries
         self._before_call = before_call
         self._silence = Silence()
+        self._held: dict[str, HeldPictures] = {}
 
     async def ask(self, body: Body, asking: Asking | None = None) -> Reply:
         """Put one question.
@@ -125,38 +131,91 @@ class RetryingClient:
 
     async def _attempt(self, body: Body, asking: Asking) -> Reply:
         """One call at the least busy URL, counted and reported to its circuit breaker."""
-        slot = await self._slot(asking)
+        names = body.large if isinstance(body, PicturedBody) else ()
+        slot = await self._slot(asking, names)
         asking.last = slot.endpoint
         asking.ends = min(asking.ends, _now() + asking.limit_s)
         outcome, cause = Outcome.UNKNOWN, ""
         try:
-            async with asyncio.timeout_at(asking.ends):
-                if self._before_call is not None:
+            if self._before_call is not None:
+                async with asyncio.timeout_at(asking.ends):
                     await self._before_call()
-                content = body if isinstance(body, bytes) else await body()
-            limit_s = min(self._deadline_s, asking.ends - _now())
-            if limit_s <= 0.0:
-                raise TimeoutError
-            reply = await self.chat.complete(slot.endpoint.url, content, limit_s)
+            reply = await self._call(slot.endpoint.url, body, names, asking)
             outcome = Outcome.ALIVE
         except CallFailed as error:
             asking.calls += error.sent
-            # A call cut short because its question had little time left says nothing about the endpoint.
-            hurried = error.late and limit_s < min(self._deadline_s, asking.limit_s) / 2
-            outcome, cause = Outcome.UNKNOWN if hurried else error.outcome, str(error)
+            outcome, cause = error.outcome, str(error)
             raise
         finally:
             if outcome is Outcome.ALIVE:
                 self._silence.end()
+            elif outcome is Outcome.FAULT:
+                self._held_at(slot.endpoint.url).forget()
             self._endpoints.give_back(slot, outcome, cause)
         asking.calls += 1
         return reply
 
-    async def _slot(self, asking: Asking) -> Slot:
-        """Where the call goes; at the question's end, why there is nowhere."""
+    async def _call(self, url: str, body: Body, names: Sequence[str], asking: Asking) -> Reply:
+        """The reply to a request, with its pictures or with the names of those that the server holds."""
+        if not isinstance(body, PicturedBody):
+            return await self._send(url, body if isinstance(body, bytes) else body(), asking)
+        held = self._held_at(url)
+        with held.bringing(names):
+            if names and await held.take_names(lambda: self._send(url, body.content(How.NO_NAME), asking)):
+                return await self._by_name(url, body, names, asking)
+        return await self._send(url, body.content(How.WHOLE), asking)
+
+    async def _by_name(self, url: str, body: PicturedBody, names: Sequence[str], asking: Asking) -> Reply:
+        """The reply to a request with names of its pictures; one that is refused goes again, with them."""
+        held, missed = self._held_at(url), False
+        try:
+            reply = await self._send(url, body.content(How.NAME), asking)
+        except CallFailed as error:
+            if not is_refusal(error):
+                raise
+            if not is_miss(error):
+                held.forget()
+                return await self._send(url, body.content(How.WHOLE), asking)
+            missed = True
+            reply = await self._send(url, body.content(How.NAMED), asking)
+        held.answered(names, missed)
+        return reply
+
+    def _held_at(self, url: str) -> HeldPictures:
+        return self._held.setdefault(url, HeldPictures(url))
+
+    async def _send(self, url: str, content: bytes | Awaitable[bytes], asking: Asking) -> Reply:
+        """Post a request, within what is left of its question's time."""
+        async with asyncio.timeout_at(asking.ends):
+            content = content if isinstance(content, bytes) else await content
+        limit_s = min(self._deadline_s, asking.ends - _now())
+        if limit_s <= 0.0:
+            raise TimeoutError
+        try:
+            return await self.chat.complete(url, content, limit_s)
+        except CallFailed as error:
+            if error.late and limit_s < min(self._deadline_s, asking.limit_s) / 2:
+                # A call cut short because its question had little time left says nothing about the endpoint.
+                error.outcome = Outcome.UNKNOWN
+            raise
+
+    async def _slot(self, asking: Asking, names: Sequence[str]) -> Slot:
+        """Where the call goes; at the question's end, why there is nowhere.
+
+        Where another question brings its pictures, it waits for them without the slot; once only if they do not arrive.
+        """
+        waited = False
         try:
             async with asyncio.timeout_at(asking.ends), self._silence.bearable(asking.limit_s, asking.started):
-                return await self._endpoints.take(avoid=asking.last, stay=asking.limit_s < math.inf)
+                while True:
+                    stay = asking.limit_s < math.inf
+                    slot = await self._endpoints.take(avoid=asking.last, stay=stay, first=waited)
+                    arriving = self._held_at(slot.endpoint.url).on_its_way(names)
+                    if arriving is None:
+                        return slot
+                    self._endpoints.give_back(slot, Outcome.UNKNOWN)
+                    await asyncio.wait([arriving])
+                    waited, names = True, names if arriving.result() else ()
         except TimeoutError:
             if trouble := self._endpoints.trouble:
                 raise NoEndpoint(trouble) from None

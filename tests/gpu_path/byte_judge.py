@@ -19,14 +19,19 @@ CONTEXT = 16384
 
 def save_judge(folder: Path) -> Path:
     """Write the checkpoint; the same every time."""
+    model, tokenizer = build_judge()
+    save_checkpoint(model, tokenizer, folder)
+    return folder
+
+
+def build_judge() -> tuple[Qwen2_5_VLForConditionalGeneration, PreTrainedTokenizerFast]:
+    """The model in float32 and its tokenizer."""
     tokenizer = _bytes()
     config = build_config(tokenizer)
     config.text_config.max_position_embeddings = CONTEXT
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Qwen2_5_VLForConditionalGeneration(config).float()
-    save_checkpoint(model, tokenizer, folder)
-    return folder
+        return Qwen2_5_VLForConditionalGeneration(config).float(), tokenizer
 
 
 def _bytes() -> PreTrainedTokenizerFast:

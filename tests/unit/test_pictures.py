@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_files import EPS, FILES, TURNED, bomb, qwen_to_rgb, saved, tiff
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, ExifTags, Image, ImageChops, ImageDraw, ImageStat
+from PIL.PngImagePlugin import PngInfo
+from sklearn.datasets import load_sample_image
 
 from data_prep.sources.pictures import keep_bytes
 from easyr1_fgrpo.judge_validation.questions import Images
-from easyr1_fgrpo.pictures import data_url, decode, image_sha256, plain_file, rgb, save_picture, wire_png
+from easyr1_fgrpo.pictures import data_url, decode, image_sha256, judged_file, plain_file, rgb, save_picture, wire_png
 from easyr1_fgrpo.published.pictures import images
 from easyr1_fgrpo.report.traces.thumbnails import linked, thumbnails
 from easyr1_fgrpo.verl_plugin.cpu.vision import fetch_image
@@ -40,6 +42,87 @@ def test_a_picture_that_is_saved_is_not_written_again(tmp_path):
     (tmp_path / f"{digest}.png").write_bytes(b"there")
     assert save_picture(PICTURE, tmp_path) == digest
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(f"{digest}.png", b"there")]
+
+
+# ---------------------------------------------------------------------- what a judge gets
+
+PHOTO = Image.fromarray(load_sample_image("china.jpg"))
+DRAWING = Image.new("RGB", (600, 400), "white")
+ImageDraw.Draw(DRAWING).ellipse((100, 50, 500, 350), "red", "blue", 9)
+
+
+def seen_by_a_judge(image):
+    file, media_type = judged_file(image)
+    with Image.open(BytesIO(file)) as seen:
+        assert (seen.mode, seen.get_format_mimetype()) == ("RGB", media_type)
+        return seen.copy(), media_type, len(file)
+
+
+def test_a_judge_sees_the_pixels_of_every_kind_of_file(subtests):
+    for name, (file, _) in FILES.items():
+        with subtests.test(name), Image.open(BytesIO(judged_file(decode(file))[0])) as seen:
+            assert seen.convert("RGB").tobytes() == decode(file).tobytes()
+            assert not seen.getexif()
+
+
+def test_a_photograph_is_sent_at_half_its_size_and_a_drawing_without_loss(subtests):
+    for name, image in {"colour": PHOTO, "grey": PHOTO.convert("L"), "resized": PHOTO.resize((1024, 700))}.items():
+        with subtests.test(name):
+            seen, media_type, size = seen_by_a_judge(image)
+            assert media_type == "image/jpeg"
+            assert size < 0.6 * len(wire_png(image))
+            assert ImageStat.Stat(ImageChops.difference(seen, rgb(image))).mean[1] < 1.0
+    drawings = {"flat": DRAWING, "palette": DRAWING.convert("P"), "alpha": DRAWING.convert("RGBA")}
+    for name, image in drawings.items():
+        with subtests.test(name):
+            seen, media_type, _ = seen_by_a_judge(image)
+            assert (media_type, seen.tobytes()) == ("image/png", rgb(image).tobytes())
+
+
+def test_tiny_and_huge_pictures_lose_nothing():
+    for image in (PHOTO.resize((1, 1)), PHOTO.resize((128, 128)), PHOTO.resize((1, 200)), PHOTO.resize((65_536, 328))):
+        seen, media_type, _ = seen_by_a_judge(image)
+        assert (media_type, seen.tobytes()) == ("image/png", image.tobytes())
+
+
+def test_the_file_itself_is_sent_where_the_policy_sees_its_pixels(subtests):
+    for form, more in {"JPEG": {"quality": 80}, "WEBP": {"quality": 80}}.items():
+        with subtests.test(form):
+            file = saved(PHOTO, form, **more)
+            assert judged_file(decode(file)) == (file, f"image/{form.lower()}")
+            for changed in (decode(file).resize((640, 420)), decode(file).copy(), decode(file).crop((0, 0, 300, 300))):
+                assert judged_file(changed)[0] != file
+    large = saved(PHOTO, "PNG")
+    assert judged_file(decode(large))[1] == "image/jpeg"  # the least of both
+
+
+def test_nothing_of_a_file_but_its_pixels_goes_to_a_judge(subtests):
+    """A place, an author, a name under which vLLM would look for another picture: EXIF's ImageID."""
+    said = b"51 N 0 W, by Ann"
+    exif, text = Image.Exif(), PngInfo()
+    exif[ExifTags.Base.ImageDescription] = said.decode()
+    text.add_text("Author", said.decode())
+    private = PngInfo()
+    private.add(b"prVt", said, after_idat=True)
+    plain = saved(PHOTO, "JPEG", quality=80)
+    files = {
+        "EXIF": saved(PHOTO, "JPEG", quality=80, exif=exif),
+        "turned": saved(PHOTO, "JPEG", quality=80, exif=TURNED),
+        "comment": saved(PHOTO, "JPEG", quality=80, comment=said),
+        "profile": saved(PHOTO, "JPEG", quality=80, icc_profile=said),
+        "XMP": saved(PHOTO, "JPEG", quality=80, xmp=said),
+        "marker": plain[:2] + b"\xff\xe5" + (2 + len(said)).to_bytes(2, "big") + said + plain[2:],
+        "WebP": saved(PHOTO, "WEBP", quality=80, exif=exif),
+        "PNG": saved(DRAWING, pnginfo=text),
+        "PNG, a chunk": saved(DRAWING, pnginfo=private),
+    }
+    for name, file in files.items():
+        with subtests.test(name):
+            sent, _ = judged_file(decode(file))
+            assert said not in sent
+            assert sent != file
+            with Image.open(BytesIO(sent)) as seen:
+                assert not {"exif", "comment", "icc_profile", "xmp", "Author"} & seen.info.keys()
 
 
 # ---------------------------------------------------------------------- one function makes a picture RGB

@@ -73,7 +73,9 @@ async def test_text_that_looks_like_an_image_name_stays_text():
 
 async def test_a_picture_is_encoded_once_for_all_its_questions(monkeypatch):
     encoded = []
-    monkeypatch.setattr("easyr1_fgrpo.model_client.pictures.wire_png", lambda image: encoded.append(image) or b"x")
+    monkeypatch.setattr(
+        "easyr1_fgrpo.model_client.pictures.judged_file", lambda image: encoded.append(image) or (b"x", "image/png")
+    )
     same = RED.copy()
     with judge_endpoint(Script(answer=lambda case: "CORRECT")) as server:
         async with judging(server) as judge:

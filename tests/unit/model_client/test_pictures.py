@@ -11,9 +11,9 @@ async def test_a_large_picture_is_encoded_beside_the_event_loop(monkeypatch):
 
     def encoded(image):
         threads[image.size] = threading.current_thread()
-        return b"x"
+        return b"x", "image/png"
 
-    monkeypatch.setattr("easyr1_fgrpo.model_client.pictures.wire_png", encoded)
+    monkeypatch.setattr("easyr1_fgrpo.model_client.pictures.judged_file", encoded)
     pictures = DataUrls()
     for size in ((20, 10), (1200, 1200)):
         await pictures.data_url(Image.new("RGB", size))
@@ -24,7 +24,8 @@ async def test_a_large_picture_is_encoded_beside_the_event_loop(monkeypatch):
 async def test_who_stops_waiting_leaves_the_work_to_the_others(monkeypatch):
     encoded, go_on = [], threading.Event()
     monkeypatch.setattr(
-        "easyr1_fgrpo.model_client.pictures.wire_png", lambda image: (go_on.wait(60) and encoded.append(image)) or b"x"
+        "easyr1_fgrpo.model_client.pictures.judged_file",
+        lambda image: (go_on.wait(60) and encoded.append(image)) or (b"x", "image/png"),
     )
     pictures, picture = DataUrls(), Image.new("RGB", (200, 200))
     waiting = [asyncio.create_task(pictures.data_url(picture)) for _ in range(3)]
@@ -40,7 +41,9 @@ async def test_who_stops_waiting_leaves_the_work_to_the_others(monkeypatch):
 
 async def test_only_the_last_pictures_are_remembered(monkeypatch):
     encoded = []
-    monkeypatch.setattr("easyr1_fgrpo.model_client.pictures.wire_png", lambda image: encoded.append(image) or b"x")
+    monkeypatch.setattr(
+        "easyr1_fgrpo.model_client.pictures.judged_file", lambda image: encoded.append(image) or (b"x", "image/png")
+    )
     pictures, images = DataUrls(), [Image.new("RGB", (1 + n, 1)) for n in range(REMEMBERED + 1)]
     for image in [*images, images[-1], images[0]]:
         await pictures.data_url(image)
