@@ -32,16 +32,17 @@ def plan(
 ) -> None:
     """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix.
 
-    With EasyR1 in place of verl its config is checked: config=FILE.yaml and its keys (docs/easyr1.md), and no option.
+    With EasyR1 in place of verl its trainer's run: config=FILE.yaml and its keys (docs/easyr1.md).
     """
+    from easyr1_fgrpo.preflight.counts import Assumptions
+
+    assumed = Assumptions(sentences, rollout_s, correct, answer_s)
     if _on_easyr1(overrides or []):
         from easyr1_fgrpo.easyr1_plugin.run import plan as checked
 
-        raise typer.Exit(checked(overrides or []))
-    from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
+        raise typer.Exit(checked(overrides or [], files=files, assumed=assumed))
     from easyr1_fgrpo.verl_plugin.preflight.plan import plan as planned
 
-    assumed = Assumptions(sentences, rollout_s, correct, answer_s)
     raise typer.Exit(planned(overrides or [], files=files, assumed=assumed))
 
 

@@ -133,7 +133,7 @@ class FgrpoConfig(Settings):
         stop_if_hopeless: whether the run stops when its first three steps had nothing to learn from; see
             `easyr1_fgrpo.training.first_steps`.
         max_silence_s: seconds for which nothing of a run may move before it is ended; see
-            `easyr1_fgrpo.verl_plugin.run.watch`.
+            `easyr1_fgrpo.watch`.
         max_probs_difference: how far the rollout engine's token probabilities may be from the trainer's, in the mean
             over a step, before the run stops; None for no comparison. See `easyr1_fgrpo.training.canary`.
     """

@@ -13,7 +13,8 @@ from verl.trainer.config import PPOConfig
 
 from easyr1_fgrpo.config.hydra_words import in_our_words
 from easyr1_fgrpo.config.load import ConfigError, adopt_signals, load_method, read_settings
-from easyr1_fgrpo.config.paths import make_settings_absolute
+from easyr1_fgrpo.config.paths import absolute, make_settings_absolute
+from easyr1_fgrpo.host import ESTIMATOR
 
 GROUPS = ("arm", "judge")
 VALUES = ("fgrpo", "judge_endpoint")
@@ -80,6 +81,9 @@ def easyr1_config(config: DictConfig) -> FaithfulPPOConfig:
     """
     make_settings_absolute(config.fgrpo)
     settings = read_settings(config)
+    config.algorithm.adv_estimator = ESTIMATOR
+    for key in ("train_files", "val_files"):
+        config.data[key] = _absolute(config.data[key])
     if config.trainer.save_checkpoint_path is None:
         config.trainer.save_checkpoint_path = str(Path(settings.run_dir) / "checkpoints")
     theirs = {key: value for key, value in config.items() if key in PPOConfig.__dataclass_fields__}
@@ -94,3 +98,22 @@ def easyr1_config(config: DictConfig) -> FaithfulPPOConfig:
     )
     found.deep_post_init()
     return found
+
+
+def as_written(config: FaithfulPPOConfig, steps: int | None) -> DictConfig:
+    """config.yaml of the run's folder: the whole config, and what others read by verl's names.
+
+    Args:
+        config: of the run.
+        steps: in all; None before the data are read that say it.
+    """
+    whole = config.to_dict()
+    whole["seed"] = config.data.seed
+    whole["trainer"]["total_training_steps"] = steps
+    return OmegaConf.create(whole)
+
+
+def _absolute(files: str) -> str:
+    """A file or folder written out, its split after the @ kept: Ray's workers may have another working directory."""
+    path, mark, split = files.partition("@")
+    return f"{absolute(path)}{mark}{split}" if Path(path).exists() else files

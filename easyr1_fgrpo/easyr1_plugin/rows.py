@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from easyr1_fgrpo.pictures import opened, plain_file, rgb
+from easyr1_fgrpo.pictures import UnreadableImage, opened, plain_file, rgb
 from easyr1_fgrpo.rows import IMAGE_MARK
 
 ROW = "fgrpo_row"
@@ -26,16 +26,21 @@ class Rows:
         rows: a Hugging Face dataset.
         keys: with EasyR1's names of columns: `prompt_key`, `answer_key`, `image_key`, `video_key`, and `image_dir`.
         split: "train" or "val".
+
+    Attributes:
+        keys: as above.
+        columns: of the file.
     """
 
     def __init__(self, rows: Any, keys: Any, split: str) -> None:
-        self._rows, self._keys, self._split = rows, keys, split
+        self._rows, self.keys, self._split = rows, keys, split
+        self.columns: list[str] = list(getattr(rows, "column_names", ()))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        example, keys = self._rows[index], self._keys
+        example, keys = self._rows[index], self.keys
         if example.get(keys.video_key):
             raise ValueError(f"row {index}: it has {keys.video_key}, and FGRPO's judges look at pictures only")
         row = scored_part(example, keys, index, self._split)
@@ -85,13 +90,22 @@ def _plain(image: Any) -> Any:
     """The picture so that EasyR1, which drops transparency, decodes it as everything else here does."""
     if isinstance(image, Image.Image):
         return rgb(image)
-    return {"bytes": plain_file(image["bytes"])} if isinstance(image, dict) else image
+    if isinstance(image, str):
+        return image
+    return {"bytes": plain_file(_file(image))}
 
 
 def _size(image: Any, folder: str | None) -> tuple[int, int]:
     """Width and height in pixels, from the file's header."""
     if isinstance(image, Image.Image):
         return image.size
-    file = image["bytes"] if isinstance(image, dict) else Path(folder or "") / image
-    with opened(file) as picture:
+    with opened(Path(folder or "") / image if isinstance(image, str) else _file(image)) as picture:
         return picture.size
+
+
+def _file(image: Any) -> bytes:
+    """A picture's bytes, which stand alone or beside a path that EasyR1 does not follow."""
+    file = image.get("bytes") if isinstance(image, dict) else image
+    if not isinstance(file, bytes):
+        raise UnreadableImage("no bytes, and a path beside them is not followed")
+    return file

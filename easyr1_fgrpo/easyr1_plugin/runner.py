@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import ray
-from omegaconf import OmegaConf
 from verl.single_controller.ray import RayWorkerGroup
 from verl.trainer import data_loader
 from verl.trainer.ray_trainer import ResourcePoolManager, Role
 from verl.utils.tokenizer import get_processor, get_tokenizer
 from verl.workers.fsdp_workers import FSDPWorker
 
-from easyr1_fgrpo.easyr1_plugin.config import FaithfulPPOConfig
+from easyr1_fgrpo.easyr1_plugin.config import FaithfulPPOConfig, as_written
 from easyr1_fgrpo.easyr1_plugin.dataset import FaithfulDataset
 from easyr1_fgrpo.easyr1_plugin.rewards import FaithfulRewards
 from easyr1_fgrpo.easyr1_plugin.trainer import FaithfulTrainer
-from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.preflight.resume import write_config
 
 POOL = "fgrpo"
 
@@ -28,7 +26,7 @@ class Runner:
     def run(self, config: FaithfulPPOConfig) -> None:
         """Train to the last step."""
         trainer = build_trainer(config)
-        write_config(config, trainer.training_steps)
+        write_config(as_written(config, trainer.training_steps))
         trainer.init_workers()
         trainer.fit()
 
@@ -78,11 +76,3 @@ def dataloaders(config: FaithfulPPOConfig, tokenizer: Any, processor: Any) -> tu
     data_loader.RLHFDataset = dataset
     loaders: tuple[Any, Any] = data_loader.create_dataloader(config.data, tokenizer, processor)
     return loaders
-
-
-def write_config(config: FaithfulPPOConfig, steps: int) -> None:
-    """config.yaml of the run's folder, for `fgrpo report`: the whole config, and what others read by verl's names."""
-    whole = config.to_dict()
-    whole["seed"] = config.data.seed
-    whole["trainer"]["total_training_steps"] = steps
-    write_whole(Path(config.fgrpo["run_dir"]) / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(whole)))

@@ -17,7 +17,7 @@ from verl.trainer.ray_trainer import RayPPOTrainer
 from verl.utils.checkpoint import remove_obsolete_ckpt
 
 from easyr1_fgrpo.algorithm import ConstrainedAdvantage
-from easyr1_fgrpo.checkpoints import MARKER, finished_step, step_folder
+from easyr1_fgrpo.checkpoints import MARKER, finished_step, step_folder, write_manifest
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.easyr1_plugin import estimator  # noqa: F401 (registers cgrpo)
 from easyr1_fgrpo.easyr1_plugin.rewards import SESSION, numbered
@@ -130,6 +130,7 @@ class FaithfulTrainer(RayPPOTrainer):  # type: ignore[misc, unused-ignore]
             super()._save_checkpoint()
         finally:
             trainer.save_limit = limit
+        write_manifest(step_folder(checkpoints, self.global_step))
         write_whole(checkpoints / MARKER, str(self.global_step))
         remove_obsolete_ckpt(str(checkpoints), self.global_step, self.best_global_step, limit)
 

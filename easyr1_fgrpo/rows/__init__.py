@@ -14,7 +14,17 @@ from easyr1_fgrpo.rows.parquet import (
     read_rows,
     write_rows,
 )
-from easyr1_fgrpo.rows.row import IMAGE_MARK, ExtraInfo, Message, RewardModel, Row, RowImage, explain, special_token
+from easyr1_fgrpo.rows.row import (
+    IMAGE_MARK,
+    ExtraInfo,
+    Message,
+    RewardModel,
+    Row,
+    RowImage,
+    explain,
+    parts_agree,
+    special_token,
+)
 
 __all__ = [
     "BATCH_ROWS",
@@ -31,6 +41,7 @@ __all__ = [
     "check_rows",
     "count_rows",
     "explain",
+    "parts_agree",
     "read_rows",
     "special_token",
     "write_rows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Annotated, TypeVar
 
@@ -136,6 +137,23 @@ class ExtraInfo(_Part):
         return self
 
 
+def parts_agree(prompt: str, images: int, answer: str, choices: Sequence[str]) -> None:
+    """Compare a prompt with how many images it has, and an answer with its choices.
+
+    Raises:
+        ValueError: where they do not fit each other.
+    """
+    marks = prompt.count(IMAGE_MARK)
+    if marks != images:
+        raise ValueError(f"the prompt has {marks} {IMAGE_MARK} marks for {images} images")
+    if not choices and normalize_answer(answer) in ("", "-"):
+        raise ValueError(f"reward_model.ground_truth {answer!r} says nothing: no answer could match it")
+    if choices and not named_by_text(answer, choices):
+        raise ValueError(f"reward_model.ground_truth {answer!r} is none of the choices {list(choices)}")
+    if same := same_options(choices):
+        raise ValueError(f"extra_info.choices: {same[0]!r} and {same[1]!r} are the same answer")
+
+
 class Row(_Part):
     """One question with its images and its answer.
 
@@ -155,16 +173,8 @@ class Row(_Part):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Row:
-        marks = sum(message.content.count(IMAGE_MARK) for message in self.prompt)
-        if marks != len(self.images):
-            raise ValueError(f"the prompt has {marks} {IMAGE_MARK} marks for {len(self.images)} images")
-        answer, choices = self.reward_model.ground_truth, self.extra_info.choices
-        if not choices and normalize_answer(answer) in ("", "-"):
-            raise ValueError(f"reward_model.ground_truth {answer!r} says nothing: no answer could match it")
-        if choices and not named_by_text(answer, choices):
-            raise ValueError(f"reward_model.ground_truth {answer!r} is none of the choices {list(choices)}")
-        if same := same_options(choices):
-            raise ValueError(f"extra_info.choices: {same[0]!r} and {same[1]!r} are the same answer")
+        text = "".join(message.content for message in self.prompt)
+        parts_agree(text, len(self.images), self.reward_model.ground_truth, self.extra_info.choices)
         return self
 
     def open_images(self) -> tuple[Image.Image, ...]:

@@ -57,6 +57,12 @@ ARROWS = {
     "easyr1_fgrpo.training": {
         *("algorithm", "rewards", "judges", "traces", "files", "checkpoints", "config", "host"),
     },
+    # before a run, and around it: for any trainer
+    "easyr1_fgrpo.preflight": {
+        *("training", "rewards", "judges", "rows", "files", "checkpoints", "config", "terminal"),
+    },
+    "easyr1_fgrpo.watch": set(),
+    "easyr1_fgrpo.failure": {"training"},
     # who uses it
     "data_prep": {
         *(
@@ -78,11 +84,23 @@ ARROWS = {
     "easyr1_fgrpo.verl_plugin": {
         *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "pictures", "files"),
         *("checkpoints", "config", "extras", "host", "lock", "metrics_file", "ray_token", "terminal", "stopping"),
+        *("preflight", "watch", "failure"),
         *("report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.easyr1_plugin": {
         *("algorithm", "rewards", "judges", "training", "generation", "rows", "pictures", "files", "checkpoints"),
-        *("config", "host", "lock", "metrics_file", "ray_token", "terminal", "stopping"),
+        *(
+            "config",
+            "host",
+            "lock",
+            "metrics_file",
+            "ray_token",
+            "terminal",
+            "stopping",
+            "preflight",
+            "watch",
+            "failure",
+        ),
     },
     "easyr1_fgrpo.evaluation": {
         *(
@@ -148,6 +166,7 @@ ARROWS = {
             "easyr1_plugin",
             "evaluation",
             "judge_validation",
+            "preflight",
             "report",
             "study",
             "export",
@@ -185,6 +204,7 @@ HEAVY = {
         "easyr1_fgrpo.easyr1_plugin",
         "easyr1_fgrpo.judges.served",
         "easyr1_fgrpo.ray_token",
+        "easyr1_fgrpo.watch",
         "reward_servers",
         "data_prep",
     },

@@ -1,6 +1,8 @@
-"""A judge that is never reached, in the oracle's place."""
+"""A judge that answers first questions and is never reached once a run has begun, in the oracle's place."""
 
-from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Verdict
+import ray
+
+from easyr1_fgrpo.judges.protocol import Failure, JudgeRequest, Label, Question, Verdict
 
 
 class BrokenJudge:
@@ -10,4 +12,6 @@ class BrokenJudge:
         pass
 
     async def ask(self, request: JudgeRequest) -> Verdict:
+        if not ray.is_initialized():
+            return Verdict(Label.YES if request.kind is Question.CONSISTENCY else Label.CORRECT, judge=self.name)
         return Verdict(None, judge=self.name, failure=Failure.UNREACHABLE, cause="connection refused")

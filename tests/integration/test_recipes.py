@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from easyr1_fgrpo.preflight.counts import Assumptions
 from easyr1_fgrpo.traces import read_traces
-from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
 from .ray_cluster import Cluster, ray_cluster

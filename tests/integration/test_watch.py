@@ -9,9 +9,9 @@ import time
 import pytest
 import ray
 
-from easyr1_fgrpo.verl_plugin.run import watch
+from easyr1_fgrpo import watch
 from easyr1_fgrpo.verl_plugin.run.alone import RUN, RUNS
-from easyr1_fgrpo.verl_plugin.run.watch import StuckError, watched
+from easyr1_fgrpo.watch import StuckError, watched
 
 pytestmark = pytest.mark.integration
 
@@ -58,6 +58,10 @@ class Runner:
         raise ValueError("a mistake of verl's own")
 
 
+def named_runner():
+    return ray.get_actor(RUN, namespace=RUNS)
+
+
 @pytest.fixture
 def runner():
     runner = Runner.options(name=RUN, namespace=RUNS).remote()
@@ -66,13 +70,16 @@ def runner():
 
 
 def test_silence_ends_the_run(runner, tmp_path):
-    with pytest.raises(StuckError, match=r"nothing moved for 1 s \(fgrpo.max_silence_s\)"), watched(tmp_path, 1.0):
+    with (
+        pytest.raises(StuckError, match=r"nothing moved for 1 s \(fgrpo.max_silence_s\)"),
+        watched(tmp_path, 1.0, named_runner),
+    ):
         ray.get(runner.run.remote())
 
 
 def test_a_run_that_fails_keeps_its_own_error(runner, tmp_path):
     ray.get(runner.pids.remote())
-    with pytest.raises(ValueError, match="a mistake of verl's own"), watched(tmp_path, HOURS):
+    with pytest.raises(ValueError, match="a mistake of verl's own"), watched(tmp_path, HOURS, named_runner):
         ray.get(runner.fail.remote())
 
 
@@ -80,7 +87,7 @@ def test_who_died_is_said_and_the_run_ends(runner, tmp_path):
     """Last in this file: Ray remembers the dead of a job."""
     _, queue = ray.get(runner.pids.remote())
     threading.Timer(0.5, os.kill, (queue, signal.SIGKILL)).start()
-    with pytest.raises(StuckError) as caught, watched(tmp_path, HOURS):
+    with pytest.raises(StuckError) as caught, watched(tmp_path, HOURS, named_runner):
         ray.get(runner.run.remote())
     assert str(caught.value).startswith(f"the controller of the rollout queue (pid {queue} on ")
     assert str(caught.value).endswith(" died; the same command resumes after the last checkpoint")

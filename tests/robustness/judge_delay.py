@@ -10,7 +10,7 @@ from judge_endpoint import Script, answers_of, judge_endpoint
 
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.miniature.oracle import OracleJudge
-from easyr1_fgrpo.verl_plugin.preflight.hidden import Judging
+from easyr1_fgrpo.preflight.hidden import Judging
 
 from .bench import Bench
 from .outcomes import Outcome

@@ -9,18 +9,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from easyr1_fgrpo.rows import BATCH_ROWS, IMAGE_MARK
+from easyr1_fgrpo.preflight.lengths import image_tokens, too_long
+from easyr1_fgrpo.rows import BATCH_ROWS
 
 TEXT_ALLOWANCE = 512
 """Tokens left for instruction, question and options where the data are not here to be measured."""
-
-CHARACTERS_PER_TOKEN = 3
-"""Of English questions, on the safe side."""
-
-
-def image_tokens(pixels: float, patch_size: int) -> int:
-    """Tokens of an image of that area: one per square of two patches, in pixels."""
-    return int(pixels // (2 * patch_size) ** 2)
 
 
 def vanishes(width: int, height: int, max_pixels: int, patch_size: int) -> bool:
@@ -110,32 +103,29 @@ def _convention_problems(images: Any, written: str, who: str, fix: str) -> Itera
 def prompt_problems(path: Path, config: Any) -> Iterator[str]:
     """Rows whose images and text do not fit the prompt, or an image the budget: told without decoding, a line each."""
     images, patch, room = config.fgrpo.images, config.data.image_patch_size, config.data.max_prompt_length
-    largest = image_tokens(images.max_pixels, patch)
-    too_long: list[tuple[int, int]] = []
     vanishing: list[str] = []
     number = 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS * 16, columns=["prompt", "extra_info"]):
-        for row in batch.to_pylist():
-            text = "".join(message["content"] for message in row["prompt"])
-            info = row["extra_info"]
-            area = min(max(info["width"] * info["height"], images.min_pixels), images.max_pixels)
-            # All images of a row count like its first, whose size the row tells.
-            pictures = text.count(IMAGE_MARK) * min(image_tokens(area, patch), largest)
-            tokens = pictures + len(text.replace(IMAGE_MARK, "")) // CHARACTERS_PER_TOKEN
-            if tokens > room:
-                too_long.append((tokens, number))
-            if vanishes(info["width"], info["height"], images.max_pixels, patch):
-                vanishing.append(f"row {number} with {info['width']} x {info['height']} pixels")
-            number += 1
+
+    def questions() -> Iterator[tuple[str, int, int]]:
+        nonlocal number
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH_ROWS * 16, columns=["prompt", "extra_info"]):
+            for row in batch.to_pylist():
+                width, height = row["extra_info"]["width"], row["extra_info"]["height"]
+                if vanishes(width, height, images.max_pixels, patch):
+                    vanishing.append(f"row {number} with {width} x {height} pixels")
+                number += 1
+                yield "".join(message["content"] for message in row["prompt"]), width, height
+
+    long = too_long(questions(), room, pixels=(images.min_pixels, images.max_pixels), patch_size=patch)
     if vanishing:
         yield (
             f"fgrpo.images.max_pixels={images.max_pixels}: {len(vanishing)} of {number} rows of {path} have a picture "
             f"too long to be resized to it, {vanishing[0]} first; raise it or leave them out"
         )
-    if too_long:
-        tokens, row = max(too_long)
+    if long:
+        tokens, row = max(long)
         yield (
-            f"data.max_prompt_length={room}: {len(too_long)} of {number} rows of {path} may not fit, row {row} with "
+            f"data.max_prompt_length={room}: {len(long)} of {number} rows of {path} may not fit, row {row} with "
             f"about {tokens} tokens most of all; raise it or lower fgrpo.images.max_pixels={images.max_pixels}"
         )
 

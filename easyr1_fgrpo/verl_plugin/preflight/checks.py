@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.config.judges import VllmServerConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.host import ESTIMATOR
+from easyr1_fgrpo.preflight.effects import BOXED, effect_problems, seen_twice_problems, without_boxes
+from easyr1_fgrpo.preflight.judges import judge_problems, signal_problems
 from easyr1_fgrpo.rows import causes, check_rows
-from easyr1_fgrpo.training.judge_checks import judge_problems, signal_problems
 from easyr1_fgrpo.verl_plugin.names import TRAINER
 from easyr1_fgrpo.verl_plugin.paths import data_files
 from easyr1_fgrpo.verl_plugin.preflight.budget import image_problems, length_problems, prompt_problems
 from easyr1_fgrpo.verl_plugin.preflight.doctor import registration_problems
-from easyr1_fgrpo.verl_plugin.preflight.effects import effect_problems
 from easyr1_fgrpo.verl_plugin.preflight.tokens import token_problems
 from easyr1_fgrpo.verl_plugin.preflight.vllm_problems import judge_server_problems, policy_problems
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import unfinished_problems
@@ -56,7 +56,17 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *policy_problems(config),
         *unfinished_problems(config),
         *_box_problems(config),
-        *effect_problems(config, settings),
+        *effect_problems(
+            config.arm,
+            settings,
+            prompts=config.data.train_batch_size,
+            n=config.actor_rollout_ref.rollout.n,
+            n_key="actor_rollout_ref.rollout.n",
+        ),
+        *seen_twice_problems(
+            data_files(config.data.train_files),
+            {key: data_files(OmegaConf.select(config, key)) for key in ("data.val_files", "evaluation.file")},
+        ),
         *(_file_problems(config) if files else ()),
     ]
 
@@ -195,7 +205,7 @@ def _file_problems(config: Any) -> Iterator[str]:
 def _box_problems(config: Any) -> Iterator[str]:
     """A constraint on boxes that no row could ever meet or miss."""
     files = data_files(config.data.train_files)
-    if "spatial_grounding" not in config.fgrpo.constraint_keys or not all(path.exists() for path in files):
+    if BOXED not in config.fgrpo.constraint_keys or not all(path.exists() for path in files):
         return
     for path in files:
         try:
@@ -204,10 +214,4 @@ def _box_problems(config: Any) -> Iterator[str]:
             return  # named above
         if any(boxes.value_lengths().to_pylist()):
             return
-    keys = ",".join(config.fgrpo.constraint_keys)
-    left = ",".join(key for key in config.fgrpo.constraint_keys if key != "spatial_grounding")
-    yield (
-        f"fgrpo.constraint_keys=[{keys}]: no row of data.train_files={config.data.train_files} has boxes, so "
-        "spatial_grounding would never be measured; "
-        + (f"leave it out: fgrpo.constraint_keys=[{left}]" if left else "give rows with boxes, or another constraint")
-    )
+    yield without_boxes(config.fgrpo.constraint_keys, f"data.train_files={config.data.train_files}")

@@ -4,43 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyr1_fgrpo.config.judges import ModelJudgeConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.judges.protocol import Question
+from easyr1_fgrpo.preflight.counts import Assumptions, judge_counts, step_counts
 from easyr1_fgrpo.rows import count_rows
 from easyr1_fgrpo.verl_plugin.names import CPU_ROLLOUT
 from easyr1_fgrpo.verl_plugin.preflight.gpus import ASSUMED_NODE, Offered, machines, wanted_by
-from easyr1_fgrpo.verl_plugin.preflight.hidden import Judging
 from easyr1_fgrpo.verl_plugin.preflight.shape import checkpoint_bytes, memory_of, shape_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 GIB = 2**30
-
-SPREAD = 0.5
-"""Share of a step's rollout time over which rollouts end on GPUs, assumed: responses differ in length."""
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """What only a run can tell.
-
-    Attributes:
-        sentences: judged sentences of a trace.
-        rollout_s: seconds in which a step's rollouts are generated.
-        correct: share of correct rollouts; training asks judges about those only.
-        answer_s: seconds of a model judge's answer, with as many calls under way as it takes.
-    """
-
-    sentences: float = 8.0
-    rollout_s: float = 60.0
-    correct: float = 0.65
-    answer_s: float = 1.0
 
 
 def counts(config: Any, settings: FgrpoConfig, assumed: Assumptions, found: Offered | None) -> Table:
@@ -58,7 +35,12 @@ def counts(config: Any, settings: FgrpoConfig, assumed: Assumptions, found: Offe
     for name, value in [
         *_steps(config),
         *_gpus(config, settings, found),
-        *_judges(config, settings, assumed),
+        *judge_counts(
+            settings,
+            assumed,
+            rollouts=config.data.train_batch_size * config.actor_rollout_ref.rollout.n,
+            at_once=config.actor_rollout_ref.rollout.name == CPU_ROLLOUT,
+        ),
         *_memory(config),
     ]:
         table.add_row(name, value)
@@ -73,9 +55,7 @@ def _steps(config: Any) -> Iterator[tuple[str, str]]:
     steps = config.trainer.total_training_steps
     if steps is None and all(path.exists() for path in files):
         steps = sum(count_rows(path) for path in files) // prompts * config.trainer.total_epochs
-    yield "policy", f"{config.actor_rollout_ref.model.path}, arm {config.arm}"
-    yield "steps", "unknown: the data are not here" if steps is None else f"{steps:,}"
-    yield "rollouts a step", f"{prompts * n:,} ({prompts} prompts x {n})"
+    yield from step_counts(f"{config.actor_rollout_ref.model.path}, arm {config.arm}", steps, prompts, n)
 
 
 def _gpus(config: Any, settings: FgrpoConfig, found: Offered | None) -> Iterator[tuple[str, str]]:
@@ -92,54 +72,6 @@ def _gpus(config: Any, settings: FgrpoConfig, found: Offered | None) -> Iterator
             "GPUs together",
             f"{wanted}, on {count} machine{'s' * (count > 1)} of {size:g} (assumed: none to count here)",
         )
-
-
-def _judges(config: Any, settings: FgrpoConfig, assumed: Assumptions) -> Iterator[tuple[str, str]]:
-    rollouts = config.data.train_batch_size * config.actor_rollout_ref.rollout.n
-    judged = rollouts * (1.0 if settings.reward.judge_scope == "all" else assumed.correct)
-    sentences = min(assumed.sentences, settings.reward.max_sentences or assumed.sentences)
-    total = 0.0
-    asked: list[tuple[ModelJudgeConfig, float]] = []
-    for question in Question:
-        judge = settings.judges.get(question.value)
-        if judge is None:
-            yield f"{question} calls a step", "none: nobody judges it, nothing is known about it"
-            continue
-        whole = question is Question.CONSISTENCY or (isinstance(judge, ModelJudgeConfig) and judge.per_rollout)
-        calls = judged * (1.0 if whole else sentences)
-        total += calls
-        if isinstance(judge, ModelJudgeConfig):
-            asked.append((judge, calls))
-        yield f"{question} calls a step", f"{calls:,.0f}"
-    yield (
-        "judge rate needed",
-        f"{total / assumed.rollout_s:,.1f} calls/s, to stay hidden behind rollouts of {assumed.rollout_s:g} s "
-        f"(assumed, as {sentences:g} sentences a trace and {assumed.correct:.0%} correct)",
-    )
-    if asked:
-        yield "judging adds", _added(asked, assumed, at_once=config.actor_rollout_ref.rollout.name == CPU_ROLLOUT)
-
-
-def _added(asked: list[tuple[ModelJudgeConfig, float]], assumed: Assumptions, *, at_once: bool) -> str:
-    """What model judges add to a step; questions whose judges are configured alike share one (judges/factory.py)."""
-    spread = 0.0 if at_once else SPREAD
-    judgings = [
-        Judging(
-            calls=sum(calls for other, calls in asked if other == judge),
-            at_once=judge.concurrency * max(1, len(judge.base_urls)),
-            answer_s=assumed.answer_s,
-        )
-        for judge, _ in asked
-    ]
-    added_s, _, slowest = max(
-        ((judging.added_s(assumed.rollout_s, spread), judging.calls, judging) for judging in judgings),
-        key=lambda one: one[:2],
-    )
-    hidden = "no more than its last answer" if added_s <= assumed.answer_s else "what rollouts do not hide"
-    return (
-        f"{added_s:,.1f} s to a step, {hidden}: {slowest.calls:,.0f} calls, {slowest.at_once} at once, "
-        f"{assumed.answer_s:g} s each (assumed)"
-    )
 
 
 def _memory(config: Any) -> Iterator[tuple[str, str]]:

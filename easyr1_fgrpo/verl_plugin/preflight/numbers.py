@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from easyr1_fgrpo.preflight.numbers import positive_problems, whole_number_problems
+
 _WHOLE = {
     "data.train_batch_size": 1,
     "data.max_prompt_length": 1,
@@ -45,18 +47,8 @@ _WHY = {
 
 def number_problems(config: Any) -> Iterator[str]:
     """One line for each key that is no number, or one that trains nothing."""
-    for key, least in _WHOLE.items():
-        value = OmegaConf.select(config, key)
-        if (value is None and key in _OR_NONE) or (type(value) is int and value >= least):
-            continue
-        why = f": {_WHY[key]}" if key in _WHY else ""
-        yield f"{key}={value}: give a whole number from {least} on{why}"
-    for key in _ABOVE_ZERO:
-        value = OmegaConf.select(config, key)
-        if type(value) not in (int, float) or not value > 0:
-            yield f"{key}={value}: give a number above 0"
-        elif key in _AT_MOST_ONE and value > 1:
-            yield f"{key}={value}: give a number above 0 and up to 1"
+    yield from whole_number_problems(config, _WHOLE, or_none=_OR_NONE, why=_WHY)
+    yield from positive_problems(config, _ABOVE_ZERO, at_most_one=_AT_MOST_ONE)
     for key in _FLAGS:
         if type(value := OmegaConf.select(config, key)) is not bool:
             yield f"{key}={value}: give true or false"

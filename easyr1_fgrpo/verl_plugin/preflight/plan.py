@@ -12,7 +12,8 @@ from typing import Any
 
 from easyr1_fgrpo.config.load import ConfigError, IncompleteConfigError, load_config, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions, counts
+from easyr1_fgrpo.preflight.counts import Assumptions
+from easyr1_fgrpo.verl_plugin.preflight.counts import counts
 from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, offered
 from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
 from easyr1_fgrpo.verl_plugin.preflight.numbers import number_problems

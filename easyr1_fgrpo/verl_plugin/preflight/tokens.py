@@ -1,19 +1,14 @@
-"""Whether the policy's tokenizer knows the words of the data: a model of another world trains without an error."""
+"""The words of a run's rows on verl, against the tokenizer of its policy or of the backbone that it is made from."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-SAMPLE = 300
-"""Rows of a file that are looked at, spread evenly over it."""
-
-MOST_UNKNOWN = 0.05
-"""Share of tokens; a rare name is no reason to refuse."""
+from easyr1_fgrpo.preflight.tokens import SAMPLE, model_file, unknown_words_problem
 
 
 def token_problems(path: Path, config: Any) -> Iterator[str]:
@@ -23,46 +18,13 @@ def token_problems(path: Path, config: Any) -> Iterator[str]:
         path: parquet of checked rows.
         config: of the run. A tokenizer that is not on this machine is not looked for elsewhere, which is said.
     """
-    from tokenizers import Tokenizer
-
-    named = [str(name) for name in (config.actor_rollout_ref.model.path, config.stages.get("backbone")) if name]
-    file = next((found for name in named if (found := _tokenizer_file(name))), None)
+    key, policy = "actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path)
+    named = [str(name) for name in (policy, config.stages.get("backbone")) if name]
+    file = next((found for name in named if (found := model_file(name, "tokenizer.json"))), None)
     if file is None:
         print(f"not checked here: whether the tokenizer of {named[-1]}, which is not on this machine, knows {path}")
         return
-    tokenizer = Tokenizer.from_file(str(file))
-    unknown = getattr(tokenizer.model, "unk_token", None)
-    if unknown is None:  # of bytes, so that it knows everything
-        return
-    total, words = 0, Counter[str]()
-    for text in _texts(path):
-        encoded = tokenizer.encode(text, add_special_tokens=False)
-        total += len(encoded.tokens)
-        pieces = zip(encoded.tokens, encoded.offsets, strict=True)
-        words.update(text[start:end] for token, (start, end) in pieces if token == unknown)
-    if total and words.total() / total > MOST_UNKNOWN:
-        shown = ", ".join(repr(word) for word, _ in words.most_common(3))
-        share, model = words.total() / total, config.actor_rollout_ref.model.path
-        yield (
-            f"actor_rollout_ref.model.path={model}: {share:.0%} of the tokens of {path} are "
-            f"unknown to its tokenizer ({shown}), so it can neither read nor answer these questions; take another "
-            "backbone, or one made from these rows (dataset=own)"
-        )
-
-
-def _tokenizer_file(model: str) -> Path | None:
-    """Of a folder, or of a hub id whose files are in the cache."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return file if (file := folder / "tokenizer.json").exists() else None
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        cached = try_to_load_from_cache(model, "tokenizer.json")
-    except HFValidationError:  # a path
-        return None
-    return Path(cached) if isinstance(cached, str) else None
+    yield from unknown_words_problem(policy, key, file, _texts(path), str(path))
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -9,23 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf, open_dict
 
 from easyr1_fgrpo.checkpoints import finished_step
+from easyr1_fgrpo.failure import exit_code
 from easyr1_fgrpo.stopping import stop_code
-from easyr1_fgrpo.training.unmeasured import ConstraintUnmeasuredError
-from easyr1_fgrpo.verl_plugin.run.alone import Alone
-from easyr1_fgrpo.verl_plugin.run.logs import cause_of, innermost, logged_to
+from easyr1_fgrpo.verl_plugin.run.alone import RUN, RUNS, Alone
+from easyr1_fgrpo.verl_plugin.run.logs import cause_of, logged_to
 from easyr1_fgrpo.verl_plugin.run.progress import progress
-from easyr1_fgrpo.verl_plugin.run.watch import watched
+from easyr1_fgrpo.watch import watched
 
 TENSORBOARD_DIR = "TENSORBOARD_DIR"
-
-JUDGE_GONE = 4
-"""Exit code of a run that stopped with a checkpoint because a judge measured too little for too long."""
 
 
 def train(config: Any, done: int, runtime_env: dict[str, str]) -> int:
@@ -37,8 +35,7 @@ def train(config: Any, done: int, runtime_env: dict[str, str]) -> int:
         runtime_env: more of Ray's runtime environment; what the config says there wins.
 
     Returns:
-        The exit code: 0 when the last step is reached, `JUDGE_GONE` when a constraint could not be measured any more,
-        130 or 143 when a signal stopped it, 1 otherwise.
+        The exit code: 0 when the last step is reached, 130 or 143 when a signal stopped it, else `exit_code`.
     """
     run_dir = Path(config.fgrpo.run_dir)
     ray_init = config.ray_kwargs.ray_init
@@ -60,7 +57,7 @@ def train(config: Any, done: int, runtime_env: dict[str, str]) -> int:
         except Exception as error:  # told below the bar, on a line of its own
             sys.stdout.flush()
             print(f"error: {cause_of(error, run_dir / 'train.log')} (see {run_dir / 'train.log'})", file=terminal)
-            return JUDGE_GONE if isinstance(innermost(error), ConstraintUnmeasuredError) else 1
+            return exit_code(error)
     return 0
 
 
@@ -88,7 +85,8 @@ def _run(config: Any) -> None:
     auto_set_device(config)
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     try:
-        with watched(Path(config.fgrpo.run_dir), config.fgrpo.max_silence_s):
+        runner = partial(ray.get_actor, RUN, namespace=RUNS)
+        with watched(Path(config.fgrpo.run_dir), config.fgrpo.max_silence_s, runner):
             run_ppo(config, task_runner_class=Alone(TaskRunnerV1))
     finally:
         ray.shutdown()

@@ -8,12 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import disk_usage
-from tempfile import gettempdir
 from typing import TextIO
 
-ROOM = 16 * 2**20
-"""Bytes; a disk with less is full."""
+from easyr1_fgrpo.failure import on_full_disk, reason
 
 _ROLLOUT_ERROR = re.compile(r"^\S*\(AgentLoopWorker\w* pid=\d+\)\S* (\w*(?:Error|Exception): .*)$", re.MULTILINE)
 
@@ -37,24 +34,13 @@ def logged_to(path: Path) -> Iterator[TextIO]:
                 os.close(fd)
 
 
-def innermost(error: BaseException) -> BaseException:
-    """The exception that Ray has wrapped, maybe several times."""
-    while isinstance(inner := getattr(error, "cause", None), BaseException):
-        error = inner
-    return error
-
-
 def cause_of(error: BaseException, log: Path) -> str:
-    """The innermost reason in one line; Ray wraps the trainer's exception and hides it in a remote traceback."""
-    error = innermost(error)
-    text = str(error).strip()
-    reason = text.splitlines()[-1] if text else type(error).__name__
-    if "no materializable trajectories" in reason:
+    """The innermost reason in one line, with what the log knows of it."""
+    said = reason(error)
+    if "no materializable trajectories" in said:
         # verl logs why a rollout failed and goes on; only when none is left does it stop, without the reason.
         failures = _ROLLOUT_ERROR.findall(log.read_text(encoding="utf-8", errors="replace"))
-        reason = (
+        said = (
             f"every rollout of a step failed, the last one with {failures[-1] if failures else 'no reason in the log'}"
         )
-    # torch, verl and failed rollouts do not say that a disk was full.
-    full = [folder for folder in (log.parent, Path(gettempdir())) if disk_usage(folder).free < ROOM]
-    return f"the disk of {' and of '.join(map(str, full))} is full ({reason})" if full else reason
+    return on_full_disk(said, log.parent)

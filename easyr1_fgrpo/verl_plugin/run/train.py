@@ -61,7 +61,8 @@ def _checked(config: DictConfig, settings: FgrpoConfig, **runtime_env: str) -> i
 
 
 def _go_on(config: DictConfig, runtime_env: dict[str, str]) -> int:
-    from easyr1_fgrpo.verl_plugin.preflight.resume import note_start
+    from easyr1_fgrpo.preflight.resume import note_start
+    from easyr1_fgrpo.verl_plugin.preflight.resume import KEYS
     from easyr1_fgrpo.verl_plugin.preflight.saved import go_back, saved_step
     from easyr1_fgrpo.verl_plugin.run.launch import train
 
@@ -69,7 +70,7 @@ def _go_on(config: DictConfig, runtime_env: dict[str, str]) -> int:
     if done is not None and total is not None and done >= total:
         print(f"{run_dir}: all {total} steps are done; raise trainer.total_training_steps to go on")
         return 0
-    note_start(config, done)
+    note_start(config, done, KEYS)
     go_back(config)
     return train(config, done or 0, runtime_env)
 

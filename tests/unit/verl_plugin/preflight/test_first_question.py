@@ -1,5 +1,4 @@
 # Each judge with an address of its own answers one question before anything starts.
-from types import SimpleNamespace
 
 import pytest
 from judge_endpoint import Script, judge_endpoint
@@ -7,7 +6,9 @@ from judge_endpoint import Script, judge_endpoint
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.verl_plugin.preflight.first_question import _another_answer, first_question_problems
+from easyr1_fgrpo.preflight.first_question import _another_answer
+from easyr1_fgrpo.rewards import Sample
+from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
 
 
 @pytest.fixture
@@ -71,13 +72,9 @@ def test_a_judge_without_a_verdict_is_refused_with_the_cause(asked, monkeypatch)
 
 
 def test_rows_of_free_answers_lend_each_other_one():
-    answers = ("A cup", "a cup.", "a book")
-    rows = [
-        SimpleNamespace(extra_info=SimpleNamespace(choices=[]), reward_model=SimpleNamespace(ground_truth=answer))
-        for answer in answers
-    ]
-    assert _another_answer(rows) == "a book"
-    assert _another_answer(rows[:2]) is None
+    first = Sample("What?", (), "A cup")
+    assert _another_answer(first, ("A cup", "a cup.", "a book")) == "a book"
+    assert _another_answer(first, ("A cup", "a cup.")) is None
 
 
 def test_judges_on_the_cluster_are_left_to_their_launch():

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight import gpus
 from easyr1_fgrpo.verl_plugin.preflight import machine as checks
-from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.gpus import Offered, Wanted, fits, gpus_here, machines, too_few
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 from easyr1_fgrpo.verl_plugin.run import stages
@@ -169,7 +169,7 @@ def test_without_a_gpu_and_a_cluster_nothing_starts(machine, monkeypatch, capsys
 def test_the_cluster_is_asked_where_there_is_one():
     """A Ray of eight logical GPUs: 4 + 2 fit, 8 + 2 do not."""
     plans = (
-        "import sys; from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions\n"
+        "import sys; from easyr1_fgrpo.preflight.counts import Assumptions\n"
         "from easyr1_fgrpo.verl_plugin.preflight.plan import plan\n"
         "for scale in 'gpus_4', 'gpus_8': plan([*sys.argv[1:], f'scale={scale}'], files=False, assumed=Assumptions())\n"
     )

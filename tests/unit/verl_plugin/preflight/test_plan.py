@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
+from easyr1_fgrpo.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 
 ROOT = Path(__file__).parents[4]

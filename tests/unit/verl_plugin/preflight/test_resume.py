@@ -8,8 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.schema import CONSTRAINABLE
+from easyr1_fgrpo.preflight.resume import note_start
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
-from easyr1_fgrpo.verl_plugin.preflight.resume import note_start, resume_problems
+from easyr1_fgrpo.verl_plugin.preflight.resume import KEYS, resume_problems
 
 from ..saved_run import begin, config_of, save
 
@@ -26,7 +27,7 @@ def run(tmp_path, monkeypatch):
 def start(step, *overrides):
     config = config_of(*overrides)
     make_paths_absolute(config)
-    note_start(config, step)
+    note_start(config, step, KEYS)
 
 
 def test_the_same_run_goes_on_with_other_speed_and_place():
@@ -105,7 +106,7 @@ def test_an_accepted_change_is_recorded_once():
     for _ in range(2):
         absolute = deepcopy(changed)
         make_paths_absolute(absolute)
-        note_start(absolute, 6)
+        note_start(absolute, 6, KEYS)
     (line,) = Path("run/resumes.jsonl").read_text().splitlines()
     record = json.loads(line)
     assert (record["after_step"], record["changed"]) == (6, {key: [0.95, 0.9]})

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.miniature.build import build
+from easyr1_fgrpo.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight import machine
-from easyr1_fgrpo.verl_plugin.preflight.counts import Assumptions
 from easyr1_fgrpo.verl_plugin.preflight.plan import plan
 from easyr1_fgrpo.verl_plugin.run import stages, train
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from easyr1_fgrpo.verl_plugin.run import logs
+from easyr1_fgrpo import failure
 from easyr1_fgrpo.verl_plugin.run.logs import cause_of, logged_to
 
 from .remote import RemoteError
@@ -28,7 +28,7 @@ def test_the_innermost_reason_in_one_line(error, line, tmp_path):
 def test_a_full_disk_is_said_whatever_failed_on_it(tmp_path, monkeypatch):
     torchs = RemoteError(RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1946560 vs 1946448"))
     full = SimpleNamespace(free=0)
-    monkeypatch.setattr(logs, "disk_usage", lambda folder: full if folder == tmp_path else disk_usage(folder))
+    monkeypatch.setattr(failure, "disk_usage", lambda folder: full if folder == tmp_path else disk_usage(folder))
     told = cause_of(torchs, tmp_path / "train.log")
     assert told == f"the disk of {tmp_path} is full ({torchs.cause})"
 

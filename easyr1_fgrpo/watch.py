@@ -1,4 +1,4 @@
-"""Ends a run that would wait for ever: verl asks its queue and its workers without a limit.
+"""Ends a run that would wait for ever: hosts ask their queues and workers without a limit.
 
 Two signs tell: a process of the run has died, and nothing of the run has moved for `fgrpo.max_silence_s`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,11 @@ from typing import Any
 import ray
 from ray._private.state import actors  # ray.util.state needs a dashboard, which a run's own cluster does not have
 
-from easyr1_fgrpo.verl_plugin.run.alone import RUN, RUNS
-
 POLL_S = 2.0
 """Seconds from one look at the run's processes to the next."""
 
 GRACE_S = 20.0
-"""Seconds that verl has to notice a death by itself; its own end is cleaner."""
+"""Seconds that a host has to notice a death by itself; its own end is cleaner."""
 
 ROLES = {
     "TransferQueueController": "the controller of the rollout queue",
@@ -29,7 +27,8 @@ ROLES = {
     "AgentLoopWorker": "a rollout worker",
     "RewardLoopWorker": "a reward worker",
     "GlobalRequestLoadBalancer": "the load balancer of the rollouts",
-    "TaskRunner": "the trainer",
+    "FaithfulRewards": "the reward worker",
+    "Runner": "the trainer",
     "WorkerDict": "a rank of the policy",
     "Server": "the rollout server",
 }
@@ -44,17 +43,18 @@ class StuckError(RuntimeError):
 
 
 @contextmanager
-def watched(run_dir: Path, max_silence_s: float) -> Iterator[None]:
-    """Watch what is inside, which trains with verl's runner; end the runner when the run cannot go on.
+def watched(run_dir: Path, max_silence_s: float, runner: Callable[[], Any]) -> Iterator[None]:
+    """Watch what is inside, which waits for the host's runner; end the runner when the run cannot go on.
 
     Args:
         run_dir: the run's folder, whose files tell whether it moves.
         max_silence_s: seconds without a step, a trace or a checkpoint.
+        runner: gives Ray's handle of it; raises ValueError where it is not, or no longer, there.
 
     Raises:
-        StuckError: in place of verl's own error, when a process died or nothing moved.
+        StuckError: in place of the host's own error, when a process died or nothing moved.
     """
-    watch = Watch(run_dir, max_silence_s)
+    watch = Watch(run_dir, max_silence_s, runner)
     stop = threading.Event()
     thread = threading.Thread(target=watch.until, args=(stop,), daemon=True)
     thread.start()
@@ -72,8 +72,9 @@ def watched(run_dir: Path, max_silence_s: float) -> Iterator[None]:
 class Watch:
     """Looks at a run's processes and files now and then."""
 
-    def __init__(self, run_dir: Path, max_silence_s: float) -> None:
+    def __init__(self, run_dir: Path, max_silence_s: float, runner: Callable[[], Any]) -> None:
         self.problem = ""
+        self._runner = runner
         self._run_dir, self._max_silence_s = run_dir, max_silence_s
         self._files = _files(run_dir)
         self._moved = time.monotonic()
@@ -91,7 +92,7 @@ class Watch:
             if self.problem:
                 if not stop.is_set():
                     with suppress(ValueError):  # it has just ended
-                        ray.kill(ray.get_actor(RUN, namespace=RUNS))
+                        ray.kill(self._runner())
                 return
 
     def silence(self) -> str:

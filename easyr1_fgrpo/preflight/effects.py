@@ -6,9 +6,8 @@ An arm's name that promises something else, constraints that cannot act, thresho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -16,25 +15,48 @@ from easyr1_fgrpo import config as config_package
 from easyr1_fgrpo.checkpoints import quick_sha256
 from easyr1_fgrpo.config.dual import DualSettings
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.verl_plugin.paths import data_files
 
 _CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
 """Arms of ours that promise constraints."""
 
+BOXED = "spatial_grounding"
+"""The constraint that is measured against a row's boxes."""
+
 _CONFIG = Path(config_package.__file__).parent
 
 
-def effect_problems(config: Any, settings: FgrpoConfig) -> Iterator[str]:
+def effect_problems(arm: str, settings: FgrpoConfig, *, prompts: int, n: int, n_key: str) -> Iterator[str]:
     """One line for each such setting: key, value and the fix.
 
     Args:
-        config: the whole composed config, its numbers numbers.
-        settings: its key `fgrpo`.
+        arm: its name.
+        settings: the key `fgrpo` of the config.
+        prompts: of a step.
+        n: rollouts of a prompt, 2 or more.
+        n_key: the host's key for `n`.
     """
-    yield from _arm_problems(config.arm, settings)
+    yield from _arm_problems(arm, settings)
     yield from _unread_problems(settings)
-    yield from _constraint_problems(settings, config.actor_rollout_ref.rollout.n, config.data.train_batch_size)
-    yield from _rows_problems(config)
+    if settings.constraint_keys:
+        yield from _constraint_problems(settings, prompts, n, n_key)
+
+
+def seen_twice_problems(train_files: Sequence[Path], others: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    """Files of questions that training sees, too.
+
+    Args:
+        train_files: `data.train_files`.
+        others: by key, the files of validation and of the last table.
+    """
+    trained = {path.resolve(): path for path in train_files}
+    contents = {quick_sha256(path): path for path in trained if path.is_file()}
+    for key, paths in others.items():
+        for path in paths:
+            same = path.resolve() if path.resolve() in trained else None
+            if same is None and path.is_file():
+                same = contents.get(quick_sha256(path))
+            if same is not None:
+                yield f"{key}={path}: the run trains on these rows (data.train_files={trained[same]}); name others"
 
 
 def _arm_problems(arm: str, ours: FgrpoConfig) -> Iterator[str]:
@@ -84,10 +106,8 @@ def _unread_problems(ours: FgrpoConfig) -> Iterator[str]:
                 yield f"fgrpo.dual.{key}={value}: no multiplier moves here; leave it out"
 
 
-def _constraint_problems(ours: FgrpoConfig, n: int, prompts: int) -> Iterator[str]:
+def _constraint_problems(ours: FgrpoConfig, prompts: int, n: int, n_key: str) -> Iterator[str]:
     advantage, dual = ours.advantage, ours.dual
-    if not ours.constraint_keys:
-        return
     if dual.min_applicable > prompts * n:
         yield (
             f"fgrpo.dual.min_applicable={dual.min_applicable}: a step has {prompts * n} rollouts ({prompts} prompts x "
@@ -96,7 +116,7 @@ def _constraint_problems(ours: FgrpoConfig, n: int, prompts: int) -> Iterator[st
     if advantage.min_group_valid > n:
         yield (
             f"fgrpo.advantage.min_group_valid={advantage.min_group_valid}: a group has {n} rollouts "
-            "(actor_rollout_ref.rollout.n), so no constraint would have an advantage; give less"
+            f"({n_key}), so no constraint would have an advantage; give less"
         )
     most = math.sqrt(n / (n - 1)) / 2  # half of them 0, half of them 1
     if advantage.min_std > most:
@@ -113,16 +133,16 @@ def _constraint_problems(ours: FgrpoConfig, n: int, prompts: int) -> Iterator[st
                 )
 
 
-def _rows_problems(config: Any) -> Iterator[str]:
-    """Questions of validation or of the last table that training sees."""
-    trained = {path.resolve(): path for path in data_files(config.data.train_files)}
-    contents = {quick_sha256(path): path for path in trained if path.is_file()}
-    last_table = OmegaConf.select(config, "evaluation.file")
-    files = {"data.val_files": data_files(config.data.val_files), "evaluation.file": data_files(last_table)}
-    for key, paths in files.items():
-        for path in paths:
-            same = path.resolve() if path.resolve() in trained else None
-            if same is None and path.is_file():
-                same = contents.get(quick_sha256(path))
-            if same is not None:
-                yield f"{key}={path}: the run trains on these rows (data.train_files={trained[same]}); name others"
+def without_boxes(constraint_keys: Sequence[str], where: str) -> str:
+    """That a constraint on boxes could neither be met nor missed, in a line.
+
+    Args:
+        constraint_keys: `fgrpo.constraint_keys`, with `BOXED`.
+        where: key and value of the training data, none of whose rows has boxes.
+    """
+    left = ",".join(key for key in constraint_keys if key != BOXED)
+    return (
+        f"fgrpo.constraint_keys=[{','.join(constraint_keys)}]: no row of {where} has boxes, so {BOXED} would never be "
+        "measured; "
+        + (f"leave it out: fgrpo.constraint_keys=[{left}]" if left else "give rows with boxes, or another constraint")
+    )

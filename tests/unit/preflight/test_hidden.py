@@ -1,6 +1,6 @@
 """What judging adds to a step, by hand."""
 
-from easyr1_fgrpo.verl_plugin.preflight.hidden import Judging
+from easyr1_fgrpo.preflight.hidden import Judging
 
 
 def test_by_hand():

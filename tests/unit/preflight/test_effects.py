@@ -2,15 +2,22 @@
 import shutil
 
 import pytest
+from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import load_config, read_settings
 from easyr1_fgrpo.miniature.build import build
-from easyr1_fgrpo.verl_plugin.preflight.effects import effect_problems
+from easyr1_fgrpo.preflight.effects import effect_problems, seen_twice_problems
+from easyr1_fgrpo.verl_plugin.paths import data_files
 
 
 def problems(*overrides):
     config = load_config(list(overrides))
-    return list(effect_problems(config, read_settings(config)))
+    n, prompts = config.actor_rollout_ref.rollout.n, config.data.train_batch_size
+    others = {key: data_files(OmegaConf.select(config, key)) for key in ("data.val_files", "evaluation.file")}
+    return [
+        *effect_problems(config.arm, read_settings(config), prompts=prompts, n=n, n_key="rollout.n"),
+        *seen_twice_problems(data_files(config.data.train_files), others),
+    ]
 
 
 @pytest.mark.parametrize(
