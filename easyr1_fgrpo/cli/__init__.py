@@ -36,7 +36,9 @@ class Commands(TyperGroup):
             raise
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 for command in (
     *(run.doctor, run.plan, run.stages, run.train, run.summary),
     *(evaluate.evaluate, evaluate.audit, evaluate.compare),

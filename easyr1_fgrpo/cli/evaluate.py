@@ -64,10 +64,11 @@ def evaluate(
     deadline: Annotated[float, typer.Option(min=0.0, help="seconds for one response")] = 600.0,
     patience: Annotated[float, typer.Option(min=0.0, help="seconds to wait for an endpoint that is away")] = 300.0,
 ) -> None:
-    """Measure accuracy, inconsistency and grounding of models on benchmarks, and print them side by side.
+    """Measure models on benchmarks, and print them side by side.
 
-    A checkpoint folder is served by vLLM where that is installed, and answers in this process elsewhere. The same
-    command again goes on where it was interrupted, and prints the tables of what is finished.
+    Accuracy, inconsistency and grounding. A checkpoint folder is served by vLLM where that is installed, and answers
+    in this process elsewhere. The same command again goes on where it was interrupted, and prints the tables of what
+    is finished.
     """
     from easyr1_fgrpo.evaluation.answers.models import parse_models
     from easyr1_fgrpo.evaluation.benchmarks import parse_source
@@ -119,10 +120,11 @@ def audit(
     scorer_reasoning: ScorerReasoning = False,
     concurrency: Concurrency = 64,
 ) -> None:
-    """Score answers somebody already has: records with question, response, ground_truth and images.
+    """Score answers that somebody already has.
 
-    Optional are choices, id, category, group, benchmark, boxes and truncated. Result files of VLMEvalKit and lmms-eval
-    are known by their fields. No model is called but the judges.
+    Records with question, response, ground_truth and images. Optional are choices, id, category, group, benchmark,
+    boxes and truncated. Result files of VLMEvalKit and lmms-eval are known by their fields. No model is called but
+    the judges.
     """
     from easyr1_fgrpo.evaluation.audit import Audit
     from easyr1_fgrpo.evaluation.audit import audit as run
@@ -165,9 +167,10 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="runs, or folders of `evaluate` or `audit`")],
     seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
 ) -> None:
-    """Compare every two models of the given runs on the same items: differences, intervals, McNemar's test.
+    """Compare every two models of the given runs.
 
-    Of training runs, the checkpoints after RL are compared; of one run alone, those before and after.
+    On the same items: differences, intervals, McNemar's test. Of training runs, the checkpoints after RL are
+    compared; of one run alone, those before and after.
     """
     from easyr1_fgrpo.evaluation.results.results import Evaluation, models_to_compare
     from easyr1_fgrpo.evaluation.tables.benchmarks import comparison_table

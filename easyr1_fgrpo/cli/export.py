@@ -14,7 +14,10 @@ def export(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="a run, or a checkpoints/global_step_N")],
     out: Annotated[Path, typer.Argument(help="folder to write; must be new or empty", callback=new_folder)],
 ) -> None:
-    """Write a run's checkpoint as a Hugging Face folder with a model card, ready for `vllm serve`."""
+    """Write a run's checkpoint as a Hugging Face folder.
+
+    With a model card, ready for `vllm serve`.
+    """
     from easyr1_fgrpo.checkpoints import CheckpointError
     from easyr1_fgrpo.export.checkpoint import export as run
 

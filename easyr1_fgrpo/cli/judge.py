@@ -24,9 +24,10 @@ app = typer.Typer(no_args_is_help=True, help="Judges: can they be trusted, and w
 
 @app.command()
 def serve(overrides: Overrides = None) -> None:
-    """Start the judge servers of a run on the Ray cluster at RAY_ADDRESS and wait until they are healthy.
+    """Start the judge servers of a run.
 
-    They outlive this command, are restarted by Ray when they die, and end with `fgrpo judge stop`.
+    On the Ray cluster at RAY_ADDRESS; waits until they are healthy. They outlive this command, are restarted by Ray
+    when they die, and end with `fgrpo judge stop`.
     """
     from reward_servers.cluster import run_command
     from reward_servers.launch import launch
@@ -56,10 +57,11 @@ def validate(
     min_kappa: Annotated[float | None, typer.Option(help="exit 3 when kappa's lower bound is below")] = None,
     out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file", callback=out_file)] = None,
 ) -> None:
-    """Ask the configured judge what the records' judge was asked: kappa, flips, and planted errors caught or missed.
+    """Ask the configured judge what the records' judge was asked.
 
-    The judge comes from overrides, like in training: judge=openai_compatible fgrpo.judges.grounding.model=NAME. Exit
-    code 1 is for bad input, 3 for a judge that misses planted errors or falls short of --min-kappa.
+    Kappa, flips, and planted errors caught or missed. The judge comes from overrides, like in training:
+    judge=openai_compatible fgrpo.judges.grounding.model=NAME. Exit code 1 is for bad input, 3 for a judge that
+    misses planted errors or falls short of --min-kappa.
     """
     from rich.console import Console
 

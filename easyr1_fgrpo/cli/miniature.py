@@ -36,7 +36,10 @@ def build(
     world: Annotated[str, typer.Option(help=WORLD_NAMES)] = "one_step",
     held_out: Annotated[str, typer.Option(help="question type that train.parquet leaves out")] = "nothing",
 ) -> None:
-    """Write {train,val,test,sft_train,sft_val}.parquet and scenes.jsonl; no scene occurs in two places."""
+    """Write the world's questions, traces and scenes.
+
+    {train,val,test,sft_train,sft_val}.parquet and scenes.jsonl; no scene occurs in two places.
+    """
     from easyr1_fgrpo.miniature.build import build as run
 
     try:
@@ -63,7 +66,10 @@ def backbone(
     vision_steps: Annotated[int, typer.Option(min=0, help="vision steps")] = 150,
     world: Annotated[str, typer.Option(help=WORLD_NAMES)] = "one_step",
 ) -> None:
-    """Train the tiny Qwen2.5-VL that has learned to look, and save it as a Hugging Face checkpoint."""
+    """Train the tiny Qwen2.5-VL that has learned to look.
+
+    Saved as a Hugging Face checkpoint.
+    """
     from easyr1_fgrpo.miniature.backbone import train_backbone
 
     try:
@@ -80,7 +86,10 @@ def own(
     min_pixels: Annotated[int, typer.Option(min=1, help="fgrpo.images.min_pixels of the run")],
     max_pixels: Annotated[int, typer.Option(min=1, help="fgrpo.images.max_pixels of the run")],
 ) -> None:
-    """Make a tokenizer, a tiny random backbone and traces for its warm start from rows of your own."""
+    """Make what a run on rows of your own starts from.
+
+    A tokenizer, a tiny random backbone and traces for its warm start.
+    """
     from easyr1_fgrpo.miniature.own.build import build as run
 
     try:
@@ -96,7 +105,7 @@ def intervention(
     out: Annotated[Path | None, typer.Option(help="write all numbers to this JSON file", callback=out_file)] = None,
     samples: Annotated[int, typer.Option(min=1, help="questions")] = 256,
 ) -> None:
-    """Flip the end of a forced trace: how often does the answer follow?"""
+    """Flip the end of a trace: does the answer follow?"""
     from easyr1_fgrpo.miniature.intervention import measure, read_questions
 
     try:

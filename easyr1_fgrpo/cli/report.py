@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from easyr1_fgrpo.cli.shared import fail, out_file, out_folder
-from easyr1_fgrpo.report.figures.write import Format
+from easyr1_fgrpo.report.figures.formats import Format
 from easyr1_fgrpo.terminal import printable
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or folders of `fgrpo evaluate`")]
@@ -22,9 +22,9 @@ def figures(
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write into", callback=out_folder)],
     formats: Annotated[list[Format], typer.Option("--format", help="may be given several times")] = list(Format),  # noqa: B006
 ) -> None:
-    """Draw the paper's Figures 3, 4 and 8 of the given runs: accuracy and faithfulness, their front, the multipliers.
+    """Draw the paper's Figures 3, 4 and 8 of the given runs.
 
-    What a run lacks is named and left out.
+    Accuracy and faithfulness, their front, the multipliers. What a run lacks is named and left out.
     """
     from easyr1_fgrpo.report.figures.write import write_figures
     from easyr1_fgrpo.report.run_files import read_run
@@ -49,9 +49,10 @@ def report(
     ] = False,
     traces: Annotated[int, typer.Option(min=1, help="most traces on the page; of more, some of every step")] = 20_000,
 ) -> None:
-    """Write one HTML page about the runs: overview, training, front, benchmarks, traces and configs side by side.
+    """Write one HTML page about the runs.
 
-    It opens from disk and needs no network. What is missing is named here and on the page.
+    Overview, training, front, benchmarks, traces and configs side by side. It opens from disk and needs no network.
+    What is missing is named here and on the page.
     """
     from easyr1_fgrpo.report.page import write_page
 

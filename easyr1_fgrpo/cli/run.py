@@ -14,7 +14,10 @@ from easyr1_fgrpo.cli.shared import Overrides, refuse, stopping
 
 
 def doctor() -> None:
-    """Show versions, platform, registrations and patches; exit 1 with the fix when something is missing."""
+    """Show versions, platform, registrations and patches.
+
+    Exit code 1 with the fix when something is missing.
+    """
     if _on_easyr1():
         from easyr1_fgrpo.easyr1_plugin.doctor import report
     else:
@@ -30,7 +33,9 @@ def plan(
     correct: Annotated[float, typer.Option(min=0, max=1, help="share of correct rollouts, assumed")] = 0.65,
     answer_s: Annotated[float, typer.Option(min=0, help="seconds of a model judge's answer, assumed")] = 1.0,
 ) -> None:
-    """Count and check a run without starting it; exit 1 with every problem at once: key, value and the fix.
+    """Count and check a run without starting it.
+
+    Exit code 1 with every problem at once: key, value and the fix.
 
     With EasyR1 in place of verl its trainer's run: config=FILE.yaml and its keys (docs/easyr1.md).
     """
@@ -50,14 +55,19 @@ def stages(
     overrides: Overrides = None,
     alone: Annotated[bool, typer.Option("--alone", help="training need not be possible on this machine")] = False,
 ) -> None:
-    """Make what the run starts from where it is missing: world and backbone (miniature), warm start."""
+    """Make what the run starts from where it is missing.
+
+    World and backbone of the miniature, warm start.
+    """
     from easyr1_fgrpo.verl_plugin.run.stages import main
 
     raise typer.Exit(main(overrides or [], alone=alone))
 
 
 def train(overrides: Overrides = None) -> None:
-    """Train with verl on the Ray cluster at RAY_ADDRESS, from the last checkpoint on where there is one.
+    """Train, from the last checkpoint on where there is one.
+
+    With verl, on the Ray cluster at RAY_ADDRESS.
 
     With EasyR1 in place of verl its trainer trains: config=FILE.yaml and its keys (docs/easyr1.md).
     """
@@ -75,7 +85,7 @@ def summary(
         list[str] | None, typer.Argument(metavar="[RUN] [OVERRIDES...]", help="the run's folder, or its overrides")
     ] = None,
 ) -> None:
-    """Measure a run before and after RL on held-out questions, and print the table.
+    """Measure a run before and after RL on held-out questions.
 
     What it was trained with is read from its own config; `judge=...` and `evaluation.KEY=VALUE` say who judges and how.
     """

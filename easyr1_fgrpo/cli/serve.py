@@ -17,7 +17,10 @@ def serve(
     served_model_name: Annotated[str, typer.Option(help="the folder's name when left out")] = "",
     rows: Annotated[int, typer.Option(min=1, help="requests answered at a time")] = 32,
 ) -> None:
-    """Serve a checkpoint on the CPU until the process is ended; a small stand-in for `vllm serve`."""
+    """Serve a checkpoint on the CPU until the process is ended.
+
+    A small stand-in for `vllm serve`.
+    """
     from easyr1_fgrpo.checkpoints import checkpoint_problems
     from easyr1_fgrpo.evaluation.answers.serve import serve as run
 

@@ -6,12 +6,15 @@ import typer
 
 from easyr1_fgrpo.cli.shared import Overrides
 
-app = typer.Typer(no_args_is_help=True, help="Does the GPU path work here? recipes/gpu_smoke.sh asks stage by stage.")
+app = typer.Typer(no_args_is_help=True, help="Does the GPU path work here? For recipes/gpu_smoke.sh.")
 
 
 @app.command()
 def machine(overrides: Overrides = None) -> None:
-    """Show the card and the packages; exit 1 when a run on them cannot begin."""
+    """Show the card and the packages.
+
+    Exit code 1 when a run on them cannot begin.
+    """
     from easyr1_fgrpo.verl_plugin.preflight.smoke import machine as stage
 
     raise typer.Exit(stage(overrides or []))
@@ -19,7 +22,10 @@ def machine(overrides: Overrides = None) -> None:
 
 @app.command()
 def attention(overrides: Overrides = None) -> None:
-    """Compare log-probs under flash-attn, padded and packed, with those under PyTorch's attention."""
+    """Compare log-probs under flash-attn with PyTorch's.
+
+    Padded and packed.
+    """
     from easyr1_fgrpo.verl_plugin.preflight.smoke import attention as stage
 
     raise typer.Exit(stage(overrides or []))
@@ -27,7 +33,7 @@ def attention(overrides: Overrides = None) -> None:
 
 @app.command()
 def report(overrides: Overrides = None) -> None:
-    """Show what the run measured, and whether the GPU path is in order."""
+    """Show whether the GPU path is in order, as measured."""
     from easyr1_fgrpo.verl_plugin.preflight.smoke import report as stage
 
     raise typer.Exit(stage(overrides or []))

@@ -37,7 +37,10 @@ def run(
         bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
     ] = False,
 ) -> None:
-    """Run the arms with every seed, reuse what is finished, and write the page."""
+    """Run the arms with every seed, and write the page.
+
+    What is finished is used again.
+    """
     from easyr1_fgrpo.study.figures import draw
     from easyr1_fgrpo.study.page import page
     from easyr1_fgrpo.study.records import record_beside
@@ -71,7 +74,10 @@ def run(
 
 @app.command()
 def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniature, arm=fgrpo")]) -> None:
-    """Print what the choices that the paper leaves open do to a run's advantages: a line for each, in Markdown."""
+    """Print what the paper's open choices do to advantages.
+
+    Those of a run: a line for each choice, in Markdown.
+    """
     from easyr1_fgrpo.report.run_files import read_run
     from easyr1_fgrpo.study.choices import CHOICES, check_replay, effect, largest_move, read_steps
     from easyr1_fgrpo.tables import NOTHING, markdown_table

@@ -8,7 +8,8 @@ from pathlib import Path
 import typer
 
 from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
-from easyr1_fgrpo.report.figures.write import Format, write_figures
+from easyr1_fgrpo.report.figures.formats import Format
+from easyr1_fgrpo.report.figures.write import write_figures
 from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import Record

@@ -334,7 +334,7 @@ CORE = ", ".join(f"easyr1_fgrpo.training.{path.stem}" for path in (ROOT / "easyr
         ("import easyr1_fgrpo.judges.factory", LIBRARIES),
         ("import easyr1_fgrpo.miniature.oracle", LIBRARIES),
         (f"import {CORE}", "ray verl vllm transformers"),
-        ("import easyr1_fgrpo.cli", LIBRARIES),
+        ("import easyr1_fgrpo.cli", f"{LIBRARIES} numpy scipy pandas pyarrow pydantic hydra PIL rich"),
         ("from easyr1_fgrpo.config.load import load_config; load_config([])", LIBRARIES),
         ("import reward_servers.launch, reward_servers.stop", "torch verl vllm transformers"),
     ],

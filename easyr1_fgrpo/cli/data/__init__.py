@@ -6,9 +6,7 @@ import typer
 
 from easyr1_fgrpo.cli.data import mcts, own, rows, sets
 
-app = typer.Typer(
-    no_args_is_help=True, help="Your own file, or public sources -> one row schema -> the SFT set and the RL set."
-)
+app = typer.Typer(no_args_is_help=True, help="Your own file, or public sources -> the SFT set and the RL set.")
 app.command("import")(own.import_)
 for command in (
     *(rows.normalise, rows.inspect, rows.validate, rows.easyr1),

@@ -47,11 +47,12 @@ def mcts(
     max_tokens: Annotated[int | None, typer.Option(min=1, help="budget of this run, prompt and reply")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of all samples")] = 0,
 ) -> None:
-    """Search reasoning steps with a teacher (FGRPO section A.4) and write its traces as supervised training sets.
+    """Search reasoning steps with a teacher (FGRPO section A.4).
 
-    The same command goes on where a killed or stopped run ended; finished questions and replies on disk are not asked
-    again. Exit code 0: all questions searched; 1: bad input, or a teacher that does not answer; 3: some questions are
-    left (budget used up, calls failed), what there is is written.
+    Writes its traces as supervised training sets. The same command goes on where a killed or stopped run ended;
+    finished questions and replies on disk are not asked again. Exit code 0: all questions searched; 1: bad input,
+    or a teacher that does not answer; 3: some questions are left (budget used up, calls failed), what there is is
+    written.
     """
     from data_prep.mcts.export import AGAIN, export, sft_folder
     from data_prep.mcts.questions import question_names

@@ -39,7 +39,10 @@ def import_(
     val: Annotated[float, typer.Option(min=0.001, max=0.9, help="share for validation, where splits are made")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="of that choice")] = 0,
 ) -> None:
-    """Import questions about pictures; what cannot be used goes to the rejects with its reason."""
+    """Import questions about pictures.
+
+    What cannot be used goes to the rejects with its reason.
+    """
     from data_prep.own.answers import Form
     from data_prep.own.importing import import_rows
     from data_prep.own.look import Wishes, look

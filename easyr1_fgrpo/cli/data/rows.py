@@ -21,7 +21,10 @@ def normalise(
     benchmark: Annotated[list[Path] | None, typer.Option(help="benchmark items to keep out; repeatable")] = None,
     seed: Annotated[int, typer.Option(min=0, help="shuffles choices, draws options")] = 0,
 ) -> None:
-    """Bring one public source into the row schema; what cannot be used goes to the rejects with its reason."""
+    """Bring one public source into the row schema.
+
+    What cannot be used goes to the rejects with its reason.
+    """
     from data_prep.normalise.decontaminate import Benchmarks, read_benchmarks
     from data_prep.normalise.normalise import prepare_source
     from data_prep.normalise.open_ended import OpenEnded
@@ -44,7 +47,10 @@ def inspect(
     seed: Annotated[int, typer.Option(min=0, help="of that choice")] = 0,
     model: Annotated[str, typer.Option(help="checkpoint folder: prompts through its chat template")] = "",
 ) -> None:
-    """Write a contact sheet: pictures with boxes drawn, question, options, answer, and the prompt as it is read."""
+    """Write a contact sheet of a file's rows.
+
+    Pictures with boxes drawn, question, options, answer, and the prompt as it is read.
+    """
     from data_prep.sets.contact_sheet import contact_sheet
 
     page = out or file.with_name(f"{file.name}.html")
@@ -56,9 +62,10 @@ def inspect(
 def validate(
     files: Annotated[list[Path], typer.Argument(help="parquet files of rows, or folders of shards")],
 ) -> None:
-    """Check every row before training, pictures decoded; exit code 1 when one is wrong.
+    """Check every row before training, pictures decoded.
 
-    Questions, or traces for the warm start. Problems of one cause are one line: the first, and how many more there are.
+    Exit code 1 when one is wrong. Questions, or traces for the warm start. Problems of one cause are one line: the
+    first, and how many more there are.
     """
     from data_prep.sets.validate import SHOWN
     from data_prep.sets.validate import validate as check
@@ -81,7 +88,10 @@ def easyr1(
     answer_key: Annotated[str, typer.Option(help="column of the answer")] = "answer",
     image_key: Annotated[str, typer.Option(help="column of the images")] = "images",
 ) -> None:
-    """Convert rows of EasyR1; what cannot be used goes to the rejects with its reason."""
+    """Convert rows of EasyR1.
+
+    What cannot be used goes to the rejects with its reason.
+    """
     from data_prep.normalise.normalise import prepare_easyr1
     from data_prep.sources.easyr1 import Keys
 

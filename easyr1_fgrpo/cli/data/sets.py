@@ -22,7 +22,10 @@ def curate(
     embedder: Annotated[str, typer.Option(help="sentence-transformers model: hub id or folder")] = EMBEDDER,
     seed: Seed = 0,
 ) -> None:
-    """Choose representative questions as seeds of the supervised traces (FGRPO: sat=1500 vgr=1500 visual_cot=3000)."""
+    """Choose representative questions for supervised traces.
+
+    FGRPO: sat=1500 vgr=1500 visual_cot=3000.
+    """
     from data_prep.record import in_and_out
     from data_prep.sets.curate import curate as run
     from data_prep.sets.portions import parse_portions
@@ -50,10 +53,11 @@ def difficulty(
     max_failed: Annotated[float, typer.Option(min=0.0, max=1.0, help="share of rows that may lack a rollout")] = 0.05,
     seed: Seed = 0,
 ) -> None:
-    """Keep the rows that the base model answers right sometimes, and a draw of the others.
+    """Keep the rows that the base model answers right sometimes.
 
-    With RAY_ADDRESS the work is done on that cluster, else on this machine. The same command goes on after a kill. Exit
-    code 1 is for bad input, 3 when too many rollouts failed: run the same command again when the cause is fixed.
+    And a draw of the others. With RAY_ADDRESS the work is done on that cluster, else on this machine. The same
+    command goes on after a kill. Exit code 1 is for bad input, 3 when too many rollouts failed: run the same
+    command again when the cause is fixed.
     """
     from data_prep.difficulty.filter import Keep, TooManyFailed, filter_by_difficulty, report
     from data_prep.difficulty.rollout_engines import Endpoint, Vllm
@@ -78,7 +82,10 @@ def mix(
     val: Annotated[int, typer.Option(min=1, help="rows for validation, out of the drawn ones")] = 500,
     seed: Seed = 0,
 ) -> None:
-    """Draw the RL set (FGRPO: sat=15700 vgr=7000 visual_cot=13000 treevgr=13000)."""
+    """Draw the RL set.
+
+    FGRPO: sat=15700 vgr=7000 visual_cot=13000 treevgr=13000.
+    """
     from data_prep.record import in_and_out
     from data_prep.sets.mix import mix as run
     from data_prep.sets.portions import parse_portions

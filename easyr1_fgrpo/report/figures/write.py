@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.dynamics import dynamics_figure
+from easyr1_fgrpo.report.figures.formats import Format
 from easyr1_fgrpo.report.figures.front import front_figure
 from easyr1_fgrpo.report.figures.quality import quality_figure
 from easyr1_fgrpo.report.figures.style import METADATA, house_style
@@ -22,14 +22,6 @@ FIGURES: dict[str, Callable[[Sequence[Run]], tuple[Figure | None, list[str]]]] =
     "figure_4_front": front_figure,
     "figure_8_dynamics": dynamics_figure,
 }
-
-
-class Format(StrEnum):
-    """File formats of a figure."""
-
-    PDF = "pdf"
-    SVG = "svg"
-    PNG = "png"
 
 
 def write_figures(runs: Sequence[Run], out: Path, formats: Iterable[Format]) -> tuple[list[Path], list[str]]:

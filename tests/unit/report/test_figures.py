@@ -7,10 +7,11 @@ from typer.testing import CliRunner
 
 from easyr1_fgrpo.cli.report import figures
 from easyr1_fgrpo.report.figures.dynamics import dynamics_figure, stretches
+from easyr1_fgrpo.report.figures.formats import Format
 from easyr1_fgrpo.report.figures.front import front_figure
 from easyr1_fgrpo.report.figures.quality import PAGE_WIDTH, bars, quality_figure
 from easyr1_fgrpo.report.figures.style import COLOURS, NEUTRAL, house_style, looks
-from easyr1_fgrpo.report.figures.write import Format, write_figures
+from easyr1_fgrpo.report.figures.write import write_figures
 from easyr1_fgrpo.report.front import HELD_OUT_FRONT, VALIDATION, fronts
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.statistics import Estimate
