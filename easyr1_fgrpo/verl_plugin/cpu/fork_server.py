@@ -14,6 +14,7 @@ import random
 import runpy
 import selectors
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -50,7 +51,7 @@ def forked_workers(hash_seed: int | None) -> Iterator[str]:
     Yields:
         The `py_executable` of a runtime environment whose workers it forks.
     """
-    seed = {} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}
+    seed = {"PYTHONHASHSEED": str(hash_seed)} if hash_seed in range(2**32) else {}  # others are refused where all is
     with tempfile.TemporaryDirectory(prefix="fgrpo-") as folder:  # nobody else's: who reaches the socket runs code
         path = str(Path(folder, "forks"))
         with socket.socket(socket.AF_UNIX) as listener:
@@ -116,6 +117,8 @@ def main(listening: int) -> None:
         assert "ray" not in sys.modules
         assert threading.active_count() == 1  # a fork has the thread that forks, and no other
         order = _served(listener)
+        if not order:  # the owner was killed, else it would have ended this process
+            shutil.rmtree(Path(listener.getsockname()).parent)
     if order:
         order.run()
 

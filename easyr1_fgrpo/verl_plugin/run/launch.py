@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from easyr1_fgrpo.checkpoints import finished_step
 from easyr1_fgrpo.failure import exit_code
@@ -23,29 +23,28 @@ from easyr1_fgrpo.verl_plugin.run.logs import cause_of, logged_to
 from easyr1_fgrpo.verl_plugin.run.progress import progress
 from easyr1_fgrpo.watch import watched
 
+RUNTIME_ENV = "ray_kwargs.ray_init.runtime_env"
 TENSORBOARD_DIR = "TENSORBOARD_DIR"
 
 
-def train(config: Any, done: int, runtime_env: dict[str, str]) -> int:
+def train(config: Any, done: int, py_executable: str | None = None) -> int:
     """Run or resume training.
 
     Args:
         config: the whole composed config, already checked.
         done: the step after which it goes on, 0 for a run that starts anew.
-        runtime_env: more of Ray's runtime environment; what the config says there wins.
+        py_executable: what starts Ray's workers, where the config does not say; None for Python.
 
     Returns:
         The exit code: 0 when the last step is reached, 130 or 143 when a signal stopped it, else `exit_code`.
     """
     run_dir = Path(config.fgrpo.run_dir)
-    ray_init = config.ray_kwargs.ray_init
-    with open_dict(ray_init):
-        ray_init.runtime_env = {**runtime_env, **ray_init.runtime_env}
+    if py_executable and OmegaConf.select(config, f"{RUNTIME_ENV}.py_executable") is None:
+        OmegaConf.update(config, f"{RUNTIME_ENV}.py_executable", py_executable, force_add=True)
     if TENSORBOARD_DIR not in _job_variables():
         # The trainer runs in a Ray worker, which has this process's environment only when this process starts Ray.
         folder = os.environ.get(TENSORBOARD_DIR, str(run_dir / "tensorboard"))
-        key = f"ray_kwargs.ray_init.runtime_env.env_vars.{TENSORBOARD_DIR}"
-        OmegaConf.update(config, key, folder, force_add=True)
+        OmegaConf.update(config, f"{RUNTIME_ENV}.env_vars.{TENSORBOARD_DIR}", folder, force_add=True)
     print(f"{run_dir}: {'resuming after step ' + str(done) if done else 'starting'}; log in {run_dir / 'train.log'}")
     with logged_to(run_dir / "train.log") as terminal:
         try:

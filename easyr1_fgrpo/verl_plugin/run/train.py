@@ -31,14 +31,14 @@ def main(overrides: list[str]) -> int:
     except ConfigError as error:
         return _refuse(error.lines)
     if config.trainer.device != "cpu":
-        return _checked(config, settings)
+        return _checked(config, settings, None)
     config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_PLATFORM = "cpu"
     rollout = config.actor_rollout_ref.rollout
     with forked_workers(rollout.seed if rollout.full_determinism else None) as command:  # it imports during the checks
-        return _checked(config, settings, py_executable=command)
+        return _checked(config, settings, command)
 
 
-def _checked(config: DictConfig, settings: FgrpoConfig, **runtime_env: str) -> int:
+def _checked(config: DictConfig, settings: FgrpoConfig, py_executable: str | None) -> int:
     from easyr1_fgrpo.lock import RunLockedError, locked
     from easyr1_fgrpo.verl_plugin.preflight.first_question import first_question_problems
     from easyr1_fgrpo.verl_plugin.preflight.machine import machine_problems
@@ -55,12 +55,12 @@ def _checked(config: DictConfig, settings: FgrpoConfig, **runtime_env: str) -> i
         with locked(Path(settings.run_dir)) as before:
             if before:
                 print(f"{settings.run_dir}: {before} trained there and is gone; its lock is taken over")
-            return _go_on(config, runtime_env)
+            return _go_on(config, py_executable)
     except RunLockedError as error:
         return _refuse([str(error)])
 
 
-def _go_on(config: DictConfig, runtime_env: dict[str, str]) -> int:
+def _go_on(config: DictConfig, py_executable: str | None = None) -> int:
     from easyr1_fgrpo.preflight.resume import note_start
     from easyr1_fgrpo.verl_plugin.preflight.resume import KEYS
     from easyr1_fgrpo.verl_plugin.preflight.saved import go_back, saved_step
@@ -72,7 +72,7 @@ def _go_on(config: DictConfig, runtime_env: dict[str, str]) -> int:
         return 0
     note_start(config, done, KEYS)
     go_back(config)
-    return train(config, done or 0, runtime_env)
+    return train(config, done or 0, py_executable)
 
 
 def _refuse(lines: list[str]) -> int:

@@ -28,14 +28,16 @@ sys.exit(7)
 
 @pytest.fixture
 def server(tmp_path):
+    folder = tmp_path / "server"
+    folder.mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "forks"))
+        listener.bind(str(folder / "forks"))
         listener.listen()
         process = subprocess.Popen(
             [sys.executable, "-c", LIGHT, str(listener.fileno())],
             stdin=subprocess.PIPE, pass_fds=[listener.fileno()],
         )  # fmt: skip
-    process.path = str(tmp_path / "forks")
+    process.path = str(folder / "forks")
     yield process
     process.terminate()
     process.wait()
@@ -111,9 +113,10 @@ def test_a_server_that_ends_before_it_forked_is_replaced_by_the_client(tmp_path)
     assert json.loads(output)["parent"] == os.getpid()
 
 
-def test_the_server_ends_with_its_owner(server):
+def test_the_server_ends_with_its_owner_and_leaves_nothing(server):
     server.communicate(timeout=10)
     assert server.returncode == 0
+    assert not Path(server.path).parent.exists()
 
 
 def test_ctrl_c_is_not_for_the_server(server, tmp_path):

@@ -48,6 +48,16 @@ def test_a_variable_of_the_ray_job_is_not_set_twice(tmp_path, monkeypatch, named
     assert ours == (None if named else str(tmp_path / "tensorboard"))
 
 
+@pytest.mark.parametrize("theirs", [None, "python -X dev"])
+def test_workers_are_started_as_told_where_the_config_does_not_say(tmp_path, monkeypatch, theirs):
+    config = config_of(tmp_path)
+    config.ray_kwargs = {"ray_init": {"runtime_env": {"py_executable": theirs}}}  # verl's default names it, as null
+    seen = []
+    monkeypatch.setattr(launch, "_run", seen.append)
+    assert train(config, done=0, py_executable="python fork_client.py") == 0
+    assert seen[0].ray_kwargs.ray_init.runtime_env.py_executable == (theirs or "python fork_client.py")
+
+
 def test_a_run_whose_judge_is_gone_exits_with_four(tmp_path, monkeypatch, capfd):
     def run(config):
         raise RemoteError(RemoteError(ConstraintUnmeasuredError("step 9: consistency was not measured")))

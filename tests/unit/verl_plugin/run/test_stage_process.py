@@ -12,7 +12,7 @@ from easyr1_fgrpo.verl_plugin.run.stage_process import StageError, run_stage
 
 NOISY = r"""
 import sys, time
-print("200 raw lines\n" * 200)
+print("200 raw lines\n" * 200, flush=True)
 print("Epoch 3/5:  40%|####      | 4/10 [00:11<00:17,  2.98s/it]", file=sys.stderr)
 time.sleep(1.5)
 sys.exit(int(sys.argv[1]))

@@ -24,7 +24,7 @@ def test_a_finished_run_starts_nothing(monkeypatch, capsys):
 
 def test_a_run_notes_what_it_is_and_goes_on_after_its_last_step(folder, monkeypatch):
     started = []
-    monkeypatch.setattr(launch, "train", lambda config, done: started.append(done) or 0)
+    monkeypatch.setattr(launch, "train", lambda config, done, _: started.append(done) or 0)
     config = config_of("trainer.total_training_steps=20", "seed=3")
     assert _go_on(config) == 0
     save(10)
