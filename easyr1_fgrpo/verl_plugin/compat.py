@@ -8,88 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial, wraps
-from importlib.metadata import version
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import wrapt
 
 from easyr1_fgrpo.generation.processor import drop_video_processor, torchvision_missing
-from easyr1_fgrpo.host import on_cpu
+from easyr1_fgrpo.verl_plugin.patch import PATCHES, Patch, patch, source_holds
 
-PATCHED_VERL = "0.9.1"
-
-
-Probe = Callable[[Any], bool]
-Fix = Callable[[Any], None]
+__all__ = ["PATCHES", "apply_patches"]
 
 
-@dataclass(frozen=True)
-class Patch:
-    """One fix of one module.
-
-    Attributes:
-        name: what is fixed.
-        module: the module that is fixed, patched right after its import.
-        why: what happens without it.
-        until: when it can go.
-        needed: looks at the unpatched module and says whether the fault is still there.
-        apply: fixes the module in place.
-        everywhere: whether it is applied on any platform, not only with VERL_PLATFORM=cpu.
-    """
-
-    name: str
-    module: str
-    why: str
-    until: str
-    needed: Probe
-    apply: Fix
-    everywhere: bool
-
-    def wanted(self) -> bool:
-        """Whether this process wants the patch: right verl version, right platform."""
-        return version("verl") == PATCHED_VERL and (self.everywhere or on_cpu())
-
-
-PATCHES: list[Patch] = []
-"""In the order in which they stand below."""
-
-
-def _patch(
-    name: str, module: str, *, why: str, until: str, needed: Probe, everywhere: bool = False
-) -> Callable[[Fix], Fix]:
-    """Add the decorated function to `PATCHES`; see `Patch`."""
-
-    def add(apply: Fix) -> Fix:
-        PATCHES.append(Patch(name, module, why, until, needed, apply, everywhere))
-        return apply
-
-    return add
-
-
-def _source_holds(text: str, *path: str) -> Probe:
-    """A probe: does the source of `module.path` hold this text?"""
-
-    def probe(module: Any) -> bool:
-        import inspect
-
-        target: Any = module
-        for name in path:
-            target = getattr(target, name)
-        return text in inspect.getsource(inspect.unwrap(target))
-
-    return probe
-
-
-@_patch(
+@patch(
     "micro-batches without images",
     "verl.models.transformers.qwen2_vl",
     why="with transformers 5 the vision tower returns a model output, whose .mean() does not exist",
     until="verl unpacks the visual output in its text-only branch",
-    needed=_source_holds("image_embeds = model.visual(pixel_values, grid_thw=image_grid_thw)\n", "_get_input_embeds"),
+    needed=source_holds("image_embeds = model.visual(pixel_values, grid_thw=image_grid_thw)\n", "_get_input_embeds"),
     everywhere=True,
 )
 def _fix_text_only_branch(module: Any) -> None:
@@ -119,12 +55,12 @@ def _fix_text_only_branch(module: Any) -> None:
     module._get_input_embeds = get_input_embeds
 
 
-@_patch(
+@patch(
     "batches of equal length",
     "verl.utils.tensordict_utils",
     why="when all sequences are equally long, 3D position ids are ragged along another dimension than verl sets",
     until="verl builds its nested position ids with the token dimension ragged",
-    needed=_source_holds('data["position_ids"]._ragged_idx = 2', "maybe_fix_3d_position_ids"),
+    needed=source_holds('data["position_ids"]._ragged_idx = 2', "maybe_fix_3d_position_ids"),
     everywhere=True,
 )
 def _fix_equal_lengths(module: Any) -> None:
@@ -163,31 +99,31 @@ def _ragged_along_tokens(position_ids: Any) -> Any:
     )
 
 
-@_patch(
+@patch(
     "process group backend",
     "verl.utils.distributed",
     why='verl asks torch for the backend "cpu:gloo,cpu:gloo", which torch refuses',
     until="verl builds the backend string without naming the CPU twice",
-    needed=_source_holds('f"cpu:gloo,{get_device_name()}:', "initialize_global_process_group_ray"),
+    needed=source_holds('f"cpu:gloo,{get_device_name()}:', "initialize_global_process_group_ray"),
 )
 def _fix_process_group(module: Any) -> None:
     # torch refuses "cpu:gloo,cpu:gloo"; gloo under the name of an absent device leaves the CPU group alone.
     module.get_device_name = lambda: "cuda"
 
 
-@_patch(
+@patch(
     "reference model offload",
     "verl.workers.engine.fsdp.transformer_impl",
     why="the reference model's CPUOffloadPolicy pins memory, which needs an accelerator",
     until="verl pins memory only where an accelerator exists",
-    needed=_source_holds("CPUOffloadPolicy(pin_memory=True)", "FSDPEngine", "_build_fsdp_module"),
+    needed=source_holds("CPUOffloadPolicy(pin_memory=True)", "FSDPEngine", "_build_fsdp_module"),
 )
 def _fix_offload_policy(module: Any) -> None:
     policy = module.CPUOffloadPolicy
     module.CPUOffloadPolicy = lambda pin_memory=True: policy(pin_memory=False)
 
 
-@_patch(
+@patch(
     "processors without torchvision",
     "transformers.processing_utils",
     why="transformers builds a video processor for every Qwen-VL processor, which needs torchvision",
@@ -199,12 +135,12 @@ def _fix_video_processor(module: Any) -> None:
     drop_video_processor(module.ProcessorMixin)
 
 
-@_patch(
+@patch(
     "counting placeholders",
     "transformers.processing_utils",
     why="transformers makes a tensor of every token to count placeholders: milliseconds, three times a rollout",
     until="transformers counts them in a list or at once",
-    needed=_source_holds("list(ids).count(token_id)", "ProcessorMixin", "_check_special_mm_tokens"),
+    needed=source_holds("list(ids).count(token_id)", "ProcessorMixin", "_check_special_mm_tokens"),
 )
 def _fix_placeholder_count(module: Any) -> None:
     original = module.ProcessorMixin._check_special_mm_tokens
@@ -217,12 +153,12 @@ def _fix_placeholder_count(module: Any) -> None:
     module.ProcessorMixin._check_special_mm_tokens = check
 
 
-@_patch(
+@patch(
     "building agent loops",
     "verl.experimental.agent_loop.agent_loop",
     why="for every rollout hydra copies and merges what its agent loop is given: some 8 ms, a tenth of a step",
     until="verl builds agent loops without hydra, or once",
-    needed=_source_holds("agent_loop = hydra.utils.instantiate(", "AgentLoopWorker", "_run_agent_loop"),
+    needed=source_holds("agent_loop = hydra.utils.instantiate(", "AgentLoopWorker", "_run_agent_loop"),
 )
 def _fix_agent_loop_building(module: Any) -> None:
     hydra = module.hydra
@@ -235,12 +171,40 @@ def _fix_agent_loop_building(module: Any) -> None:
     module.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate), __wrapped__=hydra)
 
 
-@_patch(
+@patch(
+    "one processing of a prompt",
+    "verl.experimental.agent_loop.agent_loop",
+    why="each of a prompt's n rollouts decodes its pictures and puts them through the processor three times",
+    until="verl processes a prompt once for all its rollouts",
+    needed=source_holds("build_multimodal_processor_inputs(", "AgentLoopWorker", "_compute_multi_modal_inputs"),
+    everywhere=True,
+)
+def _fix_processing(module: Any) -> None:
+    from easyr1_fgrpo.verl_plugin.shared_prompt import share_prompts
+
+    share_prompts(module.AgentLoopWorker)
+
+
+@patch(
+    "pixel values in levels",
+    "verl.utils.model",
+    why="each rollout's pixel values go through the queue as floats for two frames, eight times the picture's bytes",
+    until="verl's queue carries a prompt's pixel values once",
+    needed=source_holds("multi_modal_inputs_collected[key].append(value)", "extract_multi_modal_inputs"),
+    everywhere=True,
+)
+def _fix_pixel_values(module: Any) -> None:
+    from easyr1_fgrpo.verl_plugin.pixel_levels import reading_levels
+
+    module.extract_multi_modal_inputs = reading_levels(module.extract_multi_modal_inputs)
+
+
+@patch(
     "locks for making folders",
     "verl.utils.fs",
     why="each process locks under a name of its own (hash() is salted), and leaves that file in the temporary folder",
     until="verl makes folders without a lock",
-    needed=_source_holds('lock_filename = f"ckpt_{hash(path)', "local_mkdir_safe"),
+    needed=source_holds('lock_filename = f"ckpt_{hash(path)', "local_mkdir_safe"),
     everywhere=True,
 )
 def _fix_folder_locks(module: Any) -> None:
@@ -259,11 +223,11 @@ def apply_patches() -> None:
         from easyr1_fgrpo.verl_plugin.cpu.vision import stand_in
 
         sys.modules["qwen_vl_utils"] = stand_in()
-    for patch in PATCHES:
-        if patch.wanted():
-            wrapt.register_post_import_hook(partial(_apply_if_needed, patch), patch.module)
+    for each in PATCHES:
+        if each.wanted():
+            wrapt.register_post_import_hook(partial(_apply_if_needed, each), each.module)
 
 
-def _apply_if_needed(patch: Patch, module: ModuleType) -> None:
-    if patch.needed(module):
-        patch.apply(module)
+def _apply_if_needed(one: Patch, module: ModuleType) -> None:
+    if one.needed(module):
+        one.apply(module)

@@ -22,6 +22,11 @@ CHECK_EVERY = 32
 class BudgetedDataset(RLHFDataset):  # type: ignore[misc, unused-ignore]
     """Questions for RL; reads `data.image_budget` (`min_pixels`, `max_pixels`)."""
 
+    def __getitem__(self, item: int) -> Any:
+        row = super().__getitem__(item)
+        del row[self.prompt_key]  # is `raw_prompt` now, and would travel a second time with each rollout
+        return row
+
     def _build_messages(self, example: dict[str, Any], key: str) -> Any:
         example = within_budget(example, self.image_key, self.config.image_budget)
         return super()._build_messages(encoded(example, self.image_key), key)

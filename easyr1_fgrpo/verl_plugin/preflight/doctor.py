@@ -23,7 +23,7 @@ from easyr1_fgrpo.verl_plugin.preflight.registrations import named, registration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from easyr1_fgrpo.verl_plugin.compat import Patch
+    from easyr1_fgrpo.verl_plugin.patch import Patch
 
 PACKAGE = "easyr1-fgrpo"
 PLUGIN = "easyr1_fgrpo"
@@ -89,7 +89,7 @@ def _missing() -> list[str]:
 
 
 def _misinstalled() -> list[str]:
-    from easyr1_fgrpo.verl_plugin.compat import PATCHED_VERL
+    from easyr1_fgrpo.verl_plugin.patch import PATCHED_VERL
 
     problems = []
     verl = _version("verl")

@@ -20,6 +20,8 @@ EVERYWHERE = {
     "batches of equal length",
     "processors without torchvision",
     "locks for making folders",
+    "one processing of a prompt",
+    "pixel values in levels",
 }
 
 
@@ -42,7 +44,7 @@ def test_every_patch_says_what_why_and_until_when():
     ],
 )
 def test_a_patch_is_wanted_on_its_platform_and_version(monkeypatch, verl, platform, wanted):
-    monkeypatch.setattr(compat, "version", {"verl": verl}.get)
+    monkeypatch.setattr("easyr1_fgrpo.verl_plugin.patch.version", {"verl": verl}.get)
     monkeypatch.setenv("VERL_PLATFORM", platform)
     assert {patch.name for patch in PATCHES if patch.wanted()} == wanted
 
@@ -66,6 +68,11 @@ def test_a_patch_leaves_a_fixed_module_alone():
             "building agent loops",
             SimpleNamespace(AgentLoopWorker=SimpleNamespace(_run_agent_loop=fixed_elsewhere)),
         ),
+        (
+            "one processing of a prompt",
+            SimpleNamespace(AgentLoopWorker=SimpleNamespace(_compute_multi_modal_inputs=fixed_elsewhere)),
+        ),
+        ("pixel values in levels", SimpleNamespace(extract_multi_modal_inputs=fixed_elsewhere)),
     ]:
         patch = NAMED[name]
         assert not patch.needed(module), name
@@ -255,6 +262,21 @@ def test_position_ids_of_any_lengths_can_be_padded(lengths):
     if len(set(lengths)) == 1:
         with pytest.raises(RuntimeError):
             pad(patched.__wrapped__)
+
+
+# ---------------------------------------------------------------------- a prompt's pictures
+
+
+def test_verl_still_processes_each_rollout_and_its_engines_read_by_the_patched_function():
+    """What the two patches do is in test_shared_prompt.py and test_pixel_levels.py."""
+    from verl.experimental.agent_loop import agent_loop
+    from verl.utils import model
+    from verl.workers.engine.fsdp import transformer_impl
+
+    assert NAMED["one processing of a prompt"].needed(agent_loop)
+    assert NAMED["pixel values in levels"].needed(model)
+    assert transformer_impl.extract_multi_modal_inputs is model.extract_multi_modal_inputs
+    assert hasattr(model.extract_multi_modal_inputs, "__wrapped__")
 
 
 # ---------------------------------------------------------------------- locks for making folders

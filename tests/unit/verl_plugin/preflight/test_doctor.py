@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from easyr1_fgrpo.verl_plugin.compat import Patch
+from easyr1_fgrpo.verl_plugin.patch import Patch
 from easyr1_fgrpo.verl_plugin.preflight.doctor import _still_needed
 from easyr1_fgrpo.verl_plugin.preflight.registrations import Registration
 
