@@ -32,7 +32,7 @@ def model_card(run: Path, checkpoint: Path, step: int, name: str) -> str:
     """
     config: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True)
     fgrpo, data = config["fgrpo"], config["data"]
-    base = str(config["actor_rollout_ref"]["model"]["path"])
+    base, prompts, rollouts = _trained(config)
     on_hub = _HUB_ID.fullmatch(base) is not None
     multipliers = read_state(checkpoint)["multipliers"]
     train_files = data["train_files"] if isinstance(data["train_files"], list) else [data["train_files"]]
@@ -47,8 +47,8 @@ def model_card(run: Path, checkpoint: Path, step: int, name: str) -> str:
         arm=config.get("arm", "custom"),
         task=fgrpo["reward"]["task"],
         step=step,
-        prompts=data["train_batch_size"],
-        rollouts=config["actor_rollout_ref"]["rollout"]["n"],
+        prompts=prompts,
+        rollouts=rollouts,
         data=[Path(path).name for path in train_files],
         judges=_judges(fgrpo),
         constraints={
@@ -57,6 +57,15 @@ def model_card(run: Path, checkpoint: Path, step: int, name: str) -> str:
         },
         evaluations=_evaluations(run, checkpoint),
     )
+
+
+def _trained(config: Mapping[str, Any]) -> tuple[str, int, int]:
+    """Base model, prompts of a step and rollouts of a prompt, by the keys of the host that trained."""
+    data = config["data"]
+    if (worker := config.get("worker")) is not None:  # EasyR1's
+        return str(worker["actor"]["model"]["model_path"]), data["rollout_batch_size"], worker["rollout"]["n"]
+    verls = config["actor_rollout_ref"]
+    return str(verls["model"]["path"]), data["train_batch_size"], verls["rollout"]["n"]
 
 
 def _judges(fgrpo: Mapping[str, Any]) -> dict[str, str]:

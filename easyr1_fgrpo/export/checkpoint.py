@@ -2,7 +2,8 @@
 
 The folder has weights, tokenizer, processor, chat template and README.md, ready for `vllm serve`; it appears under its
 name in one step. Weights come from verl's own export (`actor/huggingface`) where the checkpoint has one, otherwise from
-its FSDP shards by `python -m verl.model_merger`; a LoRA adapter is merged into its base.
+its FSDP shards by the host's merger (`python -m verl.model_merger`, EasyR1's `scripts/model_merger.py`); a LoRA adapter
+is merged into its base.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from easyr1_fgrpo.checkpoints import (
     STATE_FILE,
     CheckpointError,
@@ -26,14 +29,21 @@ from easyr1_fgrpo.checkpoints import (
 )
 from easyr1_fgrpo.export.card import model_card
 from easyr1_fgrpo.files import taken, whole_folder
+from easyr1_fgrpo.host import find_host
 from easyr1_fgrpo.terminal import progress_bar
+
+_LONGEST = 300
+"""Characters of what a merger says."""
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 MERGED = "merged"
 """Folder of a checkpoint whose weights had to be merged to be measured; it goes with its checkpoint."""
 
 ADAPTER = "lora_adapter"
-"""Folder into which verl's merger writes the adapter of a LoRA run."""
+"""Folder with the adapter of a LoRA run: verl's merger writes it, EasyR1 in a checkpoint."""
+
+EXPORTED = exported_model(Path()).name
+EASYR1S_SHARDS = "model_world_size_*_rank_*.pt"
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,9 @@ def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
     if not adapted and any(any(checkpoint.exported.glob(pattern)) for pattern in _WEIGHTS):
         _copy_files(checkpoint.exported, folder)
         return
+    if _easyr1s(checkpoint.run):
+        _merge_easyr1s_shards(checkpoint.actor, folder)
+        return
     _merge_shards(checkpoint.actor, folder)
     if adapted:
         _merge_adapter(folder)
@@ -143,6 +156,11 @@ def _write_model(checkpoint: Checkpoint, folder: Path) -> None:
     for path in checkpoint.exported.iterdir():
         if not (folder / path.name).exists() and not any(path.match(pattern) for pattern in _WEIGHTS):
             shutil.copy(path, folder)
+
+
+def _easyr1s(run: Path) -> bool:
+    """Whether EasyR1 trained the run: its config has its keys."""
+    return "worker" in OmegaConf.load(run / "config.yaml")
 
 
 def _adapted(checkpoint: Path) -> bool:
@@ -161,6 +179,7 @@ def _copy_files(source: Path, folder: Path) -> None:
 
 
 def _merge_shards(actor: Path, folder: Path) -> None:
+    """Verl's shards into a Hugging Face folder."""
     described = actor / "fsdp_config.json"
     world = json.loads(described.read_text())["world_size"] if described.exists() else 0
     shards = [actor / f"model_world_size_{world}_rank_{rank}.pt" for rank in range(world)]
@@ -168,14 +187,38 @@ def _merge_shards(actor: Path, folder: Path) -> None:
         raise CheckpointError(f"{actor}: no weights, neither in huggingface/ nor as FSDP shards")
     if absent := [shard for shard in shards if not shard.exists()]:
         raise CheckpointError(f"{absent[0]} is missing: {len(absent)} of {world} FSDP shards are not there")
-    print(f"merging {world} FSDP shards of {actor}", file=sys.stderr, flush=True)
-    merge = ["-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", actor, "--target_dir", folder]
+    merge = ["-m", "verl.model_merger", "merge", "--backend", "fsdp"]
+    _run_merger(actor, world, [*merge, "--local_dir", str(actor), "--target_dir", str(folder)])
+
+
+def _merge_easyr1s_shards(actor: Path, folder: Path) -> None:
+    """EasyR1's shards into a Hugging Face folder; its merger writes beside what it reads, which is links here."""
+    shards, host = sorted(actor.glob(EASYR1S_SHARDS)), find_host()
+    script = host.folder.parent / "scripts/model_merger.py" if host and host.kind == "easyr1" else None
+    if script is None or not script.is_file():
+        raise CheckpointError(
+            f"{actor}: EasyR1 wrote these FSDP shards, and merges them: in an environment with its checkout, "
+            f"`fgrpo export` again, or python EASYR1/scripts/model_merger.py --local_dir {actor}"
+        )
+    work = folder / ".merging"
+    shutil.copytree(actor / EXPORTED, work / EXPORTED)
+    for path in (*shards, actor / ADAPTER):
+        if path.exists():
+            (work / path.name).symlink_to(path.absolute())
+    _run_merger(actor, len(shards), [str(script), "--local_dir", str(work)])
+    for path in (work / EXPORTED).iterdir():
+        path.rename(folder / path.name)
+    shutil.rmtree(work)
+
+
+def _run_merger(actor: Path, shards: int, merge: list[str]) -> None:
+    print(f"merging {shards} FSDP shards of {actor}", file=sys.stderr, flush=True)
     done = subprocess.run(
-        [sys.executable, *map(str, merge)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        [sys.executable, *merge], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        last = (done.stdout.strip() or "no output").splitlines()[-1]
-        raise CheckpointError(f"{actor}: verl.model_merger could not merge the FSDP shards ({last})")
+        last = (done.stdout.strip() or "no output").splitlines()[-1][:_LONGEST]
+        raise CheckpointError(f"{actor}: the host's merger could not merge the FSDP shards ({last})")
 
 
 def _merge_adapter(folder: Path) -> None:

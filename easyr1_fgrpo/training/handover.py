@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -42,18 +43,24 @@ def handed_over(compute: Callable[[Tensor], ConstrainedAdvantage]) -> Iterator[H
         _HANDOVER.reset(token)
 
 
-def handed_over_advantages(response_mask: Tensor, *, without: str) -> Tensor:
-    """The advantages (B, T) of the step that was handed over: one value a rollout, at the sentence level one a token.
+def handed_over_advantages(*, response_mask: Tensor, **unread: Any) -> tuple[Tensor, Tensor]:
+    """The constrained advantage of a batch (FGRPO Eq. 6), as both hosts call their estimators.
 
     Args:
         response_mask: (B, T), 1 on response tokens.
-        without: the fix, for the error when no trainer handed over its step.
+        unread: rewards, groups and whatever else a host gives: the signals know both, with their validity.
+
+    Returns:
+        Advantages and returns, both (B, T) and equal: one value a rollout, at the sentence level one a token.
 
     Raises:
-        RuntimeError: when none did.
+        RuntimeError: when no trainer handed over its step.
     """
     handover = _HANDOVER.get(None)
     if handover is None:
-        raise RuntimeError(f"algorithm.adv_estimator={ESTIMATOR} {without}")
+        raise RuntimeError(
+            f"algorithm.adv_estimator={ESTIMATOR} needs the trainer of `fgrpo train`, which hands it the signals (on "
+            "verl trainer.v1.trainer_mode=fgrpo)"
+        )
     handover.result = handover.compute(response_mask)
-    return handover.result.advantages
+    return handover.result.advantages, handover.result.advantages

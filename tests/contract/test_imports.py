@@ -145,7 +145,7 @@ ARROWS = {
     "recipes.examples": {"rewards"},
     "recipes.examples.trl_fgrpo": {"MultiplierController"},
     # on top
-    "easyr1_fgrpo.export": {"checkpoints", "files", "generation", "terminal"},
+    "easyr1_fgrpo.export": {"checkpoints", "files", "generation", "host", "terminal"},
     "easyr1_fgrpo.study": {
         *(
             "algorithm",

@@ -28,7 +28,7 @@ def for_transformers_4(model: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     text = config["text_config"]
     rope = text.pop("rope_parameters")
-    text |= {"rope_theta": rope["rope_theta"], "architectures": ["Qwen2ForCausalLM"]}
+    text |= {"rope_theta": rope["rope_theta"], "architectures": config["architectures"]}
     text["rope_scaling"] = {"type": "mrope", "rope_type": "default", "mrope_section": rope["mrope_section"]}
     write_json(model / "config.json", config)
     tokenizer = json.loads((model / "tokenizer_config.json").read_text())

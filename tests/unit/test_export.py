@@ -272,3 +272,22 @@ def test_a_run_means_its_last_whole_checkpoint(run):
     (checkpoints / "latest_checkpointed_iteration.txt").write_text("4")
     assert find_checkpoint(run).folder == (checkpoints / "global_step_4").resolve()
     assert find_checkpoint(checkpoints / "global_step_2").step == 2
+
+
+def test_a_run_on_easyr1_has_its_card_and_says_who_merges_its_shards(run, model, config, tmp_path):
+    actor = as_shards(run, model.state_dict())
+    (actor / "fsdp_config.json").unlink()
+    data = {"train_files": "/home/somebody/train.parquet@train", "rollout_batch_size": 12}
+    worker = {"actor": {"model": {"model_path": "Qwen/Qwen2.5-VL-7B-Instruct"}}, "rollout": {"n": 7}}
+    fgrpo = OmegaConf.to_container(config, resolve=True)["fgrpo"]
+    OmegaConf.save({"fgrpo": fgrpo, "data": data, "worker": worker, "arm": "fgrpo"}, run / "config.yaml")
+    with pytest.raises(CheckpointError) as refused:
+        export(run, tmp_path / "out")  # upstream's verl is here
+    way_out = f"`fgrpo export` again, or python EASYR1/scripts/model_merger.py --local_dir {actor}"
+    assert str(refused.value).endswith(way_out)
+    save_checkpoint(model, build_tokenizer(), actor / "huggingface")  # what EasyR1's merger makes there
+    export(run, tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    assert "steps of 12 prompts x 7 rollouts" in " ".join(card.split())
+    assert 'base_model: "Qwen/Qwen2.5-VL-7B-Instruct"' in card
+    assert "| training data | train.parquet@train |" in card

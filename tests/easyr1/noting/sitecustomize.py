@@ -29,9 +29,9 @@ def note_rollouts(module):
 def note_advantages(module):
     import torch
 
-    def advantages(mask_BT, **options):
-        found = original(mask_BT, **options)
-        torch.save(found, NOTES / f"advantages-{len(list(NOTES.glob('advantages-*')))}.pt")
+    def advantages(**given):
+        found = original(**given)
+        torch.save(found[0], NOTES / f"advantages-{len(list(NOTES.glob('advantages-*')))}.pt")
         return found
 
     original, module.handed_over_advantages = module.handed_over_advantages, advantages

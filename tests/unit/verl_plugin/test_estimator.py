@@ -7,8 +7,8 @@ from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.host import ESTIMATOR
-from easyr1_fgrpo.training.handover import handed_over
-from easyr1_fgrpo.verl_plugin.estimator import compute_constrained_advantage
+from easyr1_fgrpo.training.handover import handed_over, handed_over_advantages
+from easyr1_fgrpo.verl_plugin import estimator  # noqa: F401 (registers it)
 
 KEYS = ["p_0_0", "p_1_0", "q_0_0", "q_1_0"]
 MASK_BT = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
@@ -19,7 +19,7 @@ def compute(mask_BT):
 
 
 def test_registered_under_its_name():
-    assert get_adv_estimator_fn(ESTIMATOR) is compute_constrained_advantage
+    assert get_adv_estimator_fn(ESTIMATOR) is handed_over_advantages
 
 
 def test_verl_calls_what_the_trainer_handed_over():
@@ -37,11 +37,11 @@ def test_verl_calls_what_the_trainer_handed_over():
 
 def test_refused_without_a_trainer_that_hands_over():
     with pytest.raises(RuntimeError, match=r"trainer\.v1\.trainer_mode=fgrpo"):
-        compute_constrained_advantage(torch.zeros(1, 1), torch.ones(1, 1))
+        handed_over_advantages(token_level_rewards=torch.zeros(1, 1), response_mask=torch.ones(1, 1))
 
 
 def test_the_handover_ends_with_its_context_even_on_an_error():
     with pytest.raises(KeyError), handed_over(compute):
         raise KeyError
     with pytest.raises(RuntimeError, match="hands it the signals"):
-        compute_constrained_advantage(torch.zeros(1, 1), torch.ones(1, 1))
+        handed_over_advantages(token_level_rewards=torch.zeros(1, 1), response_mask=torch.ones(1, 1))

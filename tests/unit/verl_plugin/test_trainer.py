@@ -86,7 +86,9 @@ def step_of(monkeypatch):
 
     def estimate(self, batch, metrics):
         mask_BT = torch.ones(len(batch.keys), 2, dtype=torch.long)
-        self.advantages, _ = get_adv_estimator_fn(ESTIMATOR)(torch.zeros(mask_BT.shape), mask_BT)
+        self.advantages, _ = get_adv_estimator_fn(ESTIMATOR)(
+            token_level_rewards=torch.zeros(mask_BT.shape), response_mask=mask_BT
+        )
         metrics["verl"] = 1.0
         return batch
 
