@@ -91,11 +91,9 @@ def share_prompts(worker: Any) -> None:
 
     @wraps(run)
     async def run_agent_loop(self: Any, *sampling: Any, **rollout: Any) -> Any:
-        uid = rollout["uid"]
-        prompt = _prompts.get(uid)
-        if prompt is None:
-            prompt = _prompts[uid] = SharedPrompt()
-        _of_this_rollout.set(prompt)
+        uid = rollout.get("uid")  # verl's other trainers need not give one
+        prompt = SharedPrompt()
+        _of_this_rollout.set(prompt if uid is None else _prompts.setdefault(uid, prompt))
         return await run(self, *sampling, **rollout)
 
     @wraps(compute)

@@ -13,7 +13,7 @@ from verl.utils.model import extract_multi_modal_inputs
 from verl.workers.rollout.replica import TokenOutput
 
 from easyr1_fgrpo.verl_plugin.pixel_levels import TABLE
-from easyr1_fgrpo.verl_plugin.shared_prompt import SharedPrompt, _prompts, shared
+from easyr1_fgrpo.verl_plugin.shared_prompt import SharedPrompt, _prompts, share_prompts, shared
 
 PICTURES = [
     [jpeg(300, 200, 1)],
@@ -190,6 +190,26 @@ def test_a_failure_is_each_rollouts_own_and_the_next_prompt_is_whole(made, queue
     assert queue == {}
     asyncio.run(roll_out(worker, batch_of(dataset, ALL)))
     assert len(queue) == N * len(PICTURES)
+
+
+async def test_only_rollouts_of_one_prompt_share():
+    seen = {}
+
+    class Worker:
+        async def _run_agent_loop(self, sampling, *, name, **rollout):
+            seen[name] = shared()
+            await asyncio.sleep(0)
+
+        _compute_multi_modal_inputs = None
+
+    share_prompts(Worker)
+    rollouts = {"a0": {"uid": "a"}, "a1": {"uid": "a"}, "b": {"uid": "b"}, "c": {}, "d": {}}
+    await asyncio.gather(
+        *(asyncio.create_task(Worker()._run_agent_loop({}, name=name, **row)) for name, row in rollouts.items())
+    )
+    assert seen["a0"] is seen["a1"]
+    assert len({id(prompt) for prompt in seen.values()}) == 4
+    assert set(_prompts) == {"a", "b"}  # `seen` holds them
 
 
 IMAGES, OTHERS = ["a picture"], ["a tool's picture"]
