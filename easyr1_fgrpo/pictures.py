@@ -104,7 +104,7 @@ def decode(file: bytes) -> Image.Image:
         image.load()
         seen = rgb(image)
         seen = seen.copy() if seen is image else seen  # of no file
-        if _nothing_but_pixels(image):
+        if 2 * len(file) < 3 * seen.width * seen.height and _nothing_but_pixels(image):
             setattr(seen, _OWN_FILE, (file, str(image.get_format_mimetype())))  # no picture made of this one has it
         return seen
 

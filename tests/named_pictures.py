@@ -2,7 +2,8 @@
 
 "refused": an item without a picture is an error, as the protocol has it; "kept": vLLM 0.29, word for word, which keeps
 pictures under their uuid; "forgotten": the same with a cache that holds nothing; "unseen": nobody looks whether there
-is one, so that the model answers blindly; "strict": a uuid is an error, too; "broken": an error of the server.
+is one, so that the model answers blindly; "strict": a uuid is an error, too; "broken" and "busy":
+an error of the server, and that it is asked too often.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
+STATUS = {"broken": 500, "busy": 429}
 MISS = "Cache miss for image at index {} but data is not provided."
 
 
@@ -42,10 +44,10 @@ class NamedPictures:
         for index, item in enumerate(item for item in items if item["type"] == "image_url"):
             name, picture = item.get("uuid"), item["image_url"]
             self.sent += bool(picture)
-            if name is None or self.kind == "unseen" or (picture and self.kind in ("refused", "broken")):
+            if name is None or self.kind == "unseen" or (picture and self.kind in ("refused", "broken", "busy")):
                 continue
             if self.kind not in ("kept", "forgotten"):
-                return body, self._refusal("Input should be a valid dictionary", 500 if self.kind == "broken" else 400)
+                return body, self._refusal("Input should be a valid dictionary", STATUS.get(self.kind, 400))
             item["image_url"] = self.held.get(name, picture)  # as vLLM does, whatever was sent this time
             if not item["image_url"]:
                 return body, self._refusal(MISS.format(index), 400)

@@ -23,7 +23,9 @@ REMEMBERED = 4096
 """Pictures; vLLM's own cache, of 4 GiB by default, holds some hundred."""
 
 KNOWN_FOR_S = 10.0
-"""Seconds without an answer after which a server is asked again whether it knows names: it may be another by now."""
+"""Seconds without an answer after which a server is asked again whether it knows names: it may be another by now. And
+seconds for which one that does not, or did not say, is not asked again: it may be one that counts or limits calls.
+"""
 
 MISSES_TO_STOP = 64
 """More misses than hits after which a server is sent every picture: it keeps none, or there are many behind its URL."""
@@ -58,7 +60,7 @@ class HeldPictures:
         self._held: OrderedDict[str, None] = OrderedDict()
         self._on_their_way: dict[str, asyncio.Future[bool]] = {}
         self._misses = 0
-        self._heard = -math.inf
+        self._heard = self._not_before = -math.inf
 
     async def take_names(self, ask_for_nothing: Callable[[], Awaitable[object]]) -> bool:
         """Whether the server knows pictures by their names; asked once, by whoever is the first to want it.
@@ -66,9 +68,10 @@ class HeldPictures:
         Args:
             ask_for_nothing: puts a question with a name that nobody ever gave a picture.
         """
-        if self._takes_names and asyncio.get_running_loop().time() - self._heard > KNOWN_FOR_S:
+        now = asyncio.get_running_loop().time()
+        if self._takes_names and now - self._heard > KNOWN_FOR_S:
             self.forget()
-        if self._takes_names is None:
+        if self._takes_names is None and now >= self._not_before:
             if self._learning is None or self._learning.done():
                 self._learning = asyncio.ensure_future(self._learn(ask_for_nothing))
             await asyncio.shield(self._learning)
@@ -81,9 +84,11 @@ class HeldPictures:
         except CallFailed as error:
             if error.status not in TRANSIENT:
                 self._takes_names = is_miss(error)
-                self._heard = asyncio.get_running_loop().time()
         except TimeoutError:
-            pass  # the question's time was over; the next one asks again
+            pass  # the question's time was over
+        self._heard = asyncio.get_running_loop().time()
+        if not self._takes_names:
+            self._not_before = self._heard + KNOWN_FOR_S
 
     def on_its_way(self, names: Sequence[str]) -> asyncio.Future[bool] | None:
         """What to wait for where another question brings one of these pictures: whether it has arrived."""

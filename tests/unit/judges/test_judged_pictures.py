@@ -83,7 +83,7 @@ async def test_several_pictures_and_whole_rollouts(subtests):
 
 
 async def test_servers_that_do_not_know_names_are_sent_every_picture(subtests):
-    for names in ("refused", "strict", "broken", "unseen"):
+    for names in ("refused", "strict", "broken", "busy", "unseen"):
         with subtests.test(names), judge_endpoint(script(names)) as server:
             async with judging(server, concurrency=4) as judge:
                 await all_correct(judge, about(PHOTO))
@@ -133,6 +133,15 @@ async def test_what_comes_up_at_a_url_is_asked_anew_whether_it_knows_names(monke
             server.pictures.kind = "unseen"
             await all_correct(judge, about(PHOTO, n=2))
             assert server.calls == 2 + 2 + 1
+
+
+async def test_what_failed_is_asked_anew_at_once():
+    with judge_endpoint(script("kept")) as server:
+        async with judging(server) as judge:
+            await all_correct(judge, about(PHOTO, n=2))
+            server.pictures.kind, server.script.first = "unseen", ["drop"]
+            await all_correct(judge, about(PHOTO, n=1))
+            assert server.calls == 2 + 1 + 1 + 1  # what failed, the question with no picture's name, the picture
 
 
 async def test_a_name_that_is_refused_is_sent_as_a_picture():
