@@ -76,6 +76,15 @@ def load_json(path: Path, model: type[Model], what: str) -> Model:
         raise ValueError(f"{path} is no {what}: {f'{where}: ' if where else ''}{first['msg']}{more}") from error
 
 
+def json_object(line: bytes) -> dict[str, Any]:
+    """The object in a line, `{}` when it holds none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 class LineFile:
     """A file that grows by whole lines, one JSON value each; a line is with the system when `append` returns.
 

@@ -196,16 +196,26 @@ class TraceRecord(_Record):
         )
 
 
+MOST_BYTES = 1 << 28
+"""Of a trace file, 256 MiB; a longer one is followed by the next."""
+
+
 class TraceWriter:
     """Appends records to `<run_dir>/traces/<split>-<worker>.jsonl`; their images are saved before them.
 
     Each record is one write and one flush. A line torn by a crash is closed when the file is opened again, so it costs
-    one record and no more. One process writes to a file.
+    one record and no more. A file of `MOST_BYTES` is followed by `<split>-<worker>.1.jsonl`, and so on: what is full
+    can be moved away. One process writes to a file.
     """
 
     def __init__(self, run_dir: str | Path, split: str, worker: str | int = 0) -> None:
-        self.path = Path(run_dir) / "traces" / f"{split}-{worker}.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder, self._name = Path(run_dir) / "traces", f"{split}-{worker}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        parts = (path.suffixes[-2][1:] for path in self._folder.glob(f"{self._name}.*.jsonl"))
+        self._open(max((int(part) for part in parts if part.isdecimal()), default=0))
+
+    def _open(self, part: int) -> None:
+        self._part, self.path = part, self._folder / (f"{self._name}.{part}.jsonl" if part else f"{self._name}.jsonl")
         self._file = self.path.open("a+b")
         if self._file.tell() > 0:
             self._file.seek(-1, os.SEEK_END)
@@ -214,6 +224,9 @@ class TraceWriter:
 
     def write(self, record: TraceRecord) -> None:
         """Append one record."""
+        if self._file.tell() >= MOST_BYTES:
+            self._file.close()
+            self._open(self._part + 1)
         stamped = record.model_copy(update={"written_at": time.time()})
         self._file.write(stamped.model_dump_json(ensure_ascii=True).encode("ascii") + b"\n")
         self._file.flush()
@@ -232,7 +245,9 @@ class TraceWriter:
 
 
 def read_traces(paths: Iterable[str | Path]) -> tuple[list[TraceRecord], int]:
-    """Read trace files; of several records with one key the one written last wins, whichever file it is in.
+    """Read trace files into memory; of several records with one key the one written last wins, in whichever file.
+
+    What is larger than memory, `trace_index` reads.
 
     Returns:
         The records in the order in which their keys first appear, and how many lines were no record (torn, damaged).

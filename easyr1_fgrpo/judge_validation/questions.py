@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +17,8 @@ from easyr1_fgrpo.judges.protocol import JudgeRequest, Question
 from easyr1_fgrpo.pictures import UnreadableImage, decode, opened
 from easyr1_fgrpo.rewards import Sample
 from easyr1_fgrpo.rewards.suite import MAX_CONTEXT
-from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, VerdictRecord, read_traces
+from easyr1_fgrpo.trace_index import TraceIndex, index_traces
+from easyr1_fgrpo.traces import SentenceRecord, TraceRecord, VerdictRecord
 
 if TYPE_CHECKING:
     from PIL.Image import Image as OpenImage
@@ -106,35 +111,60 @@ class Images:
 
 @dataclass(frozen=True)
 class Records:
-    """Trace records as read.
+    """Some of the trace records in files.
 
     Attributes:
-        records: each once.
+        chosen: those that are used.
+        read: how many there are, each once.
         damaged: lines that were no record.
         repeated: records that another file holds too, word for word.
     """
 
-    records: list[TraceRecord]
+    chosen: list[TraceRecord]
+    read: int
     damaged: int
     repeated: int
 
 
-def read_records(paths: Sequence[Path]) -> Records:
-    """Read trace files.
+def read_records(paths: Sequence[Path], limit: int | None = None, seed: int = 0) -> Records:
+    """Read trace files; in memory are the records that are used.
 
     Keys are unique within a run only, and several checkpoints are evaluated on the same questions: a record gives way
     to a later one of its key in its own file, and to an equal one elsewhere.
 
+    Args:
+        paths: trace files.
+        limit: so many at most: a seeded choice in file order, for the head of a file is the start of training and no
+            fair sample. None for all.
+        seed: of that choice.
+
     Raises:
         OSError: when a file cannot be read.
     """
-    records: dict[str, TraceRecord] = {}
-    total = damaged = 0
+    indices = []
     for path in paths:
-        found, n_bad = read_traces([path])
-        total, damaged = total + len(found), damaged + n_bad
-        records |= {record.model_dump_json(exclude={"written_at"}): record for record in found}
-    return Records(list(records.values()), damaged, total - len(records))
+        path.open("rb").close()  # an index would go on without it
+        indices.append(index_traces([path]))
+    rows = [(number, row) for number, index in enumerate(indices) for row in range(len(index.rows))]
+    n_rows = len(rows)
+    if len(paths) > 1:
+        rows = list(dict(zip(_digests(indices), rows, strict=True)).values())
+    n_read = len(rows)
+    if limit is not None and limit < n_read:
+        rows = [rows[number] for number in sorted(random.Random(seed).sample(range(n_read), limit))]
+    chosen = [
+        record
+        for number, of_file in groupby(rows, key=itemgetter(0))
+        for record in indices[number].records(indices[number].rows[[row for _, row in of_file]])
+    ]
+    return Records(chosen, n_read, sum(index.damaged for index in indices), n_rows - n_read)
+
+
+def _digests(indices: Iterable[TraceIndex]) -> Iterator[bytes]:
+    """Of each record, but for when it was written."""
+    for index in indices:
+        for record in index.records():
+            yield hashlib.blake2b(record.model_dump_json(exclude={"written_at"}).encode(), digest_size=16).digest()
 
 
 def questions_of(records: Sequence[TraceRecord], judged: Collection[Question], images: Images) -> Questions:

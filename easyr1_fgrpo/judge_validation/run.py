@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from easyr1_fgrpo.judge_validation.questions import Images, questions_of, read_r
 from easyr1_fgrpo.judge_validation.report import Report
 from easyr1_fgrpo.judges.factory import build_judges, close
 from easyr1_fgrpo.judges.protocol import Judge, Question
-from easyr1_fgrpo.traces import TraceRecord
 
 
 def judges_of(settings: FgrpoConfig) -> dict[Question, Judge]:
@@ -72,17 +70,16 @@ async def validate(judges: Mapping[Question, Judge], options: Options, deadline_
         ValueError: when the files hold no record, or no question that can be asked.
     """
     traces, seed = options.traces, options.seed
-    read = read_records(traces)
+    read = read_records(traces, options.limit, seed)
     names = ", ".join(str(path) for path in traces)
-    if not read.records:
+    if not read.read:
         raise ValueError(f"{names}: no trace record in {read.damaged} lines")
-    used = _chosen(read.records, options.limit, seed)
     shelf = Images([options.images] if options.images else [path.parent.parent / "images" for path in traces])
-    questions = questions_of(used, judges, shelf)
+    questions = questions_of(read.chosen, judges, shelf)
     if not questions.cases:
         reasons = sum(questions.left_out.values(), Counter[str]())
         listed = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
-        raise ValueError(f"{names}: no question can be asked about {len(used)} records: {listed}")
+        raise ValueError(f"{names}: no question can be asked about {len(read.chosen)} records: {listed}")
     plans = plant(questions.cases, shelf.size, seed)
 
     asked = calls_of(questions.cases, judges)
@@ -100,8 +97,8 @@ async def validate(judges: Mapping[Question, Judge], options: Options, deadline_
     )
     return Report(
         traces=tuple(map(str, traces)),
-        records_read=len(read.records),
-        records_used=len(used),
+        records_read=read.read,
+        records_used=len(read.chosen),
         damaged_lines=read.damaged,
         repeated_records=read.repeated,
         seed=seed,
@@ -110,10 +107,3 @@ async def validate(judges: Mapping[Question, Judge], options: Options, deadline_
         planted=measure_planted(plans, answers),
         warnings=family_warnings(agreements, options.training_judge),
     )
-
-
-def _chosen(records: list[TraceRecord], limit: int | None, seed: int) -> list[TraceRecord]:
-    """A seeded choice in file order: the head of a file is the start of training, and no fair sample."""
-    if limit is None or limit >= len(records):
-        return records
-    return [records[number] for number in sorted(random.Random(seed).sample(range(len(records)), limit))]

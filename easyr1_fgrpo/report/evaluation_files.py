@@ -27,7 +27,7 @@ class Evaluation:
         mode: "greedy" or "sampled"; of a benchmark the prompt style, and "sampled" where it was.
         metrics: by name, as `evaluation.results.metrics.measure` gives them; shares in [0, 1].
         path: the file with these numbers.
-        trace_file: the judged rollouts, see `trace_files.index_traces`; None where they are not kept.
+        trace_file: the judged rollouts, see `trace_index.index_traces`; None where they are not kept.
         data, judge: the data set and who judged, "" where that is not known.
         checkpoint: the hash of the weights, shortened, or a served model's name; "" where that is not known.
         result: the whole of it, to be compared question by question; None where only the numbers are kept.

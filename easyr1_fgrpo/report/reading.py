@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 
@@ -21,12 +20,3 @@ def tried(read: Callable[[Path, list[str]], T], path: Path, otherwise: T, proble
     except (OSError, ValueError, yaml.YAMLError) as error:
         problems.append(f"{path}: cannot be read ({str(error).partition(chr(10))[0]})")
     return otherwise
-
-
-def json_object(line: bytes) -> dict[str, Any]:
-    """The object in a line, `{}` when it holds none."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from easyr1_fgrpo.files import json_object
 from easyr1_fgrpo.report.evaluation_files import Evaluation, read_evaluations
-from easyr1_fgrpo.report.reading import json_object, tried
+from easyr1_fgrpo.report.reading import tried
 
 SPLITS = ("train", "val")
 """First parts of the names of training's trace files."""
@@ -42,7 +43,7 @@ class Run:
         finished: whether `last_step` is `total_steps`; False where that is not known.
         metrics: by the names of metrics.jsonl.
         evaluations: of the run's checkpoints, or of an `fgrpo evaluate`.
-        trace_files: of training and its validations, see `trace_files.index_traces`.
+        trace_files: of training and its validations, see `trace_index.index_traces`.
         problems: one line each: what is missing or damaged.
     """
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from easyr1_fgrpo.algorithm import constrained_advantage
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
 from easyr1_fgrpo.report.run_files import Run
-from easyr1_fgrpo.report.trace_files import index_traces
+from easyr1_fgrpo.trace_index import index_traces
 from easyr1_fgrpo.traces import TraceRecord
 
 Array = NDArray[np.float64]

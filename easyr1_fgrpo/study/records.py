@@ -22,7 +22,7 @@ from easyr1_fgrpo.miniature.worlds import WORLDS
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.runs import INTERVENTION, Run
-from easyr1_fgrpo.traces import read_traces
+from easyr1_fgrpo.trace_index import index_traces
 
 STEP_SECONDS = "timing_s/step"
 DRAWN = re.compile(r"fgrpo/(rollouts/scored|dual/lambda_max|(?!judges/|rollouts/)\S+/(?!absent/)[^/]+)")
@@ -171,11 +171,11 @@ def _measured(evaluation: Evaluation, measures: Callable[[BenchmarkResult], dict
 
 def _over_held_out(run: Run, result: BenchmarkResult, seed: int) -> dict[str, Estimate]:
     traces = run.folder / FOLDER / "traces" / f"{result.model}-{result.benchmark}-{result.mode}.jsonl"
-    records, n_bad = read_traces([traces])
-    if n_bad:
-        raise ValueError(f"{traces}: {n_bad} damaged lines")
+    index = index_traces([traces])
+    if index.problems:
+        raise ValueError(index.problems[0])
     question = WORLDS["two_step"].QUESTIONS[run.held_out]
-    asked = {record.evaluation.item for record in records if record.evaluation and record.question == question}
+    asked = {record.evaluation.item for record in index.records() if record.evaluation and record.question == question}
     return measure([outcome for outcome in result.outcomes if outcome.item in asked], seed)
 
 

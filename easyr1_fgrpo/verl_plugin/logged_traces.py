@@ -13,7 +13,8 @@ from typing import Any
 
 from easyr1_fgrpo.report.traces.html import trace_text, traces_html
 from easyr1_fgrpo.report.traces.view import visible
-from easyr1_fgrpo.traces import TraceRecord, read_traces
+from easyr1_fgrpo.trace_index import index_traces
+from easyr1_fgrpo.traces import TraceRecord
 
 NAME = "val/traces"
 """What the traces are called in W&B and TensorBoard."""
@@ -29,13 +30,14 @@ def validation_traces(run_dir: Path, step: int, count: int) -> list[TraceRecord]
         step: the training step that was validated.
         count: how many; fewer when there are fewer.
     """
-    records, bad = read_traces(sorted((run_dir / "traces").glob("val-*.jsonl")))
-    found = sorted((record for record in records if record.step == step), key=lambda record: record.key)
-    if bad:
-        logger.warning("%s: no trace records in %d lines of val-*.jsonl", run_dir / "traces", bad)
-    if not found:
+    index = index_traces(sorted((run_dir / "traces").glob("val-*.jsonl")))
+    found = index.rows[index.rows["step"] == step]
+    found.sort(order=["index", "session"])
+    for problem in index.problems:
+        logger.warning("%s", problem)
+    if not len(found):
         logger.warning("step %d: no validation trace in %s: none is logged", step, run_dir / "traces")
-    return random.Random(0).sample(found, min(count, len(found)))
+    return list(index.records(found[random.Random(0).sample(range(len(found)), min(count, len(found)))]))
 
 
 def log_traces(records: list[TraceRecord], step: int, loggers: Mapping[str, Any], generations: Any) -> None:

@@ -49,6 +49,7 @@ ARROWS = {
     },
     # what travels, and the small world
     "easyr1_fgrpo.traces": {"rewards", "judges.protocol", "pictures", "config.schema"},
+    "easyr1_fgrpo.trace_index": {"rewards", "judges.protocol", "traces", "files", "terminal"},
     "easyr1_fgrpo.miniature": {
         *("rewards", "judges.protocol", "rows", "pictures", "files", "checkpoints", "config.schema", "normal_form"),
         "terminal",
@@ -82,9 +83,9 @@ ARROWS = {
     },
     "reward_servers": {"judges", "miniature", "config", "ray_token"},
     "easyr1_fgrpo.verl_plugin": {
-        *("algorithm", "rewards", "judges", "traces", "training", "generation", "rows", "pictures", "files"),
-        *("checkpoints", "config", "extras", "host", "lock", "metrics_file", "ray_token", "terminal", "stopping"),
-        *("preflight", "watch", "failure"),
+        *("algorithm", "rewards", "judges", "traces", "trace_index", "training", "generation", "rows", "pictures"),
+        *("files", "checkpoints", "config", "extras", "host", "lock", "metrics_file", "ray_token", "terminal"),
+        *("stopping", "preflight", "watch", "failure"),
         *("report.traces.html", "report.traces.view"),
     },
     "easyr1_fgrpo.easyr1_plugin": {
@@ -122,6 +123,7 @@ ARROWS = {
         "rewards",
         "judges",
         "traces",
+        "trace_index",
         "pictures",
         "files",
         "statistics",
@@ -131,6 +133,7 @@ ARROWS = {
     },
     "easyr1_fgrpo.report": {
         "traces",
+        "trace_index",
         "rewards",
         "judges.protocol",
         "pictures",
@@ -152,6 +155,7 @@ ARROWS = {
             "evaluation",
             "report",
             "traces",
+            "trace_index",
             "miniature",
             "judges.protocol",
             "files",

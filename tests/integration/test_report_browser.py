@@ -8,7 +8,7 @@ from unit.report import hostile, runs
 
 from easyr1_fgrpo.report.page import write_page
 from easyr1_fgrpo.report.run_files import read_run
-from easyr1_fgrpo.report.trace_files import index_traces
+from easyr1_fgrpo.trace_index import index_traces
 
 pytestmark = pytest.mark.integration
 

@@ -100,6 +100,20 @@ def test_a_whole_last_line_without_its_end_is_kept(tmp_path):
     assert ([record.session for record in read], n_bad) == ([0, 1], 0)
 
 
+def test_a_full_file_is_followed_by_the_next(tmp_path, monkeypatch):
+    with TraceWriter(tmp_path, "train") as writer:
+        writer.write(record_of(session=0))
+        monkeypatch.setattr("easyr1_fgrpo.traces.MOST_BYTES", writer.path.stat().st_size * 3 // 2)
+        for session in range(1, 5):
+            writer.write(record_of(session=session))
+    (writer.path.parent / "train-0.copy.jsonl").write_text("somebody's\n")
+    with TraceWriter(tmp_path, "train") as writer:  # resumed
+        writer.write(record_of(session=5))
+    names = ["train-0.jsonl", "train-0.1.jsonl", "train-0.2.jsonl"]
+    sessions = [[record.session for record in read_traces([writer.path.parent / name])[0]] for name in names]
+    assert sessions == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_damaged_lines_are_counted(tmp_path):
     good = record_of().model_dump_json().encode()
     path = tmp_path / "damaged.jsonl"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from easyr1_fgrpo.report.trace_files import ROW
+from easyr1_fgrpo.trace_index import ROW
 
 MOST_BYTES = 40 * 2**20
 """Of the records as written; in the page they take a tenth."""
@@ -45,7 +45,7 @@ def choose(shelves: Sequence[Shelf], most: int) -> list[NDArray[np.bool_]]:
     """Choose rows of each shelf, at most `most` in all.
 
     Half of the room is the evaluations', and each half is shared evenly among its evaluations or steps. In each of
-    these, what records tell (`trace_files`) takes turns, the rarest first, and one of any kind ends a round.
+    these, what records tell (`trace_index`) takes turns, the rarest first, and one of any kind ends a round.
     """
     everything = [np.ones(len(shelf.rows), bool) for shelf in shelves]
     rows: NDArray[Any] = np.concatenate([np.empty(0, ROW), *(shelf.rows for shelf in shelves)])

@@ -11,10 +11,10 @@ from easyr1_fgrpo.report.evaluations import sampled_first
 from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
 from easyr1_fgrpo.report.subjects import run_names, subject, subjects
-from easyr1_fgrpo.report.trace_files import TraceIndex, index_traces
 from easyr1_fgrpo.report.traces.choice import Shelf, choose
 from easyr1_fgrpo.report.traces.view import trace_view, visible
 from easyr1_fgrpo.terminal import progress_bar
+from easyr1_fgrpo.trace_index import TraceIndex, index_traces
 
 
 @dataclass

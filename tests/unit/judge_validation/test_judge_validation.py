@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from judge_traces import (
     AllAtOnceJudge,
@@ -149,7 +151,7 @@ async def test_a_judge_that_gives_no_label_is_no_agreement(few, judge, failure, 
 
 
 async def test_questions_are_what_training_asked(few):
-    records = read_records([few[0]]).records
+    records = read_records([few[0]]).chosen
     images = Images([few[0].parent.parent / "images"])
     for asked in records[:4]:
         judge = RecordingJudge()
@@ -172,8 +174,7 @@ async def test_a_judge_of_whole_rollouts_gets_them(few):
     report = await measured(few[0], judge, retest=False)
     check_counts(report)
     claims = [
-        [item.text for item in record.sentences if item.verdict is not None]
-        for record in read_records([few[0]]).records
+        [item.text for item in record.sentences if item.verdict is not None] for record in read_records([few[0]]).chosen
     ]
     assert sorted(rollout for rollout in judge.rollouts if len(rollout) > 1) == sorted(claims)
     assert judge.requests == []
@@ -191,6 +192,21 @@ async def test_limit_is_a_seeded_choice(miniature):
     assert [report.records_used for report in reports] == [40, 40, 40]
     assert reports[0] == reports[1]
     assert reports[0].agreements != reports[2].agreements
+
+
+def test_a_choice_is_the_one_from_all_records_in_memory(tmp_path):
+    paths = []
+    for run in range(3):
+        with TraceWriter(tmp_path / str(run), "train") as writer:
+            for index in range(20):
+                writer.write(record(index=index, response=f"run {run if index % 4 else 0}"))
+        paths.append(writer.path)
+    everything = read_records(paths)
+    assert (everything.read, everything.repeated) == (50, 10)
+    some = read_records(paths, limit=12, seed=7)
+    numbers = sorted(random.Random(7).sample(range(50), 12))
+    assert some.chosen == [everything.chosen[number] for number in numbers]
+    assert (some.read, some.repeated, some.damaged) == (50, 10, 0)
 
 
 async def test_warns_of_one_family(few):
@@ -248,7 +264,7 @@ def test_checkpoints_on_the_same_questions_stay_apart_and_copies_count_once(tmp_
             for item in items:
                 writer.write(item)
     read = read_records(sorted((tmp_path / "traces").iterdir()))
-    assert (len(read.records), read.repeated, read.damaged) == (3, 1, 0)
+    assert (read.read, read.repeated, read.damaged) == (3, 1, 0)
 
 
 async def test_a_damaged_image_is_left_out_and_one_that_vanishes_is_unjudged(tmp_path, few):

@@ -42,7 +42,7 @@ def test_lines_that_are_no_records_are_counted(run_dir, caplog):
     with next((run_dir / "traces").glob("val-*.jsonl")).open("a") as file:
         file.write('{"half": \n')
     assert len(validation_traces(run_dir, 4, 3)) == 3
-    assert "no trace records in 1 lines of val-*.jsonl" in caplog.text
+    assert "val-0.jsonl: left out are 1 torn lines" in caplog.text
 
 
 def test_tensorboard_gets_the_series_of_metrics_jsonl_and_the_traces(run_dir, monkeypatch):

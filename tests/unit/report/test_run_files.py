@@ -7,8 +7,8 @@ import yaml
 from easyr1_fgrpo.evaluation.results.results import Evaluation as BenchmarkEvaluation
 from easyr1_fgrpo.metrics_file import MetricsFile, read_metrics
 from easyr1_fgrpo.report.run_files import Series, read_run
-from easyr1_fgrpo.report.trace_files import index_traces
 from easyr1_fgrpo.statistics import Estimate
+from easyr1_fgrpo.trace_index import index_traces
 from easyr1_fgrpo.traces import TraceWriter
 
 from .runs import rollout, write_run

@@ -75,7 +75,7 @@ def test_a_damaged_result_is_named(run):
 def test_damaged_traces_are_named(run):
     with (run.folder / "evaluation/traces/after_RL-held-out-greedy.jsonl").open("a") as file:
         file.write("{\n")
-    with pytest.raises(ValueError, match=r"after_RL-held-out-greedy\.jsonl: 1 damaged lines"):
+    with pytest.raises(ValueError, match=r"after_RL-held-out-greedy\.jsonl: left out are 1 torn lines"):
         record_of(run)
 
 

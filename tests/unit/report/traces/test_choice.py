@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easyr1_fgrpo.report.trace_files import RIGHT_BUT_INCONSISTENT, ROW, WRONG_BUT_CONSISTENT
 from easyr1_fgrpo.report.traces import choice
 from easyr1_fgrpo.report.traces.choice import Shelf, choose
+from easyr1_fgrpo.trace_index import RIGHT_BUT_INCONSISTENT, ROW, WRONG_BUT_CONSISTENT
 
 
 def rows(steps, per_step, tells=None, length=1_000):

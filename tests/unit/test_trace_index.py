@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from easyr1_fgrpo.report import trace_files
-from easyr1_fgrpo.report.trace_files import (
+from easyr1_fgrpo import trace_index
+from easyr1_fgrpo.trace_index import (
     RIGHT_BUT_INCONSISTENT,
     RIGHT_BUT_UNGROUNDED,
     WRONG_BUT_CONSISTENT,
@@ -49,7 +49,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize("chunk", [1, 7, 10_000])
 def test_the_index_gives_what_reading_everything_gives(files, chunk, monkeypatch):
-    monkeypatch.setattr(trace_files, "CHUNK", chunk)
+    monkeypatch.setattr(trace_index, "CHUNK", chunk)
     index = index_traces(files)
     expected, bad = read_traces(files)
     assert list(index.records()) == expected

@@ -1,4 +1,4 @@
-"""Trace files as the report reads them: an index of fixed size first, then the records that are wanted.
+"""Trace files of any size: an index of fixed size first, then the records that are wanted.
 
 A long run has more traces than fit into memory, and a page shows some of them. The index has about 60 bytes a record;
 of several records with one key the one written last stands in it. Lines that are no records are one line a file.
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from easyr1_fgrpo.files import json_object
 from easyr1_fgrpo.judges.protocol import Label
-from easyr1_fgrpo.report.reading import json_object
 from easyr1_fgrpo.rewards.signal import Reason
 from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.traces import TraceRecord
@@ -57,12 +57,14 @@ class TraceIndex:
         paths: the files; a row's `file` is an index of it.
         splits: a row's `split` is an index of it.
         rows: see `ROW`.
-        problems: one line for each file with lines that are no records.
+        damaged: lines that are no records.
+        problems: one line for each file that has such lines, or cannot be read.
     """
 
     paths: tuple[Path, ...]
     splits: tuple[str, ...]
     rows: NDArray[Any]
+    damaged: int
     problems: tuple[str, ...]
 
     def records(self, rows: NDArray[Any] | None = None) -> Iterator[TraceRecord]:
@@ -89,21 +91,25 @@ def index_traces(paths: Iterable[Path], signals: dict[str, int] | None = None) -
     signals = {} if signals is None else signals
     splits: dict[str, int] = {}
     read: list[Path] = []
+    damaged = 0
     problems: list[str] = []
     chunks = [np.empty(0, ROW)]
     for path in paths:
         try:
             with path.open("rb") as file:
                 read.append(path)
-                chunks += _chunks(_Lines(path, file), len(read) - 1, splits, signals, problems)
+                lines = _Lines(path, file)
+                chunks += _chunks(lines, len(read) - 1, splits, signals)
         except OSError as error:
             problems.append(f"{path}: cannot be read ({error.strerror})")
-    return TraceIndex(tuple(read), tuple(splits), _last_of_each_key(np.concatenate(chunks)), tuple(problems))
+        else:
+            damaged += lines.damaged
+            problems += lines.problems()
+    rows = _last_of_each_key(np.concatenate(chunks))
+    return TraceIndex(tuple(read), tuple(splits), rows, damaged, tuple(problems))
 
 
-def _chunks(
-    lines: _Lines, number: int, splits: dict[str, int], signals: dict[str, int], problems: list[str]
-) -> Iterator[NDArray[Any]]:
+def _chunks(lines: _Lines, number: int, splits: dict[str, int], signals: dict[str, int]) -> Iterator[NDArray[Any]]:
     """The rows of a file, some at a time."""
     rows = (
         (
@@ -115,7 +121,6 @@ def _chunks(
     )
     while part := list(islice(rows, CHUNK)):
         yield np.array(part, ROW)
-    problems += lines.problems()
 
 
 class _Lines:
@@ -152,9 +157,14 @@ class _Lines:
         self._first = self._first or f", first in line {number}: {why}"
         return None
 
+    @property
+    def damaged(self) -> int:
+        """How many lines are no records."""
+        return self._torn + self._other
+
     def problems(self) -> list[str]:
         """One line about the lines that are no records; none where there are none."""
-        if not self._torn + self._other:
+        if not self.damaged:
             return []
         counts = f"{self._torn} torn lines and {self._other} records of another schema"
         return [f"{self._path}: left out are {counts}{self._first}"]
