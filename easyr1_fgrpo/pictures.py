@@ -104,7 +104,7 @@ def decode(file: bytes) -> Image.Image:
         image.load()
         seen = rgb(image)
         seen = seen.copy() if seen is image else seen  # of no file
-        if 2 * len(file) < 3 * seen.width * seen.height and _nothing_but_pixels(image):
+        if 2 * len(file) < 3 * seen.width * seen.height and _nothing_but_pixels(image, file):
             setattr(seen, _OWN_FILE, (file, str(image.get_format_mimetype())))  # no picture made of this one has it
         return seen
 
@@ -146,7 +146,9 @@ def image_sha256(image: Image.Image) -> str:
     Names the files in `runs/*/images`, and stands for the picture in the keys of cached verdicts.
     """
     seen = rgb(image)
-    return hashlib.sha256(f"{seen.width}x{seen.height}:".encode() + seen.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{seen.width}x{seen.height}:".encode())
+    digest.update(seen.tobytes())
+    return digest.hexdigest()
 
 
 def wire_png(image: Image.Image) -> bytes:
@@ -204,11 +206,17 @@ def _plain(image: ImageFile) -> bool:
     return same and image.format in _PLAIN_FORMATS and getattr(image, "n_frames", 1) == 1
 
 
-def _nothing_but_pixels(image: ImageFile) -> bool:
+def _nothing_but_pixels(image: ImageFile, file: bytes) -> bool:
     """Whether a file can be sent to anybody's server as it is: plain, upright, without profile, place, text or name."""
+    if image.format == "WEBP":  # the simple kind, which has no room for anything else
+        size = int.from_bytes(file[16:20], "little")
+        ends = file[12:16] in (b"VP8 ", b"VP8L") and len(file) == 20 + size + size % 2
+    else:
+        end = b"\xff\xd9" if image.format == "JPEG" else b"IEND\xaeB`\x82"
+        ends = file.find(end) + len(end) == len(file)
     said = set(image.info) | {str(chunk[0]) for chunk in getattr(image, "private_chunks", ())}  # of a PNG
     said |= {marker for marker, _ in getattr(image, "applist", ())} - {"APP0", "APP14"}  # a JPEG's JFIF and Adobe
-    return _plain(image) and image.mode in ("RGB", "L", "P", "1") and said <= _HARMLESS
+    return _plain(image) and image.mode in ("RGB", "L", "P", "1") and ends and said <= _HARMLESS
 
 
 def _why(error: Exception) -> str:

@@ -33,7 +33,7 @@ from .byte_judge import save_judge
 
 pytestmark = pytest.mark.gpu_path
 
-CONCURRENCY, ROLLOUTS, SENTENCES, ROUNDS = 64, 5, 8, 3
+CONCURRENCY, ROLLOUTS, SENTENCES, ROUNDS = 64, 5, 8, 2
 PROMPT = """
 {% block rules %}Is the latest sentence true of the picture? CORRECT, INCORRECT or SKIP.{% endblock %}
 {% block case %}{"question": {{ question }}, "reasoning": {{ context }}, "latest": {{ claim }}}{% endblock %}
@@ -88,6 +88,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def served(model: Path) -> Iterator[Served]:
+    server = Served(model)
+    with server.up():
+        yield server
+
+
+@pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("prompt") / "short.jinja"
     path.write_text(PROMPT)
@@ -137,39 +144,37 @@ def as_it_was(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pictures.PicturedBody, "large", ())
 
 
-def test_three_times_as_many_questions_a_second(model: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_times_as_many_questions_a_second(
+    served: Served, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rates: dict[str, list[float]] = {"before": [], "now": [], "without pictures": []}
-    served = Served(model)
-    with served.up():
 
-        def rate(name: str, images: Sequence[Image.Image]) -> None:
-            asked = requests(images)
-            if name == "without pictures":
-                asked = [JudgeRequest(**{**vars(request), "images": ()}) for request in asked]
-            started = time.monotonic()
-            verdicts = asyncio.run(ask(served.url, template, asked))
-            rates[name].append(len(asked) / (time.monotonic() - started))
-            assert all(verdict.label for verdict in verdicts), {verdict.cause for verdict in verdicts}
+    def rate(name: str, images: Sequence[Image.Image]) -> None:
+        asked = requests(images)
+        if name == "without pictures":
+            asked = [JudgeRequest(**{**vars(request), "images": ()}) for request in asked]
+        started = time.monotonic()
+        verdicts = asyncio.run(ask(served.url, template, asked))
+        rates[name].append(len(asked) / (time.monotonic() - started))
+        assert all(verdict.label for verdict in verdicts), {verdict.cause for verdict in verdicts}
 
-        for turn in range(ROUNDS):
-            with monkeypatch.context() as patch:
-                as_it_was(patch)
-                rate("before", photos(2 * turn))
-            rate("now", photos(2 * turn + 1))
-            rate("without pictures", photos(2 * turn))
+    for turn in range(ROUNDS):
+        with monkeypatch.context() as patch:
+            as_it_was(patch)
+            rate("before", photos(2 * turn))
+        rate("now", photos(2 * turn + 1))
+        rate("without pictures", photos(2 * turn))
     print({name: [round(one, 1) for one in each] for name, each in rates.items()})
     assert max(rates["now"]) > 3 * max(rates["before"])
 
 
-def test_a_name_is_looked_at_like_its_picture(model: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = Served(model)
-    asked = requests(photos(0)[:1])[:16]
-    with served.up():
-        named = asyncio.run(ask(served.url, template, asked, concurrency=1))
-        by_name_alone = asyncio.run(ask(served.url, template, asked, concurrency=1))
-        with monkeypatch.context() as patch:
-            patch.setattr(pictures.PicturedBody, "large", ())
-            sent = asyncio.run(ask(served.url, template, asked, concurrency=1))
+def test_a_name_is_looked_at_like_its_picture(served: Served, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = requests(photos(99)[:1])[:16]
+    named = asyncio.run(ask(served.url, template, asked, concurrency=1))
+    by_name_alone = asyncio.run(ask(served.url, template, asked, concurrency=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures.PicturedBody, "large", ())
+        sent = asyncio.run(ask(served.url, template, asked, concurrency=1))
     for verdicts in (by_name_alone, sent):
         assert [verdict.label for verdict in verdicts] == [verdict.label for verdict in named]
         tokens = [verdict.usage.prompt_tokens for verdict in verdicts]
@@ -180,19 +185,19 @@ def test_a_name_is_looked_at_like_its_picture(model: Path, template: Path, monke
 @pytest.mark.parametrize("arguments", [(), ("--mm-processor-cache-gb", "0"), ("--api-server-count", "2")])
 def test_no_verdict_is_lost(model: Path, template: Path, arguments: tuple[str, ...]) -> None:
     """By a server that is killed and started again in mid-run, keeps no pictures, or is two behind one URL."""
-    served = Served(model, *arguments)
+    server = Served(model, *arguments)
 
     async def run() -> list[Verdict]:
-        asking = asyncio.ensure_future(ask(served.url, template, requests(photos(7)), concurrency=8, max_retries=30))
+        asking = asyncio.ensure_future(ask(server.url, template, requests(photos(7)), concurrency=8, max_retries=30))
         if not arguments:
             await asyncio.sleep(2.0)
             assert not asking.done()
             running.close()
-            await asyncio.to_thread(running.enter_context, served.up())
+            await asyncio.to_thread(running.enter_context, server.up())
         return await asking
 
     with ExitStack() as running:
-        running.enter_context(served.up())
+        running.enter_context(server.up())
         verdicts = asyncio.run(run())
     assert all(verdict.label for verdict in verdicts), {verdict.cause for verdict in verdicts}
     assert arguments or any(verdict.usage.retries for verdict in verdicts)

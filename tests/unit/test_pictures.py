@@ -104,7 +104,7 @@ def test_nothing_of_a_file_but_its_pixels_goes_to_a_judge(subtests):
     text.add_text("Author", said.decode())
     private = PngInfo()
     private.add(b"prVt", said, after_idat=True)
-    plain = saved(PHOTO, "JPEG", quality=80)
+    plain, webp = saved(PHOTO, "JPEG", quality=80), saved(PHOTO, "WEBP", quality=80)
     files = {
         "EXIF": saved(PHOTO, "JPEG", quality=80, exif=exif),
         "turned": saved(PHOTO, "JPEG", quality=80, exif=TURNED),
@@ -112,8 +112,12 @@ def test_nothing_of_a_file_but_its_pixels_goes_to_a_judge(subtests):
         "profile": saved(PHOTO, "JPEG", quality=80, icc_profile=said),
         "XMP": saved(PHOTO, "JPEG", quality=80, xmp=said),
         "marker": plain[:2] + b"\xff\xe5" + (2 + len(said)).to_bytes(2, "big") + said + plain[2:],
+        "behind its end": plain + said,
+        "behind it, another": plain + said + plain,
+        "WebP, a chunk": webp[:4] + (len(webp) + 16).to_bytes(4, "little") + webp[8:] + b"MINE\x10\0\0\0" + said,
         "WebP": saved(PHOTO, "WEBP", quality=80, exif=exif),
         "PNG": saved(DRAWING, pnginfo=text),
+        "PNG, behind its end": saved(DRAWING) + said,
         "PNG, a chunk": saved(DRAWING, pnginfo=private),
     }
     for name, file in files.items():
