@@ -96,13 +96,19 @@ def no_such_key(key: str, config: Any) -> str:
         key: as it was typed, dotted.
         config: composed without it.
     """
+    return (
+        f"{key}: no such key{meant(key, config)}; one that verl reads without naming it in its config is ++{key}=VALUE"
+    )
+
+
+def meant(key: str, config: Any) -> str:
+    """The keys of a config that a wrong one may stand for, as an aside; "" where none is like it."""
     known = list(_keys(OmegaConf.to_container(config, resolve=False), ()))
     section, _, last = key.rpartition(".")
     beside = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == section}
-    meant = [name for name in known if name.endswith(f".{key}")][:3]
-    meant = meant or [beside[name] for name in difflib.get_close_matches(last, beside, 1)]
-    hint = f" (did you mean {' or '.join(meant)}?)" if meant else ""
-    return f"{key}: no such key{hint}; one that verl reads without naming it in its config is ++{key}=VALUE"
+    like = [name for name in known if name.endswith(f".{key}")][:3]
+    like = like or [beside[name] for name in difflib.get_close_matches(last, beside, 1)]
+    return f" (did you mean {' or '.join(like)}?)" if like else ""
 
 
 def _keys(section: Any, above: tuple[str, ...]) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from verl.trainer.config import PPOConfig
+from yaml import YAMLError
 
-from easyr1_fgrpo.config.hydra_words import in_our_words
+from easyr1_fgrpo.config.hydra_words import in_our_words, meant
 from easyr1_fgrpo.config.load import ConfigError, adopt_signals, load_method, read_settings
 from easyr1_fgrpo.config.paths import absolute, make_settings_absolute
 from easyr1_fgrpo.host import ESTIMATOR
@@ -19,6 +21,8 @@ from easyr1_fgrpo.host import ESTIMATOR
 GROUPS = ("arm", "judge")
 VALUES = ("fgrpo", "judge_endpoint")
 """Keys that are ours; every other one is EasyR1's."""
+
+_KEY_AND_VALUE = re.compile(r"[\w.-]+=")
 
 
 @dataclass
@@ -38,24 +42,30 @@ def read_arguments(arguments: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: when something cannot be read, or is no key.
     """
-    if unreadable := [argument for argument in arguments if "=" not in argument]:
-        raise ConfigError([f"{argument}: write KEY=VALUE" for argument in unreadable])
+    if unreadable := [argument for argument in arguments if not _KEY_AND_VALUE.match(argument)]:
+        raise ConfigError([f"{argument}: write KEY=VALUE, without + or ~" for argument in unreadable])
+    whole = OmegaConf.structured(PPOConfig())
     try:
         asked = OmegaConf.from_dotlist(list(arguments))
-        location = asked.pop("config", None)
-        layers = [*([_read(Path(location))] if location else []), asked]
+        layers = [*([_read(asked.pop("config"))] if "config" in asked else []), asked]
         choices = {group: layer[group] for layer in layers for group in GROUPS if group in layer}
         ours = load_method([f"{group}={choice}" for group, choice in choices.items()])
         if "judge_endpoint" not in ours and any("judge_endpoint" in layer for layer in layers):
             raise ConfigError(["judge_endpoint.*: these keys come with judge=openai_compatible, which is not chosen"])
-        theirs = OmegaConf.merge(OmegaConf.structured(PPOConfig()), *(_without_ours(layer) for layer in layers))
         OmegaConf.set_struct(ours, False)
-        values = (OmegaConf.masked_copy(layer, [key for key in layer if key in VALUES]) for layer in layers)
+        for known, keys in ((whole, None), (ours, VALUES)):
+            if wrong := [line for layer in layers for line in _shape_problems(_part(layer, keys), known)]:
+                raise ConfigError(wrong)
+        theirs = OmegaConf.merge(whole, *(_part(layer, None) for layer in layers))
+        values = (_part(layer, VALUES) for layer in layers)
         whole = OmegaConf.merge(OmegaConf.create(OmegaConf.to_container(theirs)), ours, *values)
     except ConfigKeyError as error:
-        raise ConfigError([f"{error.full_key}: EasyR1 has no such key"]) from error
+        raise ConfigError([f"{error.full_key}: EasyR1 has no such key{meant(str(error.full_key), whole)}"]) from error
     except OmegaConfBaseException as error:
-        raise ConfigError([in_our_words(error)]) from error
+        said = str(error).partition("\n")[0]
+        raise ConfigError([f"{error.full_key}: {said}" if error.full_key else in_our_words(error)]) from error
+    except YAMLError as error:
+        raise ConfigError([" ".join(str(error).split())]) from error
     for key in ("min_pixels", "max_pixels"):
         if whole.data[key] is None:  # no bound; ours is a number, and nothing reads it here
             del whole.fgrpo.images[key]
@@ -63,14 +73,40 @@ def read_arguments(arguments: Sequence[str]) -> DictConfig:
     return whole
 
 
-def _read(path: Path) -> Any:
+def _read(location: Any) -> DictConfig:
+    path = Path(str(location or ""))
     if not path.is_file():
-        raise ConfigError([f"config={path}: no such file"])
-    return OmegaConf.load(path)
+        raise ConfigError([f"config={location or ''}: no such file"])
+    try:
+        found = OmegaConf.load(path)
+    except (YAMLError, ValueError) as error:
+        raise ConfigError([f"config={path}: cannot be read ({' '.join(str(error).split())})"]) from error
+    if not isinstance(found, DictConfig):
+        raise ConfigError([f"config={path}: it holds no keys but a list"])
+    return found
 
 
-def _without_ours(layer: Any) -> Any:
-    return OmegaConf.masked_copy(layer, [key for key in layer if key not in (*GROUPS, *VALUES)])
+def _part(layer: DictConfig, keys: Collection[str] | None) -> DictConfig:
+    """Of a layer, the sections that are ours, or without them EasyR1's."""
+    return OmegaConf.masked_copy(
+        layer, [key for key in layer if (key in keys if keys else key not in (*GROUPS, *VALUES))]
+    )
+
+
+def _shape_problems(layer: Any, known: Any, above: str = "") -> Iterator[str]:
+    """Lists and sections where the other, or a value, is meant; OmegaConf does not say which key it was."""
+    for key in layer:
+        if key not in known or OmegaConf.is_missing(layer, key) or OmegaConf.is_interpolation(layer, key):
+            continue
+        value, usual, name = layer[key], OmegaConf.to_container(known)[key], f"{above}{key}"
+        if isinstance(usual, dict) and not OmegaConf.is_dict(value):
+            yield f"{name}={value}: takes keys of its own, as in {{key: value}}"
+        elif isinstance(usual, list | tuple) and not OmegaConf.is_list(value):
+            yield f"{name}={value}: takes a list, as in [{value}]"
+        elif usual is not None and not isinstance(usual, dict | list | tuple) and OmegaConf.is_config(value):
+            yield f"{name}={value}: takes one value"
+        elif isinstance(usual, dict) and usual:
+            yield from _shape_problems(value, known[key], f"{name}.")
 
 
 def easyr1_config(config: DictConfig) -> FaithfulPPOConfig:

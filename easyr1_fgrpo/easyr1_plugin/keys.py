@@ -14,7 +14,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.host import ESTIMATOR
-from easyr1_fgrpo.preflight.numbers import positive_problems, whole_number_problems
+from easyr1_fgrpo.preflight.numbers import LARGEST_SEED, positive_problems, whole_number_problems
+from easyr1_fgrpo.preflight.places import place_problems
 
 _WHOLE = {
     "data.max_prompt_length": 1,
@@ -28,6 +29,9 @@ _WHOLE = {
     "worker.actor.ulysses_size": 1,
     "worker.actor.model.lora.rank": 0,
     "worker.rollout.n": 2,
+    "worker.rollout.limit_images": 0,
+    "worker.rollout.seed": 0,
+    "data.seed": 0,
     "worker.rollout.tensor_parallel_size": 1,
     "worker.reward.num_cpus": 1,
     "trainer.n_gpus_per_node": 1,
@@ -98,6 +102,11 @@ def key_problems(config: Any, *, files: bool) -> Iterator[str]:
     """
     yield from whole_number_problems(config, _WHOLE, or_none=_OR_NONE, why=_WHY)
     yield from positive_problems(config, _ABOVE_ZERO, at_most_one=_AT_MOST_ONE)
+    for key in ("data.seed", "worker.rollout.seed"):
+        if (seed := OmegaConf.select(config, key)) >= LARGEST_SEED:
+            yield f"{key}={seed}: give a whole number below 2^32"
+    if config.data.val_batch_size != -1 and config.data.val_batch_size < 1:
+        yield f"data.val_batch_size={config.data.val_batch_size}: give a whole number from 1 on, or -1 for all"
     for key, known in _ONE_OF.items():
         if (value := OmegaConf.select(config, key)) not in known:
             yield f"{key}={value}: EasyR1 has {', '.join(known)}"
@@ -190,6 +199,9 @@ def _file_problems(config: Any) -> Iterator[str]:
         path = config.data[key].partition("@")[0]
         if path and _is_path(path) and not Path(path).exists():
             yield f"data.{key}={config.data[key]}: no such file"
+        elif Path(path).is_file() and Path(path).suffix not in _FORMATS:
+            yield f"data.{key}={config.data[key]}: EasyR1 reads files that end in {', '.join(_FORMATS)}"
+    yield from place_problems(config, ("fgrpo.run_dir", "fgrpo.judge_cache.directory"))
 
 
 def _is_path(name: str) -> bool:

@@ -14,7 +14,7 @@ from easyr1_fgrpo.easyr1_plugin.dataset import rows_of
 from easyr1_fgrpo.easyr1_plugin.keys import key_notes
 from easyr1_fgrpo.easyr1_plugin.problems import run_problems
 from easyr1_fgrpo.easyr1_plugin.resume import resume_problems
-from easyr1_fgrpo.easyr1_plugin.row_checks import first_samples, row_problems, word_problems
+from easyr1_fgrpo.easyr1_plugin.row_checks import first_samples, row_notes, row_problems, word_problems
 from easyr1_fgrpo.easyr1_plugin.rows import Rows
 from easyr1_fgrpo.preflight.counts import Assumptions, judge_counts, step_counts
 from easyr1_fgrpo.preflight.first_question import asked_here, first_question_problems
@@ -74,7 +74,7 @@ def checked_run(arguments: Sequence[str], *, files: bool) -> CheckedRun:
     if problems := run_problems(asked, settings, files=files):
         raise ConfigError(problems)
     rows = _checked_rows(asked) if files else None
-    for line in key_notes(asked):
+    for line in [*key_notes(asked), *(row_notes(asked, rows) if rows is not None else ())]:
         print(f"note: {line}")
     config = easyr1_config(asked)
     if files and (problems := resume_problems(as_written(config, None))):

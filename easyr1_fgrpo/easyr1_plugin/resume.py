@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from easyr1_fgrpo.checkpoints import MARKER, CheckpointError
+from easyr1_fgrpo.checkpoints import MARKER, CheckpointError, step_of
 from easyr1_fgrpo.files import write_json, write_whole
 from easyr1_fgrpo.preflight.resume import keys_of_a_run
 from easyr1_fgrpo.preflight.resume import resume_problems as problems_of
@@ -58,7 +58,11 @@ def saved_step(config: Any) -> int | None:
             "fgrpo.resume.from=global_step_N to go back to an earlier one once"
         )
     if loaded:
-        return saved.checked(Path(loaded))
+        if problems := list(saved.problems(Path(loaded))):
+            raise CheckpointError(
+                f"trainer.load_checkpoint_path={loaded}: {'; '.join(problems)}; give RUN/checkpoints/global_step_N"
+            )
+        return step_of(Path(loaded))
     if not trainer.find_last_checkpoint and (saved.back or others):
         raise CheckpointError(
             f"trainer.find_last_checkpoint=false: {saved.checkpoints} holds a run's checkpoints, and a new run would "

@@ -85,6 +85,15 @@ def _too_long(where: str, room: int, total: int, long: list[tuple[int, int]]) ->
     )
 
 
+def row_notes(config: Any, rows: Rows) -> Iterator[str]:
+    """What a user may not expect of rows that can be trained on."""
+    if not is_ours(dict.fromkeys(rows.columns)) and not config.data.format_prompt:
+        yield (
+            "data.format_prompt=null: nothing asks for the form <think>...</think><answer>...</answer>, which rewards "
+            "read, unless the rows themselves do; recipes/easyr1/format_prompt.jinja asks"
+        )
+
+
 def word_problems(config: Any, rows: Rows) -> Iterator[str]:
     """A line where the policy's tokenizer, if it is on this machine, does not know what the rows say."""
     model = config.worker.actor.model.model_path

@@ -7,6 +7,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+LARGEST_SEED = 1 << 32
+"""NumPy takes no larger ones."""
+
 
 def whole_number_problems(
     config: Any, least: Mapping[str, int], *, or_none: Collection[str], why: Mapping[str, str]

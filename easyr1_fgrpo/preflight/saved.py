@@ -152,6 +152,8 @@ class SavedRun:
         for folder in folders:
             if folder != wrong and not any(self.problems(folder)):
                 return f". Go on from the last whole one: the same command with fgrpo.resume.from={folder.name}"
+        if not folders and self.back:
+            return ", nor any other: leave fgrpo.resume.from out to start anew"
         return f". No{' other' if wrong else ''} checkpoint there is whole: move {self.checkpoints} away to start anew"
 
 

@@ -113,7 +113,10 @@ class Host:
 
     def run(self, name: str, *more: str, code: int = 0, notes: Path | None = None) -> str:
         """A run to its end; gives what it printed."""
-        process = self.start(name, *more, notes=notes)
+        return self.end(name, self.start(name, *more, notes=notes), code)
+
+    def end(self, name: str, process: subprocess.Popen[str], code: int) -> str:
+        """Wait for a run's end; gives what it printed."""
         try:
             found = process.wait(DEADLINE_S)
         finally:
@@ -124,12 +127,16 @@ class Host:
 
     def kill_after(self, name: str, step: int, process: subprocess.Popen[str]) -> None:
         """Kill -9 of the whole run as soon as it has logged a step."""
+        self.reach(name, step, process)
+        self.kill(process)
+
+    def reach(self, name: str, step: int, process: subprocess.Popen[str]) -> None:
+        """Wait until a run has logged a step."""
         path, deadline = self.folder / name / "metrics.jsonl", time.monotonic() + DEADLINE_S
         while not (path.exists() and step in read_metrics(path)):
             assert process.poll() is None, (self.folder / f"{name}.log").read_text()[-4000:]
             assert time.monotonic() < deadline, f"step {step} of {name}"
             time.sleep(0.02)
-        self.kill(process)
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """End what a run has started, if it is still there: its own processes, and no other's."""

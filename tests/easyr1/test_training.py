@@ -1,14 +1,19 @@
 """FGRPO in EasyR1's own trainer: killed and resumed, on two ranks, on EasyR1's rows, and with a judge that is gone."""
 
 import json
+import os
+import signal
+import subprocess
 from io import BytesIO
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from easyr1.runs import PROMPTS, RESPONSES, ROOT
+from easyr1.runs import PROMPTS, PYTHON, RESPONSES, ROOT
 from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.traces import read_traces
 
@@ -123,3 +128,55 @@ def test_a_run_whose_judge_is_gone_saves_and_ends(host):
     assert (host.folder / "gone/checkpoints/global_step_2/fgrpo.json").exists()
     assert set(host.metrics("gone")) == {1, 2}
     assert host.metrics("gone")[2]["fgrpo/consistency/multiplier"] == 1.0
+
+
+def test_a_resume_as_another_run_is_refused(host, whole):
+    output = host.run(whole, "fgrpo.constraints.consistency.threshold=0.5", "trainer.max_steps=9", code=1)
+    said = "error: fgrpo.constraints.consistency.threshold=0.5: "
+    assert f"{said}{host.folder / whole} was trained up to step 5 with 0.95; give it that" in output
+    assert max(host.metrics(whole)) == 5
+    output = host.run(whole)
+    assert output.rstrip().endswith(f"{host.folder / whole}: all 5 steps are done; raise trainer.max_steps to go on")
+
+
+def test_a_checkpoint_becomes_a_folder_with_its_card(host, whole):
+    out = host.folder / "exported"
+    environment = {**os.environ, "PYTHONPATH": str(host.checkout), "HF_HUB_OFFLINE": "1"}
+    command = [PYTHON, "-m", "easyr1_fgrpo", "export", host.folder / whole, out]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (out / "model.safetensors").exists()
+    card = " ".join((out / "README.md").read_text().split())
+    assert f"5 steps of {PROMPTS} prompts x {RESPONSES} rollouts" in card
+    assert not list((host.folder / whole / "checkpoints/global_step_5/actor/huggingface").glob("*.safetensors"))
+
+
+def test_sentences_are_credited_and_a_step_may_take_several_generations(host):
+    more = ("fgrpo.reward.level=sentence", f"data.mini_rollout_batch_size={PROMPTS // 2}", "trainer.max_steps=1")
+    host.run("sentences", *more, notes=host.folder / "notes-sentences")
+    assert host.metrics("sentences")[1]["fgrpo/rollouts/scored"] == PROMPTS * RESPONSES
+    advantages_BT = torch.load(host.folder / "notes-sentences/advantages-0.pt")
+    several = [row for row in advantages_BT if len(set(row[row != 0].tolist())) > 1]
+    assert several, "judged sentences of a response have advantages of their own"
+
+
+def test_a_second_run_in_the_folder_is_refused_and_a_stopped_one_says_so(host):
+    process = host.start("stopped")
+    host.reach("stopped", 1, process)
+    second = host.start("second", f"fgrpo.run_dir={host.folder / 'stopped'}")
+    assert f"{host.folder / 'stopped'}: process {process.pid} on " in host.end("second", second, code=1)
+    process.send_signal(signal.SIGINT)
+    output = host.end("stopped", process, code=130)
+    assert output.rstrip().endswith("stopped: the same command resumes after the last checkpoint")
+
+
+def test_who_died_is_said(host):
+    process = host.start("dead")
+    host.reach("dead", 1, process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    (rank,) = [member for member in family if "WorkerDict" in "".join(member.cmdline())]
+    rank.kill()
+    output = host.end("dead", process, code=1)
+    last = output.rstrip().splitlines()[-1]
+    assert last.startswith(f"error: a rank of the policy (pid {rank.pid} on ")
+    assert last.endswith(") died; the same command resumes after the last checkpoint")

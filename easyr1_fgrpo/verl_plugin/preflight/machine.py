@@ -6,14 +6,11 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.extras import DISTRIBUTION
-from easyr1_fgrpo.files import place_problem
+from easyr1_fgrpo.preflight.places import place_problems
 from easyr1_fgrpo.verl_plugin.preflight.gpus import gpus_here, offered, too_few, wanted_by
 from easyr1_fgrpo.verl_plugin.preflight.warm_start import ON_CPU, to_make
 
@@ -30,6 +27,9 @@ PACKAGES = {
 """Modules that verl imports late, hours into a run -> what to do where they are missing."""
 
 
+_PLACES = ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory")
+
+
 def machine_problems(config: Any, settings: FgrpoConfig, *, run: bool = True, warm_start: bool = True) -> list[str]:
     """What run and warm start lack on this machine, each thing once in a line; asked before anything is started.
 
@@ -42,7 +42,7 @@ def machine_problems(config: Any, settings: FgrpoConfig, *, run: bool = True, wa
     first = warm_start and to_make(config) and ON_CPU not in config.stages.warm_start_overrides
     on_gpus = run and config.trainer.device == "cuda"
     here = gpus_here()
-    lines: list[str | None] = [*(_places(config) if run else ())]
+    lines: list[str | None] = [*(place_problems(config, _PLACES) if run else ())]
     if on_gpus:
         lines.append(_too_few(config, settings))
     if first and (here or not on_gpus or "RAY_ADDRESS" in os.environ):  # without any, the line above says so
@@ -54,16 +54,6 @@ def machine_problems(config: Any, settings: FgrpoConfig, *, run: bool = True, wa
         wanted.setdefault("flash_attn", "the warm start")
     lacking = [f"{who}: {line}" for module, who in wanted.items() for line in missing_packages(module)]
     return [*filter(None, lines), *lacking]
-
-
-def _places(config: Any) -> list[str]:
-    """Folders that the run would write and cannot, one line for each cause."""
-    found: dict[str, str] = {}
-    for key in ("fgrpo.run_dir", "trainer.default_local_dir", "fgrpo.judge_cache.directory"):
-        folder = str(OmegaConf.select(config, key) or "")
-        if folder and (problem := place_problem(Path(folder).expanduser())):
-            found.setdefault(problem, f"{key}={folder}: {problem}; name another place")
-    return list(found.values())
 
 
 def _too_few(config: Any, settings: FgrpoConfig) -> str | None:

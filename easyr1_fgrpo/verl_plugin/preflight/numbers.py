@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.preflight.numbers import positive_problems, whole_number_problems
+from easyr1_fgrpo.preflight.numbers import LARGEST_SEED, positive_problems, whole_number_problems
 
 _WHOLE = {
     "data.train_batch_size": 1,
@@ -35,9 +35,6 @@ _ABOVE_ZERO = (
 _AT_MOST_ONE = ("actor_rollout_ref.actor.optim.lr", "actor_rollout_ref.rollout.top_p")
 _FLAGS = ("actor_rollout_ref.actor.use_kl_loss", "trainer.balance_batch")
 _OR_NONE = ("trainer.total_training_steps", "trainer.max_actor_ckpt_to_keep")
-
-LARGEST_SEED = 1 << 32
-"""NumPy takes no larger ones."""
 
 _WHY = {
     "actor_rollout_ref.rollout.n": "a group of one rollout has no advantage",

@@ -14,6 +14,7 @@ THEIRS = {
         "max_prompt_length": 64,
         "max_response_length": 56,
         "rollout_batch_size": 8,
+        "val_batch_size": -1,
         "mini_rollout_batch_size": None,
         "format_prompt": None,
         "override_chat_template": None,
@@ -53,6 +54,8 @@ THEIRS = {
         "rollout": {
             "name": "vllm",
             "n": 5,
+            "seed": 1,
+            "limit_images": 0,
             "temperature": 1.0,
             "top_p": 1.0,
             "gpu_memory_utilization": 0.6,

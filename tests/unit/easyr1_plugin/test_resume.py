@@ -166,8 +166,12 @@ def test_another_runs_checkpoint_is_begun_from_once():
     shutil.rmtree(CHECKPOINTS)
     assert saved_step(written(("trainer.load_checkpoint_path", other))) == 3
     shutil.rmtree(f"{other}/actor")
-    with pytest.raises(CheckpointError, match=r"model_world_size_2_rank_0\.pt is missing"):
+    with pytest.raises(
+        CheckpointError, match=r"model_world_size_2_rank_0\.pt is missing.*; give RUN/checkpoints/global"
+    ):
         saved_step(written(("trainer.load_checkpoint_path", other)))
+    (line,) = resume_problems(written(resume={"from": "global_step_4"}))
+    assert line.endswith("no such checkpoint, nor any other: leave fgrpo.resume.from out to start anew")
 
 
 def test_a_run_that_starts_anew_does_not_mix_with_another():

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from easyr1_fgrpo.easyr1_plugin.row_checks import first_samples, row_problems, word_problems
+from easyr1_fgrpo.easyr1_plugin.row_checks import first_samples, row_notes, row_problems, word_problems
 from easyr1_fgrpo.easyr1_plugin.rows import Rows
 
 from .test_rows import KEYS, OURS, RED, THEIRS, file_of
@@ -111,6 +111,13 @@ def test_a_prompt_that_does_not_fit_is_named_unless_such_are_left_out(tmp_path):
     assert "may not fit, row 0" in problems(THEIRS, config=config_of(format_prompt=str(template)))[0]
     (line,) = problems(OURS, config=config_of(format_prompt=str(template)))
     assert line.startswith(f"data.format_prompt={template}: the rows of data.train_files=train.jsonl have a `prompt`")
+
+
+def test_rows_that_ask_for_no_form_are_named():
+    theirs, ours = (Rows(Table([row]), KEYS, "train") for row in (THEIRS, OURS))
+    (line,) = row_notes(config_of(), theirs)
+    assert line.startswith("data.format_prompt=null: nothing asks for the form")
+    assert list(row_notes(config_of(format_prompt="x.jinja"), theirs)) == list(row_notes(config_of(), ours)) == []
 
 
 def test_the_first_row_is_what_judges_are_asked_about():
