@@ -91,6 +91,24 @@ async def test_an_empty_reply_is_wrong_and_named(job):
     assert any(row[1] == "  empty replies, wrong" for row in quality.rows)
 
 
+async def test_a_response_of_too_many_claims_is_unjudged_and_never_a_score(job):
+    flood = " ".join(f"The cup {number} is red." for number in range(300))
+    write(job, line(id="short"), line(id="flood", response=response(trace=flood)))
+    judge = RecordingJudge()
+    evaluation, _ = await audit(job, judged_by(judge))
+    (result,) = evaluation.results
+    assert len([request for request in judge.requests if request.kind is Question.GROUNDING]) == 2
+    assert (result.metrics["semantic_grounding"].value, result.metrics["semantic_grounding"].n) == (1.0, 1)
+    assert result.metrics["accuracy"].n == 2
+    assert result.metrics["grounding_unjudged"].value == 0.5
+    records, _ = read_traces(list((job.out / "traces").glob("*.jsonl")))
+    flooded = next(record for record in records if record.evaluation.item == "flood")
+    assert flooded.signals["semantic_grounding"].reason == "TOO_MANY_CLAIMS"
+    assert any(
+        "max_claims=256" in (sentence.verdict.cause if sentence.verdict else "") for sentence in flooded.sentences
+    )
+
+
 async def test_fields_of_any_name_and_depth(job):
     write(job, {"in": {"q": "Left?", "img": "a.png"}, "out": response(), "gold": "left", "where": "b-1"})
     names = {"question": "in.q", "images": "in.img", "response": "out", "ground_truth": "gold", "benchmark": "where"}
