@@ -74,7 +74,8 @@ def checked_run(arguments: Sequence[str], *, files: bool) -> CheckedRun:
     if problems := run_problems(asked, settings, files=files):
         raise ConfigError(problems)
     rows = _checked_rows(asked) if files else None
-    for line in [*key_notes(asked), *(row_notes(asked, rows) if rows is not None else ())]:
+    notes = [*key_notes(asked), *_model_notes(asked)]
+    for line in [*notes, *(row_notes(asked, rows) if rows is not None else ())]:
         print(f"note: {line}")
     config = easyr1_config(asked)
     if files and (problems := resume_problems(as_written(config, None))):
@@ -88,8 +89,8 @@ def _checked_rows(asked: Any) -> Rows:
     Raises:
         ConfigError: when something is wrong with them.
     """
-    described, found = model_file(asked.worker.actor.model.model_path, "config.json"), {}
-    vision = json.loads(described.read_bytes()).get("vision_config", {}) if described else {}
+    patch_size = _described(asked).get("vision_config", {}).get("patch_size", PATCH)
+    found: dict[str, Rows] = {}
     problems = []
     for key in ("train_files", "val_files"):
         try:
@@ -97,9 +98,26 @@ def _checked_rows(asked: Any) -> Rows:
         except ValueError as error:
             problems.append(str(error))
         else:
-            problems += row_problems(asked, key, found[key], vision.get("patch_size", PATCH))
+            problems += row_problems(asked, key, found[key], patch_size)
     if not problems:
         problems += word_problems(asked, found["train_files"])
     if problems:
         raise ConfigError(problems)
     return found["train_files"]
+
+
+def _described(asked: Any) -> dict[str, Any]:
+    """config.json of the model, where it is on this machine."""
+    file = model_file(asked.worker.actor.model.model_path, "config.json")
+    found: dict[str, Any] = json.loads(file.read_bytes()) if file else {}
+    return found
+
+
+def _model_notes(asked: Any) -> Iterator[str]:
+    model, coordinates = asked.worker.actor.model.model_path, asked.fgrpo.images.coordinates
+    is_qwen3 = "qwen3-vl" in model.lower() or str(_described(asked).get("model_type")).startswith("qwen3_vl")
+    if is_qwen3 and coordinates == "pixels":
+        yield (
+            f"fgrpo.images.coordinates=pixels: {model} is a Qwen3-VL, which writes boxes in thousandths of the sides "
+            "unless it was trained to write pixels; say fgrpo.images.coordinates=thousand"
+        )

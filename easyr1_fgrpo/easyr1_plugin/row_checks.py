@@ -46,6 +46,11 @@ def row_problems(config: Any, key: str, rows: Rows, patch_size: int) -> list[str
     data, where = config.data, f"data.{key}={config.data[key]}"
     if len(rows) == 0:
         return [f"{where}: it holds no rows"]
+    batch = "rollout_batch_size" if data.mini_rollout_batch_size is None else "mini_rollout_batch_size"
+    if key == "train_files" and len(rows) < data[batch]:
+        return [
+            f"data.{batch}={data[batch]}: {where} holds {len(rows)} rows, and EasyR1 drops a batch that is not full"
+        ]
     ours = is_ours(dict.fromkeys(rows.columns))
     wanted = dict.fromkeys(Row.model_fields) if ours else {data.prompt_key: "prompt_key", data.answer_key: "answer_key"}
     absent = [f"{name} (data.{option})" if option else name for name, option in wanted.items()]

@@ -30,6 +30,10 @@ def test_the_recipes_have_easyr1s_keys(host):
         assert lines[0].strip() == f"runs/fgrpo_easyr1_{size}-s0"
         assert "640 (128 prompts x 5)" in done.stdout
         assert lines[-1] == "nothing is wrong with this plan; model and data were not looked for"
+        assert "fgrpo.images.coordinates" not in done.stdout
+    qwen3 = "worker.actor.model.model_path=Qwen/Qwen3-VL-8B-Instruct"
+    done = checked(host, "bash", "recipes/run_fgrpo_easyr1_7b.sh", JUDGE[-1], "--plan", "--no-files", qwen3)
+    assert "note: fgrpo.images.coordinates=pixels: Qwen/Qwen3-VL-8B-Instruct is a Qwen3-VL" in done.stdout
 
 
 def test_easyr1s_own_example_needs_a_judge_and_no_reward_function(host):

@@ -29,6 +29,8 @@ def config_of(**data):
         "prompt_key": "problem",
         "answer_key": "answer",
         "format_prompt": None,
+        "rollout_batch_size": 1,
+        "mini_rollout_batch_size": None,
         "max_prompt_length": 64,
         "min_pixels": None,
         "max_pixels": 28 * 28 * 8,
@@ -91,6 +93,9 @@ def test_files_without_rows_columns_or_boxes():
     assert line == f"data.train_files=train.jsonl: {said}"
     (line,) = problems({key: value for key, value in OURS.items() if key != "prompt"})
     assert line.startswith("data.train_files=train.jsonl: no column prompt; it has data_source")
+    (line,) = problems(THEIRS, config=config_of(rollout_batch_size=2))
+    assert line.startswith("data.rollout_batch_size=2: data.train_files=train.jsonl holds 1 rows, and EasyR1 drops")
+    assert problems(THEIRS, config=config_of(rollout_batch_size=2, mini_rollout_batch_size=1)) == []
     spatial = config_of()
     spatial.fgrpo.constraint_keys = ["consistency", "spatial_grounding"]
     (line,) = problems(THEIRS, config=spatial)
