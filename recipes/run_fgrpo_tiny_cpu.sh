@@ -7,5 +7,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/run.sh
+[ $# -gt 0 ] || echo "== to come, some 7 to 15 minutes on two cores: environment, world, backbone, warm start, 100 steps of RL, a table"
 prepare_environment
 run_recipe backbone=tiny dataset=miniature scale=cpu "$@"

@@ -16,8 +16,8 @@ from easyr1_fgrpo.terminal import progress_bar
 END_S = 30.0
 """Seconds that a stage has to end in before it is killed: torchrun ends its ranks first."""
 
-_EPOCH = re.compile(rb"Epoch (\d+/\d+): [^\r\n]*?(\d+/\d+) \[")
-"""verl's bar."""
+_EPOCH = re.compile(rb"Epoch (\d+)/(\d+): [^\r\n]*?(\d+)/(\d+) \[")
+"""verl's bar, of an epoch; it knows nothing of an end before the last epoch."""
 _TAIL = 4096
 
 
@@ -25,7 +25,9 @@ class StageError(RuntimeError):
     """A stage ended with another exit code than 0; the message is one line."""
 
 
-def run_stage(name: str, command: Sequence[str], env: Mapping[str, str], log: Path | None = None) -> None:
+def run_stage(
+    name: str, command: Sequence[str], env: Mapping[str, str], log: Path | None = None, most_steps: int | None = None
+) -> None:
     """Run a stage to its end.
 
     Args:
@@ -33,6 +35,7 @@ def run_stage(name: str, command: Sequence[str], env: Mapping[str, str], log: Pa
         command: the process.
         env: variables on top of this process's.
         log: a file that its output is appended to; the terminal when left out.
+        most_steps: after which training ends, though its epochs have more; for the bar.
 
     Raises:
         StageError: when it fails.
@@ -46,7 +49,7 @@ def run_stage(name: str, command: Sequence[str], env: Mapping[str, str], log: Pa
         with log.open("ab") as output:
             process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        code = process.wait() if log is None else _watched(process, name, log)
+        code = process.wait() if log is None else _watched(process, name, log, most_steps)
     finally:
         _end(process)
     if code:
@@ -54,17 +57,18 @@ def run_stage(name: str, command: Sequence[str], env: Mapping[str, str], log: Pa
         raise StageError(f"{name}: exit code {code} from {' '.join(command)}{said}")
 
 
-def _watched(process: subprocess.Popen[bytes], name: str, log: Path) -> int:
-    """Show the last bar of the log until the process ends."""
-    with progress_bar(desc=name, bar_format="{desc} [{elapsed}]") as bar:
+def _watched(process: subprocess.Popen[bytes], name: str, log: Path, most_steps: int | None) -> int:
+    """Show how far the log's last bar says that training is, until the process ends."""
+    with progress_bar(desc=name, unit="step", total=most_steps) as bar:
         while True:
             try:
                 return process.wait(1.0)
             except subprocess.TimeoutExpired:
                 if bars := _EPOCH.findall(_tail(log)):
-                    epoch, step = (part.decode() for part in bars[-1])
-                    bar.set_description_str(f"{name}: epoch {epoch}, step {step}", refresh=False)
-                bar.update()
+                    epoch, epochs, step, steps = map(int, bars[-1])
+                    bar.total = most_steps or epochs * steps
+                    bar.n = (epoch - 1) * steps + step
+                bar.update(0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

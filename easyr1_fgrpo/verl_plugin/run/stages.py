@@ -172,12 +172,19 @@ def _warm_start(stages: Any, images: ImageSettings) -> None:
         ],
         _QUIET | (_CPU if ON_CPU in settings else {}),
         log,
+        _most_steps(settings),
     )
     exports = sorted(training.glob("**/huggingface"), key=lambda path: path.stat().st_mtime)
     if not exports:
         raise FileNotFoundError(f"no checkpoint below {training}: keep hf_model in checkpoint.save_contents")
     write_json(exports[-1] / BUDGET_FILE, images.model_dump())
     exports[-1].rename(out)
+
+
+def _most_steps(settings: list[str]) -> int | None:
+    """`trainer.total_training_steps`, where they are given."""
+    given = dict(setting.split("=", 1) for setting in settings).get("trainer.total_training_steps", "null")
+    return int(given) if given.isdecimal() else None
 
 
 def _training(stages: Any) -> Path:

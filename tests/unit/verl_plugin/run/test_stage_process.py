@@ -7,7 +7,9 @@ import sys
 import time
 
 import pytest
+from tqdm import tqdm
 
+from easyr1_fgrpo.verl_plugin.run import stage_process
 from easyr1_fgrpo.verl_plugin.run.stage_process import StageError, run_stage
 
 NOISY = r"""
@@ -29,6 +31,14 @@ def test_a_stage_is_quiet_and_its_failure_names_the_log(tmp_path, capfd):
     assert log.read_text().count("200 raw lines") == 400, "a second start is appended"
     shown = capfd.readouterr()
     assert shown.out + shown.err == ""
+
+
+@pytest.mark.parametrize(("most_steps", "total"), [(None, 50), (30, 30)])
+def test_the_bar_counts_steps_of_all_epochs(tmp_path, monkeypatch, most_steps, total):
+    bars = []
+    monkeypatch.setattr(stage_process, "progress_bar", lambda **options: bars.append(tqdm(disable=False)) or bars[0])
+    run_stage("warm start", [sys.executable, "-c", NOISY, "0"], {}, tmp_path / "log", most_steps)
+    assert (bars[0].n, bars[0].total) == (24, total)
 
 
 RUNNER = """
