@@ -145,6 +145,9 @@ def as_written(config: FaithfulPPOConfig, steps: int | None) -> DictConfig:
     """
     whole = config.to_dict()
     whole["seed"] = config.data.seed
+    model = whole["worker"]["actor"]["model"]
+    if model["tokenizer_path"] == model["model_path"]:  # as EasyR1 fills it in: a model that changed is one change
+        model["tokenizer_path"] = None
     whole["trainer"]["total_training_steps"] = steps
     return OmegaConf.create(whole)
 
