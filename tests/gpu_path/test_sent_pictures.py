@@ -71,7 +71,7 @@ class Served:
             process.wait()
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        health, ends = f"http://127.0.0.1:{self.port}/health", time.monotonic() + 300
+        health, ends = f"http://127.0.0.1:{self.port}/health", time.monotonic() + 600
         while True:
             try:
                 build_opener(ProxyHandler({})).open(health, timeout=5).close()

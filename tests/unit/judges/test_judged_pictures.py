@@ -186,6 +186,24 @@ async def test_a_picture_that_does_not_arrive_holds_nobody_up_twice():
     assert {verdict.failure for verdict in verdicts} == {Failure.DEADLINE}
 
 
+async def test_no_verdict_is_lost_or_blind_whatever_servers_do():
+    faults = {"500": 0.05, "drop": 0.05, "429": 0.03, "broken": 0.03}
+    with ExitStack() as running:
+        servers = [
+            running.enter_context(judge_endpoint(script(names, (300, 200), delay_s=0.01, shares=faults, seed=number)))
+            for number, names in enumerate(("kept", "kept", "unseen", "forgotten"))
+        ]
+        async with judging(*servers, concurrency=4, max_retries=20) as judge:
+            asked = [asyncio.create_task(judge.ask(request)) for _ in range(4) for request in about(PHOTO.copy(), n=40)]
+            await asyncio.sleep(0.1)
+            servers[0].pictures.held.clear()
+            for task in asked[::20]:
+                task.cancel()
+            verdicts = await asyncio.gather(*asked, return_exceptions=True)
+    assert {getattr(verdict, "label", None) for verdict in verdicts[1::2]} == {Label.CORRECT}
+    assert {endpoint.busy for endpoint in judge._client._endpoints._endpoints} == {0}
+
+
 async def test_who_stops_waiting_for_a_picture_leaves_it_to_the_others():
     with judge_endpoint(script("kept", delay_s=0.1)) as server:
         async with judging(server, concurrency=4) as judge:
