@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from easyr1_fgrpo.model_client.chat import CallFailed
 
 MISSED = "cache miss for image"
-"""In vLLM's refusal of a name that it does not know, 0.11 to 0.29: its words are all that tells it from others."""
+"""In a refusal by vLLM (0.24 and 0.29) of a name that it does not know: its words are all that tells it from others."""
 
 REMEMBERED = 4096
 """Pictures; vLLM's own cache, of 4 GiB by default, holds some hundred."""
