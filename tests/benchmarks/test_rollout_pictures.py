@@ -118,10 +118,10 @@ def step(tmp_path, monkeypatch):
     dataset = verl.dataset_of(config, tmp_path, worker, row, pictures)
     counted = Counted(monkeypatch)
 
-    def take(number, extract):
+    def take(number, extract, prompts=PROMPTS):
         counted.bytes, before, read = 0, processor_s(), 0
-        for start in range(0, PROMPTS, AT_ONCE):
-            batch = verl.batch_of(dataset, range(start, min(start + AT_ONCE, PROMPTS)), step=number)
+        for start in range(0, prompts, AT_ONCE):
+            batch = verl.batch_of(dataset, range(start, min(start + AT_ONCE, prompts)), step=number)
             asyncio.run(verl.roll_out(worker, batch))
             rows = tq.kv_list("train")["train"]
             keys = [key for key, tag in rows.items() if "seq_len" in tag]
@@ -149,7 +149,7 @@ def test_a_step_of_pictures(benchmark, step):
     from verl.utils.model import extract_multi_modal_inputs as extract
 
     take, process_once = step
-    take(0, extract)
+    take(0, extract, prompts=1)
     bound_s, bound_bytes = process_once()
     with verl.as_verl_has_it():
         before_s, before_bytes, expected = take(1, extract.__wrapped__)
