@@ -30,6 +30,9 @@ ONE_IMPORT = ("test_untied_embeddings.py", "test_packed_sequences.py", "test_lor
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--performance", action="store_true", help="keep what benchmarks measure, write docs/performance.md"
+    )
     parser.addoption("--nightly", action="store_true", help="run the tests that train for up to an hour, too")
     parser.addoption("--easyr1", metavar="CHECKOUT", help="run the tests that train in EasyR1's trainer (tests/run.sh)")
     parser.addoption("--gpu-path", action="store_true", help="run the tests that need vLLM's CPU build (tests/run.sh)")

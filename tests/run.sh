@@ -2,6 +2,7 @@
 # Install, lint, types, all tests. Extra arguments go to pytest: bash tests/run.sh tests/unit -k advantage
 # With --gpu-path before them: what users of GPUs run, on vLLM's CPU build, and nothing else (tests/gpu_path).
 # With --robustness before them: faults injected for real, an hour or two of them, each alone by its name (tests/robustness).
+# With --performance before them: benchmarks, alone on the machine; they write docs/performance.md.
 # With --trl before them: a training with TRL, in an environment of its own, and nothing else (tests/library).
 # With --easyr1 CHECKOUT before them: trainings in EasyR1's trainer, and nothing else (tests/easyr1).
 set -euo pipefail
@@ -25,6 +26,9 @@ if [ "${1:-}" = --robustness ]; then
   alone=(unshare --user --map-root-user --mount)
   "${alone[@]}" true 2>/dev/null || alone=()
   PYTHONPATH=tests exec "${alone[@]}" python -m robustness "${@:2}"
+fi
+if [ "${1:-}" = --performance ]; then
+  exec python -m pytest --benchmark-only --performance "${@:2}"
 fi
 if [ "${1:-}" = --easyr1 ]; then
   checkout=$(realpath "${2:?--easyr1 needs a checkout: git clone https://github.com/hiyouga/EasyR1, git checkout b44b311}")

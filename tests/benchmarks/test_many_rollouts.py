@@ -88,7 +88,7 @@ async def score_all(scorer, count):
     return time.perf_counter() - started, seen["block_s"], seen["memory_mib"] - before, processor_ms
 
 
-def test_ten_times_the_papers_batch_at_once(benchmark, tmp_path):
+def test_ten_times_the_papers_batch_at_once(benchmark, row, tmp_path):
     ideal_s = ROLLOUTS * CALLS / CONCURRENCY * LATENCY_S
     with judge_process("--delay", str(LATENCY_S)) as (url, _), asyncio.Runner() as runner:
         settings = settings_of(tmp_path / "run", url)
@@ -107,6 +107,12 @@ def test_ten_times_the_papers_batch_at_once(benchmark, tmp_path):
         f"processor time at most, {processor_ms:.1f} ms of it a call; memory grew by {memory:.0f} MiB"
     )
     benchmark.extra_info |= {"share_of_the_ideal": ideal_s / seconds, "block_s": block_s, "memory_mib": memory}
+    row(
+        f"{ROLLOUTS:,} rollouts at once in a reward worker, {CALLS} calls of {LATENCY_S} s each, {CONCURRENCY} at once",
+        f"{seconds:.0f} s, memory grows by {memory:.0f} MiB",
+        before="by 1,960 MiB (before `f1af573`)",
+        bound=f"{ideal_s:.0f} s",
+    )
     assert ideal_s / seconds >= 0.9
     assert block_s < 0.5
     assert memory < 256

@@ -1,0 +1,1 @@
+from performance import row  # noqa: F401 (a fixture)

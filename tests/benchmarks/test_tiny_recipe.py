@@ -1,0 +1,80 @@
+"""The tiny recipe's training with the miniature's own sizes: processor time to its first step, and a step's.
+
+Its stages are made first, which takes some minutes. What workers import is shared by forks; without them, as before,
+each imports it again: `py_executable=python`.
+"""
+
+import subprocess
+import time
+
+import psutil
+import pytest
+from integration.recipe_runs import ROOT, TRAIN_ONLY
+
+TINY = ("backbone=tiny", "dataset=miniature", "scale=cpu")
+FIRST, LAST = 4, 24
+BEFORE_CPU_S = 7.79
+"""Of a step at commit 7b66859, beside 5.34 with what came after it, at one load of the machine."""
+
+
+def processor_s(process):
+    """Of all that a script started and that is there."""
+    total = 0.0
+    for one in psutil.Process(process.pid).children(recursive=True):
+        try:
+            total += sum(one.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Trains; seconds and processor seconds to the first step, and of a step afterwards."""
+    folder = tmp_path_factory.mktemp("tiny")
+    stages = f"stages.dir={folder / 'stages'}"
+
+    def run(name, *overrides):
+        said = (folder / f"{name}.log").open("w")
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            ["bash", TRAIN_ONLY, stages, f"fgrpo.run_dir={folder / name}", f"trainer.total_training_steps={LAST + 1}",
+             "trainer.save_freq=100", *TINY, *overrides],
+            cwd=ROOT, stdout=said, stderr=said,
+        )  # fmt: skip
+        seen = {}
+        while process.poll() is None and LAST not in seen:
+            metrics = folder / name / "metrics.jsonl"
+            steps = len(metrics.read_bytes().splitlines()) if metrics.exists() else 0
+            for step in (1, FIRST, LAST):
+                if steps >= step and step not in seen:
+                    seen[step] = steps, time.perf_counter(), processor_s(process)
+            time.sleep(0.05)
+        process.terminate()
+        process.wait()
+        assert LAST in seen, (folder / f"{name}.log").read_text()[-2000:]
+        (a, since, used), (b, until, used_then) = seen[FIRST], seen[LAST]
+        return seen[1][1] - started, seen[1][2], (until - since) / (b - a), (used_then - used) / (b - a)
+
+    subprocess.run(
+        ["bash", "-c", "source recipes/setup/environment.sh && prepare_environment && "
+         f"VERL_PLATFORM=cpu fgrpo stages {' '.join(TINY)} '{stages}'"], cwd=ROOT, check=True,
+    )  # fmt: skip
+    return run
+
+
+def test_the_start_and_a_step(benchmark, row, train):
+    before_s, before_cpu_s, _, _ = train("each_for_itself", "ray_kwargs.ray_init.runtime_env.py_executable=python")
+    start_s, start_cpu_s, step_s, step_cpu_s = benchmark.pedantic(train, ("forked",), rounds=1)
+    row(
+        "the miniature's training, from the script's start to its first step",
+        f"{start_s:.0f} s, {start_cpu_s:.0f} s of the cores",
+        before=f"{before_s:.0f} s, {before_cpu_s:.0f} s of the cores",
+    )
+    row(
+        "a step of it, 80 rollouts",
+        f"{step_s:.1f} s, {step_cpu_s:.1f} s of the cores",
+        before=f"{BEFORE_CPU_S} s of the cores where {5.34} were used after it (`7b66859`)",
+        bound="1 s: sampler, log-probs and update without Ray",
+    )
+    assert start_cpu_s < 0.75 * before_cpu_s
