@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from verl.utils.dataset import process_image
 
 from easyr1_fgrpo.config.load import ConfigError, read_settings
 from easyr1_fgrpo.config.schema import FgrpoConfig
@@ -44,7 +46,9 @@ class CheckedRun:
         """One line for each judge that gives no verdict on the first row, and each signal that fails on it."""
         if self.rows is None or not (asked_here(self.settings) or self.settings.signals):
             return []
-        return first_question_problems(self.asked, self.settings, *first_samples(self.rows))
+        (first, answers), data = first_samples(self.rows), self.asked.data
+        seen = tuple(process_image(image, data.min_pixels, data.max_pixels) for image in first.images)
+        return first_question_problems(self.asked, self.settings, replace(first, images=seen), answers)
 
     def counts(self, assumed: Assumptions) -> Iterator[tuple[str, str]]:
         """What the run does."""
