@@ -98,6 +98,7 @@ def test_rows_of_easyr1_and_a_constraint_of_ones_own(host, tiny):
         f"data.train_files={theirs}",
         f"data.image_dir={host.folder / 'pictures'}",
         "data.max_pixels=7100",
+        "fgrpo.judges.grounding.target=easyr1.broken_judge:BrokenJudge",  # the oracle knows no resized picture
         f"fgrpo.constraints.length_budget={{signal: '{signal}:length_budget', threshold: 0.9}}",
         "trainer.max_steps=1",
     )
