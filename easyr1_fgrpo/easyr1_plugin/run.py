@@ -142,9 +142,9 @@ def _train(config: FaithfulPPOConfig) -> int:
         ray.shutdown()  # its workers' last lines come before ours
     if error is None:
         return 0
-    if isinstance(error, KeyboardInterrupt):
-        print("stopped: the same command resumes after the last checkpoint", file=sys.stderr)
-        return stop_code()
     # Below EasyR1's progress bars.
+    if isinstance(error, KeyboardInterrupt):
+        print("\nstopped: the same command resumes after the last checkpoint", file=sys.stderr)
+        return stop_code()
     print(f"\nerror: {printable(on_full_disk(reason(error), run_dir))}", file=sys.stderr)
     return exit_code(error)
