@@ -40,6 +40,9 @@ IMPORTED = (
 )
 """What verl imports, five seconds of six, but for Ray: that reads, when it is imported, whose worker it is in."""
 
+MOST_LETTERS = 80
+"""Of the folder for temporary files: a socket's whole path has 107 at most."""
+
 
 @contextmanager
 def forked_workers(hash_seed: int | None) -> Iterator[str]:
@@ -51,8 +54,11 @@ def forked_workers(hash_seed: int | None) -> Iterator[str]:
     Yields:
         The `py_executable` of a runtime environment whose workers it forks.
     """
-    seed = {"PYTHONHASHSEED": str(hash_seed)} if hash_seed in range(2**32) else {}  # others are refused where all is
-    with tempfile.TemporaryDirectory(prefix="fgrpo-") as folder:  # nobody else's: who reaches the socket runs code
+    # What is no seed, the run's checks refuse with all else.
+    seeded = isinstance(hash_seed, int) and 0 <= hash_seed < 2**32
+    seed = {"PYTHONHASHSEED": str(hash_seed)} if seeded else {}
+    place = tempfile.gettempdir() if len(tempfile.gettempdir()) < MOST_LETTERS else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="fgrpo-", dir=place) as folder:  # ours alone: who reaches it runs code
         path = str(Path(folder, "forks"))
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path)

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,13 @@ def test_the_server_ends_with_its_owner_and_leaves_nothing(server):
 def test_ctrl_c_is_not_for_the_server(server, tmp_path):
     os.kill(server.pid, signal.SIGINT)
     assert client(server.path, script(tmp_path, TELLS), input="").returncode == 7
+
+
+@pytest.mark.parametrize("seed", [None, "five", -1, 2**32])
+def test_a_long_temporary_folder_and_no_seed_are_no_obstacle(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("a" * 100)))
+    with forked_workers(seed) as command:
+        assert command.split()[-1].startswith("/tmp/")
 
 
 def test_workers_find_verls_imports_without_ray_and_hash_as_they_are_told(tmp_path):
