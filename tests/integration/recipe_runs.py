@@ -111,5 +111,8 @@ def learning(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def equal_to_five_digits(metrics: dict[str, float]) -> Any:
-    """What several ranks learned, compared with this of one: sums of another order are rounded elsewhere."""
-    return pytest.approx(metrics, rel=1e-5, abs=1e-6)
+    """What several ranks learned, compared with this of one: sums of another order are rounded elsewhere.
+
+    Among them are differences between log-probabilities of rollout and actor, 1e-7 to 1e-6, which are rounding alone.
+    """
+    return pytest.approx(metrics, rel=1e-5, abs=5e-6)

@@ -22,7 +22,7 @@ def called(monkeypatch, tmp_path):
     """Commands that were run; each makes the folder that it was told to make."""
     commands = []
 
-    def run(name, command, env, log=None):
+    def run(name, command, env, log=None, most_steps=None):
         commands.append(command)
         folder = next((argument for flag, argument in pairwise(command) if flag == "--out"), None)
         if folder:
@@ -124,7 +124,9 @@ def test_a_warm_start_without_traces_is_refused(called, machine_fits, tmp_path, 
 
 def test_a_warm_start_on_the_cpu_says_so_whatever_the_run_trains_on(monkeypatch, tmp_path):
     given = []
-    monkeypatch.setattr(stages, "run_stage", lambda name, command, env, log=None: given.append((command, env)))
+    monkeypatch.setattr(
+        stages, "run_stage", lambda name, command, env, log=None, most_steps=None: given.append((command, env))
+    )
     monkeypatch.setattr(stages, "machine_problems", lambda config, settings, **where: [])
     (tmp_path / "s/backbone").mkdir(parents=True)
     (tmp_path / "sft.parquet").touch()
@@ -182,7 +184,7 @@ def test_each_backbone_reads_traces_of_its_convention():
 
 
 def test_a_stopped_warm_start_goes_on_with_its_own_settings_alone(called, tmp_path, capsys, monkeypatch):
-    def stopped(name, command, env, log=None):
+    def stopped(name, command, env, log=None, most_steps=None):
         training = tmp_path / "s/warm_start.training"
         (training / "latest_checkpointed_iteration.txt").write_text("20")
         with stoppable():
