@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -55,7 +56,9 @@ def keep(unit: str, outcomes: Sequence[Outcome], minutes: float) -> Result:
         unit, commit(), time.strftime("%Y-%m-%d", time.gmtime()), round(minutes, 1), machine(), list(outcomes)
     )
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(asdict(result), indent=1, ensure_ascii=False)
+    # Nothing of this machine: neither where the checkout lies nor its address.
+    text = json.dumps(asdict(result), indent=1, ensure_ascii=False).replace(str(Path(__file__).parents[2]), "/checkout")
+    text = re.sub(r" on (\d+\.){3}\d+\)", ")", text)
     (RESULTS / f"{unit}.json").write_text(f"{text}\n", encoding="utf-8")
     return result
 
