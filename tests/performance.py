@@ -23,7 +23,7 @@ HEAD = """# Performance
 Where the hours of a run go: what it took before it was made faster, takes now, and would take at least. Written by
 
 ```bash
-bash tests/run.sh --performance                                        # an hour on two idle cores
+bash tests/run.sh --performance                                        # all, on a machine with nothing else to do
 bash tests/run.sh --performance tests/benchmarks/test_rollout_pictures.py
 ```
 
