@@ -30,6 +30,8 @@ class RewardSettings(Settings):
     Attributes:
         task: the task reward: "weighted" 0.5 R_acc + 0.5 R_fmt, or one of the paper's scalar baselines "additive" and
             "multiplicative", which need no constraint.
+        weights: signals that are added to the task reward instead of being constrained, by name; empty for none. See
+            `easyr1_fgrpo.rewards.task.with_weighted_sum`.
         judge_scope: which rollouts judges are asked about: the "correct" ones, as the masks need, or "all", as
             validation and the inconsistency rate need.
         no_claim: a correct rollout without any scored sentence: "exclude" leaves R_S absent, "zero" scores it 0.
@@ -47,6 +49,7 @@ class RewardSettings(Settings):
     """
 
     task: Literal["weighted", "additive", "multiplicative"] = "weighted"
+    weights: dict[str, Annotated[float, Field(ge=0.0)]] = Field(default_factory=dict)
     judge_scope: Literal["correct", "all"] = "correct"
     no_claim: Literal["exclude", "zero"] = "exclude"
     truncated: Literal["score", "invalid"] = "score"
@@ -178,6 +181,9 @@ class FgrpoConfig(Settings):
         for key in self.constraint_keys:
             if key not in allowed:
                 raise ValueError(f"constraint_keys={self.constraint_keys}: {key} is none of {listed(allowed)}")
+        for key in self.reward.weights:
+            if key not in allowed:
+                raise ValueError(f"reward.weights.{key}: no such signal, allowed: {listed(allowed)}")
         if len(set(self.constraint_keys)) < len(self.constraint_keys):
             raise ValueError(f"constraint_keys={self.constraint_keys}: a constraint is named twice")
         for key in self.constraint_keys:

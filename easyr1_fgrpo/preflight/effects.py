@@ -19,6 +19,9 @@ from easyr1_fgrpo.config.schema import FgrpoConfig
 _CONSTRAINED = ("fgrpo", "consistency_only", "fixed_multipliers")
 """Arms of ours that promise constraints."""
 
+_SUM = "weighted_sum"
+"""The one that adds signals to the task reward."""
+
 BOXED = "spatial_grounding"
 """The constraint that is measured against a row's boxes."""
 
@@ -72,16 +75,27 @@ def _arm_problems(arm: str, ours: FgrpoConfig) -> Iterator[str]:
         arms[path.stem] = {key: value for key in given if (value := OmegaConf.select(said, key)) is not None}
     if arm not in arms:
         return  # the user's own
-    fitting = [name for name, settings in arms.items() if all(given[key] == value for key, value in settings.items())]
+    fitting = [
+        name
+        for name, settings in arms.items()
+        if all(given[key] == value for key, value in settings.items()) and (name == _SUM) == bool(ours.reward.weights)
+    ]
     best = max(fitting, key=lambda name: len(arms[name]), default=None)
     way_out = f"say arm={best}" if best else "make it an arm of your own (docs/your_own.md#a-constraint)"
     for key, value in arms[arm].items():
         if given[key] != value:
             yield f"{key}={given[key]}: arm={arm} means {key}={value}, and the run would have its name; {way_out}"
+    if ours.reward.weights and arm != _SUM:
+        yield (
+            f"fgrpo.reward.weights={ours.reward.weights}: arm={arm} adds no signals, and the run would have its name; "
+            f"say arm={_SUM}"
+        )
+    if arm == _SUM and not any(ours.reward.weights.values()):
+        yield f"fgrpo.reward.weights={ours.reward.weights}: nothing is added; say arm=grpo_t, or give weights"
     if arm in _CONSTRAINED and not ours.constraint_keys:
         yield (
             f"fgrpo.constraint_keys=[]: no constraint acts, so arm={arm} would be plain GRPO by another name; "
-            "say arm=grpo_t (or additive, multiplicative), or name constraints"
+            "say arm=grpo_t (or additive, multiplicative, weighted_sum), or name constraints"
         )
     if arm == "fgrpo" and ours.dual.controller == "fixed":
         yield "fgrpo.dual.controller=fixed: with arm=fgrpo multipliers move; say arm=fixed_multipliers"

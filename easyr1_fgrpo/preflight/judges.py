@@ -51,6 +51,8 @@ def _needs(settings: FgrpoConfig, question: Question) -> str:
     key = {Question.CONSISTENCY: "consistency", Question.GROUNDING: "semantic_grounding"}[question]
     if key in settings.constraint_keys:
         return f"{key} in fgrpo.constraint_keys"
+    if key in settings.reward.weights:
+        return f"{key} in fgrpo.reward.weights"
     in_reward = question is Question.CONSISTENCY and settings.reward.task != "weighted"
     return f"fgrpo.reward.task={settings.reward.task}" if in_reward else ""
 

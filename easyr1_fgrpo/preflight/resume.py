@@ -30,7 +30,7 @@ _DEFAULTS = Path(config_package.__file__).with_name("method.yaml")
 
 _OURS = r"""
     fgrpo\.(constraint_keys|constraints|signals|dual|advantage|images)(\..+)?
-    | fgrpo\.reward\.(task|judge_scope|no_claim|truncated|max_sentences|max_claims|level)
+    | fgrpo\.reward\.(task|weights(\.\w+)?|judge_scope|no_claim|truncated|max_sentences|max_claims|level)
     | fgrpo\.judges\.\w+\.(kind|target|options.*|model|parameters.*|prompt|coordinates|repetition|per_rollout
             |structured_outputs)
     | fgrpo\.reward_servers\.\w+\.(kind|target|options.*|model)

@@ -28,6 +28,20 @@ class Reason(IntEnum):
     TOO_MANY_CLAIMS = 15  # more than reward.max_claims: no judge was asked
 
 
+NOT_MEASURED = frozenset(
+    {
+        Reason.JUDGE_UNREACHABLE,
+        Reason.JUDGE_DEADLINE,
+        Reason.JUDGE_INVALID,
+        Reason.JUDGE_REFUSED,
+        Reason.JUDGE_OVERSIZED,
+        Reason.TOO_MANY_CLAIMS,
+        Reason.NO_JUDGE,
+    }
+)
+"""There was something to measure, and it was not."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """A score in [0, 1], or the reason why there is none.

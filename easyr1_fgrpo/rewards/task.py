@@ -1,10 +1,13 @@
-"""The task reward, and the scalar rewards of the paper's additive and multiplicative baselines."""
+"""The task reward, the scalar rewards of the paper's additive and multiplicative baselines, and a weighted sum."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
-from easyr1_fgrpo.rewards.signal import Reason, Signal
+from easyr1_fgrpo.rewards.rollout import CORRECT_ONLY, TASK, RolloutScore
+from easyr1_fgrpo.rewards.signal import NOT_MEASURED, Reason, Signal
 
 TaskRule = Literal["weighted", "additive", "multiplicative"]
 
@@ -38,3 +41,30 @@ def task_reward(
     if rule == "additive":
         return Signal((acc + acc_c + fmt_g) / 3)
     return Signal(0.5 * acc_c + 0.5 * fmt_g)
+
+
+def with_weighted_sum(score: RolloutScore, weights: Mapping[str, float]) -> RolloutScore:
+    """A rollout's score whose task reward is the weighted mean (R_task + sum_k w_k m_k R_k) / (1 + sum_k w_k).
+
+    The mean instead of the sum keeps it in [0, 1]; a group's normalisation takes the factor out again. A signal that
+    does not apply (mask m_k = 0, as for a constraint) adds nothing. One that could not be measured makes the rollout
+    invalid: a failed judge is no number.
+
+    Args:
+        score: with every signal, custom ones included.
+        weights: w_k by signal, at least 0; empty leaves the score as it is.
+    """
+    task = score.signals[TASK]
+    if not weights or task.value is None:
+        return score
+    accurate = score.signals["accuracy"].value == 1.0
+    total = task.value
+    for name, weight in weights.items():
+        signal = score.signals[name]
+        if name in CORRECT_ONLY and not accurate:
+            continue
+        if signal.reason in NOT_MEASURED:
+            return replace(score, signals={**score.signals, TASK: Signal.absent(signal.reason)})
+        total += weight * (signal.value or 0.0)
+    mean = min(total / (1.0 + sum(weights.values())), 1.0)
+    return replace(score, signals={**score.signals, TASK: Signal(mean)})

@@ -7,6 +7,12 @@ from types import MappingProxyType
 
 STEPS = 200
 LONG = 440
+HOMECOMING = 100
+"""Steps in which multipliers that start wrong have to come home."""
+LEVELS = ("0.80", "0.90", "0.99")
+"""Thresholds of consistency and semantic grounding that are asked for beside the paper's 0.95."""
+WEIGHTS = ("0.1", "0.3", "3.0")
+"""Weights of the same signals in the weighted sum, beside 1."""
 QUICK_STEPS = 60
 QUICK = ("grpo_t", "fgrpo")
 SEEDS = (0, 1, 2)
@@ -35,9 +41,26 @@ class Arm:
     judge_errors: float = 0.0
 
 
+_KEYS = ("consistency", "spatial_grounding", "semantic_grounding")
+_JUDGED = ("consistency", "semantic_grounding")
+_BRIEF = "recipes/examples/length_budget.py:length_budget"
+_TENTH = "easyr1_fgrpo.study.scaled:tenth_of_grounding"
+
+
 def _start(value: str) -> tuple[str, ...]:
-    keys = ("consistency", "spatial_grounding", "semantic_grounding")
-    return ("arm=fgrpo", *(f"fgrpo.constraints.{key}.initial_multiplier={value}" for key in keys))
+    return ("arm=fgrpo", *(f"fgrpo.constraints.{key}.initial_multiplier={value}" for key in _KEYS))
+
+
+def _level(threshold: str) -> tuple[str, ...]:
+    return ("arm=fgrpo", *(f"fgrpo.constraints.{key}.threshold={threshold}" for key in _JUDGED))
+
+
+def _weights(**weights: str) -> tuple[str, ...]:
+    return ("arm=weighted_sum", *(f"fgrpo.reward.weights.{key}={weight}" for key, weight in weights.items()))
+
+
+def _brief(threshold: str) -> tuple[str, ...]:
+    return ("arm=fgrpo", f"fgrpo.constraints.length_budget={{signal:{_BRIEF},threshold:{threshold}}}")
 
 
 _MAIN = (
@@ -66,5 +89,67 @@ _CHOICES = (
     Arm("fgrpo_pid", "FGRPO, multipliers by PID control", ("arm=fgrpo", "fgrpo.dual.controller=pid")),
     Arm("fgrpo_by_sentence", "FGRPO, sentences credit their own tokens", ("arm=fgrpo", "fgrpo.reward.level=sentence")),
 )
-ARMS = MappingProxyType({arm.name: arm for arm in (*_MAIN, *_MORE, *_CHOICES)})
+_PID = "fgrpo.dual.controller=pid"
+_ASKED = (
+    *(Arm(f"fgrpo_level_{level}", f"FGRPO that asks for {level}", _level(level)) for level in LEVELS),
+    *(Arm(f"pid_level_{level}", f"PID that asks for {level}", (*_level(level), _PID)) for level in LEVELS),
+    Arm("weighted_sum", "consistency and semantic grounding added to the task reward, weight 1", ("arm=weighted_sum",)),
+    *(
+        Arm(
+            f"weighted_sum_{weight}",
+            f"the same, weight {weight}",
+            _weights(consistency=weight, semantic_grounding=weight),
+        )
+        for weight in WEIGHTS
+    ),
+)
+_SCALE = (
+    Arm(
+        "fgrpo_tenth",
+        "FGRPO, semantic grounding measured on a scale that ends at 0.1",
+        (
+            "arm=fgrpo",
+            f"fgrpo.constraints.tenth={{signal:{_TENTH},threshold:0.095}}",
+            "fgrpo.constraint_keys=[consistency,spatial_grounding,tenth]",
+        ),
+    ),
+    Arm("weighted_sum_tenth", "weighted sum, semantic grounding times 0.1", _weights(semantic_grounding="0.1")),
+    Arm("weighted_sum_tenfold", "weighted sum, semantic grounding times 10", _weights(semantic_grounding="10.0")),
+)
+_COMPETITION = (
+    *(
+        Arm(f"fgrpo_brief_{level}", f"FGRPO and a length budget, threshold {level}", _brief(level))
+        for level in ("0.5", "0.9")
+    ),
+    *(
+        Arm(
+            f"weighted_sum_brief_{weight}",
+            f"weighted sum and a length budget, weight {weight}",
+            (
+                *_weights(spatial_grounding="1.0"),
+                f"fgrpo.signals.length_budget={_BRIEF}",
+                f"fgrpo.reward.weights.length_budget={weight}",
+            ),
+        )
+        for weight in ("0.3", "1.0")
+    ),
+)
+_CONTROLLERS = {
+    "dual_ascent": ("dual ascent", ()),
+    "lr_0.5": ("dual ascent with a rate of 0.5", ("fgrpo.dual.lr=0.5",)),
+    "pid": ("PID", (_PID,)),
+    "nupi": ("nuPI", ("fgrpo.dual.controller=nupi",)),
+    "multiplicative": (
+        "multiplicative updates with a rate of 1",
+        ("fgrpo.dual.controller=multiplicative", "fgrpo.dual.lr=1.0"),
+    ),
+}
+_HOME = tuple(
+    Arm(
+        f"home_{value}_{name}", f"multipliers start at {value}, {about}", (*_start(value), *overrides), steps=HOMECOMING
+    )
+    for value in ("0.1", "5.0")
+    for name, (about, overrides) in _CONTROLLERS.items()
+)
+ARMS = MappingProxyType({arm.name: arm for arm in (*_MAIN, *_MORE, *_CHOICES, *_ASKED, *_SCALE, *_COMPETITION, *_HOME)})
 MAIN = tuple(arm.name for arm in _MAIN)

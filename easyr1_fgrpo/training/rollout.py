@@ -19,6 +19,7 @@ from easyr1_fgrpo.judges.boxes import pixel_boxes
 from easyr1_fgrpo.judges.protocol import Judge, Question
 from easyr1_fgrpo.rewards import Reason, Sample, failed_numbers, score_rollout
 from easyr1_fgrpo.rewards.custom_signal import load_signal, with_custom_signals
+from easyr1_fgrpo.rewards.task import with_weighted_sum
 from easyr1_fgrpo.traces import TraceRecord, TraceWriter, save_images
 from easyr1_fgrpo.training.admission import Admission, rollouts_at_once
 from easyr1_fgrpo.training.judge_metrics import CAUSES, failure_causes
@@ -106,6 +107,7 @@ class RolloutScorer:
             truncated=self._is_truncated(rollout.response_ids),
         )
         score = with_custom_signals(score, sample, self._custom_signals)
+        score = with_weighted_sum(score, self.settings.reward.weights)
         record = TraceRecord.from_score(
             sample, score, images=saved, response=text, step=rollout.step, session=rollout.session
         )

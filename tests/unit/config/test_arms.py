@@ -15,6 +15,11 @@ ARMS = {
     "fixed_multipliers": {"fgrpo.dual.controller": "fixed"},
     "additive": {"fgrpo.constraint_keys": [], "fgrpo.reward.task": "additive"},
     "multiplicative": {"fgrpo.constraint_keys": [], "fgrpo.reward.task": "multiplicative"},
+    "weighted_sum": {
+        "fgrpo.constraint_keys": [],
+        "fgrpo.reward.weights.consistency": 1.0,
+        "fgrpo.reward.weights.semantic_grounding": 1.0,
+    },
 }
 """What an arm sets, beside its name."""
 
@@ -59,9 +64,10 @@ def test_an_arm_is_valid_and_differs_in_our_keys_and_its_name_only(arm, fgrpo):
     assert settings.dual.controller == ARMS[arm].get("fgrpo.dual.controller", "dual_ascent")
 
     values = resolved(config)
-    assert values.keys() == fgrpo.keys()
-    differing = {key: value for key, value in values.items() if value != fgrpo[key]}
-    named = {key for key, value in differing.items() if str(value).replace(arm, "fgrpo") == fgrpo[key]}
+    weights = {key for key in ARMS[arm] if key.startswith("fgrpo.reward.weights.")}
+    assert values.keys() == (fgrpo.keys() - {"fgrpo.reward.weights"} | weights if weights else fgrpo.keys())
+    differing = {key: value for key, value in values.items() if value != fgrpo.get(key)}
+    named = {key for key, value in differing.items() if str(value).replace(arm, "fgrpo") == fgrpo.get(key)}
     assert {key: differing[key] for key in differing.keys() - named} == ARMS[arm]
     assert named == (RUN_NAME if arm != "fgrpo" else set())
 

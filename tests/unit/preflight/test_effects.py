@@ -75,6 +75,15 @@ BRIEF = "fgrpo.constraints.brief={signal:short.py:short,threshold:0.9}"
             "fgrpo.constraint_keys=[consistency]",
         ),
         (["arm=grpo_t", "fgrpo.dual.lr=0.5"], "fgrpo.dual.lr=0.5: no multiplier moves here; leave it out"),
+        (
+            ["fgrpo.reward.weights.consistency=1"],
+            "fgrpo.reward.weights={'consistency': 1.0}: arm=fgrpo adds no signals",
+        ),
+        (
+            ["arm=weighted_sum", "fgrpo.reward.weights.consistency=0", "fgrpo.reward.weights.semantic_grounding=0"],
+            "fgrpo.reward.weights={'consistency': 0.0, 'semantic_grounding': 0.0}: nothing is added; say arm=grpo_t",
+        ),
+        (["arm=weighted_sum", "fgrpo.constraint_keys=[consistency]"], "fgrpo.constraint_keys=['consistency']: arm="),
         (["arm=fixed_multipliers", "fgrpo.dual.lambda_max=9"], "fgrpo.dual.lambda_max=9.0: no multiplier moves here"),
     ],
 )
@@ -87,6 +96,7 @@ def test_a_variant_of_an_arm_keeps_its_name():
     assert problems("fgrpo.constraint_keys=[]", BRIEF) == []
     assert problems("fgrpo.constraint_keys=[consistency]", "fgrpo.dual.controller=pid") == []
     assert problems("~fgrpo.dual") == []
+    assert problems("arm=weighted_sum", "fgrpo.reward.weights.consistency=3") == []
 
 
 def test_the_arm_that_was_meant_is_named():
