@@ -44,7 +44,7 @@ class Arm:
 _KEYS = ("consistency", "spatial_grounding", "semantic_grounding")
 _JUDGED = ("consistency", "semantic_grounding")
 _BRIEF = "recipes/examples/length_budget.py:length_budget"
-_TENTH = "easyr1_fgrpo.study.scaled:tenth_of_grounding"
+_TENTH = "recipes/examples/scaled_grounding.py:tenth_of_grounding"
 
 
 def _start(value: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from easyr1_fgrpo.report.evaluation_files import HELD_OUT, Evaluation
 from easyr1_fgrpo.report.figures.formats import Format
 from easyr1_fgrpo.report.figures.write import write_figures
 from easyr1_fgrpo.report.run_files import Run, Series
-from easyr1_fgrpo.study.arms import ARMS
+from easyr1_fgrpo.study.arms import ARMS, MAIN
 from easyr1_fgrpo.study.records import Record
 
 
@@ -21,7 +21,10 @@ def draw(records: Sequence[Record], folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    shown = [_as_run(record, folder) for record in records if ARMS[record.arm].overrides == (f"arm={record.arm}",)]
+    papers = [
+        record for record in records if record.arm in MAIN and ARMS[record.arm].overrides == (f"arm={record.arm}",)
+    ]
+    shown = [_as_run(record, folder) for record in papers]
     written, problems = write_figures(shown, folder, [Format.SVG]) if shown else ([], [])
     for line in problems:
         typer.echo(line, err=True)

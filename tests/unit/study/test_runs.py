@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from easyr1_fgrpo.config.load import load_config, read_settings
+from easyr1_fgrpo.preflight.effects import effect_problems
+from easyr1_fgrpo.rewards.custom_signal import load_signal
 from easyr1_fgrpo.study.arms import ARMS, MAIN
 from easyr1_fgrpo.study.runs import Run, commit, run_all
 
@@ -142,6 +144,15 @@ def test_no_run_starts_without_its_stages_or_its_judge(tmp_path):
 
 
 OVERRIDING = {*ARMS} - {*MAIN, "fgrpo_start_0.1"} | {"gdpo_style", "fgrpo_zero_fill"}
+
+
+def test_no_arm_is_something_else_than_it_is_called():
+    for name in ("fgrpo_level_0.80", "pid_level_0.99", "weighted_sum_3.0", "fgrpo_tenth", "weighted_sum_brief_0.3",
+                 "fgrpo_brief_0.9", "home_5.0_lr_0.5", "home_0.1_multiplicative"):  # fmt: skip
+        config = load_config(Run(ARMS[name], 0, Path("runs/study"), steps=200).overrides)
+        settings = read_settings(config)
+        assert not list(effect_problems(config.arm, settings, prompts=24, n=5, n_key="rollout.n")), name
+        assert all(map(load_signal, settings.signals.values())), name
 
 
 def test_every_kind_of_arm_composes():

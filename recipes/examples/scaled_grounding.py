@@ -1,4 +1,4 @@
-"""A signal on another scale, as of a judge that uses a tenth of its range."""
+"""A signal on another scale: semantic grounding as of a judge that uses a tenth of its range."""
 
 from __future__ import annotations
 
