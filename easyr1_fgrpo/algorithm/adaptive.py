@@ -127,7 +127,7 @@ class AdaptiveMultipliers(MultiplierController):
         if self._updates_at_cap[name] == self._saturation_patience:
             logger.warning(
                 "the multiplier of %s has been at its cap %g for %d updates with the constraint violated "
-                "(score %.3f, threshold %g): the threshold is probably not reachable; lower it or raise the cap",
+                "(score %.3f, compared with %g): the threshold is probably not reachable; lower it or raise the cap",
                 name,
                 self._max_multiplier,
                 self._saturation_patience,

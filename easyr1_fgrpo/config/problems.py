@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import ValidationError
@@ -52,7 +53,8 @@ def _walk(loc: tuple[int | str, ...]) -> tuple[list[str], Any]:
 def _below(here: Any, key: str) -> Any:
     """The type of a field, or of what a dictionary or list holds; None where nothing is known."""
     if hasattr(here, "model_fields"):
-        return here.model_fields[key].annotation if key in here.model_fields else None
+        held = here.model_fields[key].annotation if key in here.model_fields else None
+        return get_args(held)[0] if isinstance(held, UnionType) else held  # of SETTINGS | None the settings
     return (get_args(here) or (None,))[-1]
 
 

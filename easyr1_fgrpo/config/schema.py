@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from easyr1_fgrpo.config.base import Settings, UnitInterval, listed
 from easyr1_fgrpo.config.dual import DualSettings
+from easyr1_fgrpo.config.judge_error import JudgeErrorSettings
 from easyr1_fgrpo.config.judges import JudgeCacheSettings, JudgeConfig, JudgeServerConfig, ServerJudgeConfig
 
 CONSTRAINABLE = ("consistency", "spatial_grounding", "semantic_grounding")
@@ -64,10 +65,23 @@ class RewardSettings(Settings):
 
 
 class ConstraintSettings(Settings):
-    """One constraint: hold the batch score at `threshold` or above, weighing it with a multiplier."""
+    """One constraint: hold the batch score at `threshold` or above, weighing it with a multiplier.
+
+    Attributes:
+        threshold: what is asked; of the true rate where `judge_error` is given.
+        initial_multiplier: before the first dual step.
+        judge_error: how often the judge of the signal errs; None takes its verdicts as true. A custom signal may have
+            one too, where its values are verdicts or means of verdicts.
+    """
 
     threshold: UnitInterval
     initial_multiplier: Annotated[float, Field(ge=0.0)] = 1.0
+    judge_error: JudgeErrorSettings | None = None
+
+    @property
+    def measured_threshold(self) -> float:
+        """The threshold as the judge measures it: what batch scores are compared with."""
+        return self.threshold if self.judge_error is None else self.judge_error.measured(self.threshold)
 
 
 class AdvantageSettings(Settings):
@@ -178,6 +192,11 @@ class FgrpoConfig(Settings):
                     f"constraints.{key}: unknown key, allowed: {listed(allowed)}; a custom one says what it measures, "
                     "signal: FILE.py:FUNCTION"
                 )
+        if (boxes := self.constraints.get("spatial_grounding")) and boxes.judge_error is not None:
+            raise ValueError(
+                "constraints.spatial_grounding.judge_error: boxes are compared with the row's, and no judge errs "
+                "there; leave it out"
+            )
         for key in self.constraint_keys:
             if key not in allowed:
                 raise ValueError(f"constraint_keys={self.constraint_keys}: {key} is none of {listed(allowed)}")

@@ -1,4 +1,4 @@
-"""What a run does, for `fgrpo plan`: steps, rollouts, judge calls."""
+"""What a run does, for `fgrpo plan`: steps, rollouts, thresholds, judge calls."""
 
 from __future__ import annotations
 
@@ -43,6 +43,18 @@ def step_counts(policy: str, steps: int | None, prompts: int, n: int) -> Iterato
     yield "policy", policy
     yield "steps", "unknown: the data are not here" if steps is None else f"{steps:,}"
     yield "rollouts a step", f"{prompts * n:,} ({prompts} prompts x {n})"
+
+
+def threshold_counts(settings: FgrpoConfig) -> Iterator[tuple[str, str]]:
+    """What the scores of constraints are compared with whose judge errs."""
+    for name in settings.constraint_keys:
+        constraint = settings.constraints[name]
+        if constraint.judge_error is not None:
+            yield (
+                f"{name} compared with",
+                f"{constraint.measured_threshold:.4g}, as a judge with the errors {constraint.judge_error} measures a "
+                f"true rate of {constraint.threshold:g}",
+            )
 
 
 def judge_counts(

@@ -24,11 +24,9 @@ ADAPTIVE: dict[str, Callable[..., MultiplierController]] = {
 
 
 def build_controller(settings: FgrpoConfig) -> MultiplierController:
-    """The multipliers' controller that the config asks for."""
-    constraints = [
-        Constraint(key, settings.constraints[key].threshold, settings.constraints[key].initial_multiplier)
-        for key in settings.constraint_keys
-    ]
+    """The multipliers' controller that the config asks for; its thresholds are as the judges measure them."""
+    asked = {key: settings.constraints[key] for key in settings.constraint_keys}
+    constraints = [Constraint(key, one.measured_threshold, one.initial_multiplier) for key, one in asked.items()]
     if settings.dual.controller == "fixed":
         return FixedMultipliers(constraints)
     return ADAPTIVE[settings.dual.controller](

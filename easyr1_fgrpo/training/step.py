@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from easyr1_fgrpo.algorithm import ConstrainedAdvantage, constrained_advantage
-from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.config.schema import ConstraintSettings, FgrpoConfig
 from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.training.controllers import build_controller
 from easyr1_fgrpo.training.first_steps import FirstSteps
@@ -137,6 +137,7 @@ class Fgrpo:
                 valid_share=shares[name],
                 threshold=record.threshold,
                 violation=record.violation,
+                **_through_errors(self.settings.constraints[name], record.score),
                 multiplier=before[name],
                 next_multiplier=record.multiplier,
                 updated=float(record.updated),
@@ -146,6 +147,14 @@ class Fgrpo:
             )
         metrics["fgrpo/dual/lambda_max"] = self.settings.dual.lambda_max
         return metrics
+
+
+def _through_errors(constraint: ConstraintSettings, score: float | None) -> dict[str, float | None]:
+    """What threshold and score stand for where the judge errs."""
+    if constraint.judge_error is None:
+        return {}
+    corrected = None if score is None else constraint.judge_error.true_rate(score)
+    return {"threshold_asked": constraint.threshold, "score_corrected": corrected}
 
 
 def _present(prefix: str, **values: float | None) -> dict[str, float]:

@@ -99,7 +99,7 @@ def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed
 def test_an_unknown_key_is_refused_with_the_known_ones():
     for key, value, allowed in [
         ("constraints.entailment", {"threshold": 0.9}, CONSTRAINTS + CUSTOM),
-        ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier"),
+        ("constraints.consistency.treshold", 0.9, "threshold, initial_multiplier, judge_error"),
         ("dual.lambda", 2.0, DUAL_KEYS),
         ("judges.fluency", {"kind": "local", "target": "a:B"}, "'consistency' or 'grounding'"),
         ("reward_servers.oracle.cpus", 1.0, "kind, target, options, num_cpus, start_deadline_s"),

@@ -90,6 +90,9 @@ def test_what_makes_the_run_is_refused_with_old_and_new_value_until_it_is_accept
     assert problem(constraints={"consistency": {"threshold": 0.5}}).startswith(
         f"{key}=0.5: run was trained up to step 6"
     )
+    erring = {"consistency": {"threshold": 0.95, "judge_error": {"false_negative": 0.1, "false_positive": 0.05}}}
+    assert resume_problems(written(constraints={"consistency": {"threshold": 0.95, "judge_error": None}})) == []
+    assert len(resume_problems(written(constraints=erring))) == 2
     assert problem(resume={"accept": ["trainer.max_steps"]}).startswith(
         "fgrpo.resume.accept=trainer.max_steps: names no"
     )

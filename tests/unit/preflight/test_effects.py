@@ -74,6 +74,13 @@ BRIEF = "fgrpo.constraints.brief={signal:short.py:short,threshold:0.9}"
             "fgrpo.constraints.consistency.threshold=0.9: consistency does not act; leave this out, or let it act: "
             "fgrpo.constraint_keys=[consistency]",
         ),
+        (
+            [
+                "arm=grpo_t",
+                "fgrpo.constraints.consistency.judge_error={false_negative: 0.1, false_positive: 0.05}",
+            ],
+            "fgrpo.constraints.consistency.judge_error={false_negative: 0.1, false_positive: 0.05}: consistency does",
+        ),
         (["arm=grpo_t", "fgrpo.dual.lr=0.5"], "fgrpo.dual.lr=0.5: no multiplier moves here; leave it out"),
         (
             ["fgrpo.reward.weights.consistency=1"],

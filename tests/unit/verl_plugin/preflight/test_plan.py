@@ -69,6 +69,19 @@ def test_the_papers_run_counted_by_hand(planned):
         assert line in out, line
 
 
+def test_what_scores_are_compared_with_where_a_judge_errs(planned):
+    key = "fgrpo.constraints.consistency.judge_error"
+    code, out, err = planned(*GROUPS, f"{key}={{false_negative: 0.1, false_positive: 0.1}}")
+    assert (code, err) == (0, "")
+    # .95 x .9 + .05 x .1
+    assert (
+        "consistency compared with 0.86, as a judge with the errors {false_negative: 0.1, false_positive: 0.1} "
+        "measures a true rate of 0.95"
+    ) in out
+    assert out.count("compared with") == 1
+    assert "compared with" not in planned(*GROUPS)[1]
+
+
 def test_every_recipe_at_every_scale_on_a_laptop(planned, recipes):
     """Allowed or refused, GPUs, rollouts, disk of a checkpoint: composed by Hydra, checked by verl where it can."""
     scales = {path.stem for path in (ROOT / "easyr1_fgrpo/config/scale").glob("*.yaml")}

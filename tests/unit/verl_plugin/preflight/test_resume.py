@@ -68,6 +68,17 @@ def test_a_key_that_an_earlier_version_had_not_is_no_change():
     assert problem.startswith("fgrpo.reward.max_claims=5: ")
 
 
+def test_a_judges_error_that_is_given_later_is_a_change_and_its_absence_none():
+    key = "fgrpo.constraints.consistency.judge_error"
+    erring = f"{key}={{false_negative: 0.1, false_positive: 0.05}}"
+    first, second = resume_problems(config_of(erring))
+    assert first.startswith(f"{key}.false_negative=0.1: ")
+    assert second.startswith(f"{key}.false_positive=0.05: ")
+    assert all("up to step 6 with nothing; " in problem for problem in (first, second))
+    accepted = f"fgrpo.resume.accept=[{key}.false_negative,{key}.false_positive]"
+    assert resume_problems(config_of(erring, accepted)) == []
+
+
 def test_what_is_accepted_is_a_key_that_is_compared():
     (problem,) = resume_problems(config_of("fgrpo.resume.accept=[fgrpo.nonsense]"))
     assert problem == (
