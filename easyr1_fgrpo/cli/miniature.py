@@ -15,7 +15,7 @@ from easyr1_fgrpo.files import write_whole
 if TYPE_CHECKING:
     from easyr1_fgrpo.miniature.worlds import WorldName
 
-WORLD_NAMES = "one_step or two_step"
+WORLD_NAMES = "one_step, two_step or four_way"
 Count = Annotated[int, typer.Option(min=1)]
 
 app = typer.Typer(no_args_is_help=True, help="The small world on two cores; recipes make it by themselves.")
@@ -128,5 +128,5 @@ def _world(name: str) -> WorldName:
     from easyr1_fgrpo.miniature.worlds import WORLDS
 
     if name not in WORLDS:
-        fail(f"--world {name}: choose {' or '.join(WORLDS)}")
+        fail(f"--world {name}: choose {WORLD_NAMES}")
     return cast("WorldName", name)

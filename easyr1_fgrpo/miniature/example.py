@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from easyr1_fgrpo.miniature.scene import OPPOSITE, RELATIONS, Axis, Relation, Scene, Thing
+from easyr1_fgrpo.miniature.scene import OPPOSITE, Relation, Scene, Thing
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Noise:
     Attributes:
         wrong_box: a box that is elsewhere.
         right_after_wrong: the right answer after a wrong conclusion; otherwise the answer follows the conclusion.
-        answer: the answer's opposite, whatever was said before.
+        answer: another answer, whatever was said before.
     """
 
     wrong_box: float
@@ -50,23 +50,21 @@ class Example(ABC):
 
     Attributes:
         scene: everything in the picture, as it is drawn.
-        axis: what the answer options are about.
-        answer: the right one of them.
+        answer: the right one of `choices`.
         world: what rows of this world are called.
         noise: of its teacher.
     """
 
     scene: Scene
-    axis: Axis
     answer: Relation
 
     world: ClassVar[str]
     noise: ClassVar[Noise]
 
     @property
-    def choices(self) -> tuple[Relation, Relation]:
-        """The two options, in the order in which the question names them."""
-        return RELATIONS[self.axis]
+    @abstractmethod
+    def choices(self) -> tuple[Relation, ...]:
+        """The options, in the order in which the question names them; one of them is true."""
 
     @property
     @abstractmethod
@@ -76,7 +74,7 @@ class Example(ABC):
     @property
     @abstractmethod
     def question(self) -> str:
-        """The question with both options in it."""
+        """The question with all options in it."""
 
     @property
     @abstractmethod
@@ -96,6 +94,11 @@ class Example(ABC):
     @abstractmethod
     def mistaken_steps(self, rng: np.random.Generator) -> Steps:
         """The reasoning of the noisy teacher, right or wrong."""
+
+    def other_choice(self, choice: Relation, rng: np.random.Generator) -> Relation:
+        """Another option than this one; of two options it is the other, and nothing is drawn."""
+        others = [other for other in self.choices if other is not choice]
+        return others[rng.integers(len(others))]
 
 
 def of_colours(scene: Scene, colours: Iterable[str]) -> Scene:

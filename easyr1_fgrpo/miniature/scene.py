@@ -12,6 +12,7 @@ import numpy as np
 
 SIDE = 84  # px, the picture is square
 CELL = 28  # px, one object at most in each of 3 x 3 cells
+CELLS = (SIDE // CELL) ** 2  # row by row from the top left
 STEP = 7  # px, every box coordinate is a multiple
 SIZES = (14, 21, 28)  # px; bigger reads as nearer
 
@@ -49,6 +50,7 @@ OPPOSITE: dict[Relation, Relation] = {
     **dict(RELATIONS.values()),
     **{second: first for first, second in RELATIONS.values()},
 }
+AXIS: dict[Relation, Axis] = {relation: axis for axis, both in RELATIONS.items() for relation in both}
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,15 @@ def clear(first: Thing, axis: Axis, second: Thing) -> bool:
 
 def draw_scene(rng: np.random.Generator, n_asked: int) -> Scene:
     """One object of each of the first `n_asked` colours, and a distractor of another colour, in random cells."""
-    cells = rng.permutation((SIDE // CELL) ** 2)[: n_asked + 1]
+    cells = rng.permutation(CELLS)[: n_asked + 1]
     distractor = COLOURS[rng.integers(n_asked, len(COLOURS))]
     colours = (*COLOURS[:n_asked], distractor)
-    return tuple(_draw_thing(rng, colour, int(cell)) for colour, cell in zip(colours, cells, strict=True))
+    return tuple(draw_thing(rng, colour, int(cell)) for colour, cell in zip(colours, cells, strict=True))
 
 
-def _draw_thing(rng: np.random.Generator, colour: str, cell: int) -> Thing:
-    size = int(rng.choice(SIZES))
+def draw_thing(rng: np.random.Generator, colour: str, cell: int, sizes: tuple[int, ...] = SIZES) -> Thing:
+    """An object of this colour, of random shape and of one of the sizes, anywhere in a cell."""
+    size = int(rng.choice(sizes))
     row, column = divmod(cell, SIDE // CELL)
     x, y = (CELL * index + STEP * int(rng.integers((CELL - size) // STEP + 1)) for index in (column, row))
     return Thing(colour, SHAPES[rng.integers(len(SHAPES))], (x, y, x + size, y + size))

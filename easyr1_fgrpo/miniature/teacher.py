@@ -10,7 +10,7 @@ import numpy as np
 
 from easyr1_fgrpo.miniature import language
 from easyr1_fgrpo.miniature.example import Example
-from easyr1_fgrpo.miniature.scene import OPPOSITE, SIDE, STEP, Box
+from easyr1_fgrpo.miniature.scene import SIDE, STEP, Box
 
 ANSWER_ONLY = 0.2
 CUT_SHORT = 0.3
@@ -42,7 +42,7 @@ def noisy_response(example: Example, rng: np.random.Generator) -> str:
     saved = concluded is not example.answer and rng.random() < noise.right_after_wrong
     answer = example.answer if saved else concluded
     if rng.random() < noise.answer:
-        answer = OPPOSITE[answer]
+        answer = example.other_choice(answer, rng)
     boxes = {
         thing: _wrong_box(thing.box, rng) if rng.random() < noise.wrong_box else thing.box for thing in example.asked
     }

@@ -1,7 +1,7 @@
 """A word-level tokenizer for a world's language, kept as an ordinary Hugging Face tokenizer.
 
 A token carries its leading space, so decoding is plain joining and text survives the round trip. Stock phrases are one
-token, which keeps a prompt at 24 tokens and a response at 36 (first world), or 26 and 47 (second).
+token, which keeps a prompt at 24 tokens and a response at 36 (first world), 26 and 47 (second), or 27 and 47 (third).
 """
 
 from __future__ import annotations

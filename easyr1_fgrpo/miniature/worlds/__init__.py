@@ -12,7 +12,7 @@ import numpy as np
 from easyr1_fgrpo.judges.protocol import Label
 from easyr1_fgrpo.miniature.example import Example
 from easyr1_fgrpo.miniature.scene import Scene
-from easyr1_fgrpo.miniature.worlds import one_step, two_step
+from easyr1_fgrpo.miniature.worlds import four_way, one_step, two_step
 
 
 class World(Protocol):
@@ -42,9 +42,9 @@ class World(Protocol):
         """Whether a trace argues to an answer; single-spaced text, the answer in lower case."""
 
 
-WorldName = Literal["one_step", "two_step"]
+WorldName = Literal["one_step", "two_step", "four_way"]
 
-WORLDS: Mapping[WorldName, World] = MappingProxyType({"one_step": one_step, "two_step": two_step})
+WORLDS: Mapping[WorldName, World] = MappingProxyType({"one_step": one_step, "two_step": two_step, "four_way": four_way})
 
 
 def world_of(question: str) -> World:

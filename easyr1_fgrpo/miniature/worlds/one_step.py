@@ -50,10 +50,21 @@ _RELATION = relation_pattern(COLOUR_AND_SHAPE)
 
 @dataclass(frozen=True)
 class OneStep(Example):
-    """A question like "Is red left or right of blue?"; things are called by colour and shape."""
+    """A question like "Is red left or right of blue?"; things are called by colour and shape.
+
+    Attributes:
+        axis: what the question is about.
+    """
+
+    axis: Axis
 
     world = "miniature"
     noise = Noise(wrong_box=0.05, right_after_wrong=0.15, answer=0.01)
+
+    @property
+    def choices(self) -> tuple[Relation, ...]:
+        """The two sides of the axis."""
+        return RELATIONS[self.axis]
 
     @property
     def type(self) -> str:
@@ -90,7 +101,7 @@ class OneStep(Example):
 def ask(scene: Scene, kind: str) -> OneStep:
     """The question of a type about a scene on which it is clear."""
     first, second = of_colours(scene, ASKED)
-    return OneStep(scene, axis := Axis(kind), relation_between(first, axis, second))
+    return OneStep(scene, relation_between(first, Axis(kind), second), Axis(kind))
 
 
 def draw_example(rng: np.random.Generator) -> OneStep:

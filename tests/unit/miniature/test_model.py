@@ -8,7 +8,7 @@ from easyr1_fgrpo.miniature import language, teacher
 from easyr1_fgrpo.miniature.model import build_image_processor, build_model
 from easyr1_fgrpo.miniature.render import render
 from easyr1_fgrpo.miniature.tokenizer import build_tokenizer
-from easyr1_fgrpo.miniature.worlds import WORLDS, one_step, two_step
+from easyr1_fgrpo.miniature.worlds import WORLDS, four_way, one_step, two_step
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_text_survives_the_tokenizer():
 
 
 def test_lengths():
-    for world, questions, traces in [(one_step, {7, 8}, {36, 37}), (two_step, {10}, {47})]:
+    for world, questions, traces in [(one_step, {7, 8}, {36, 37}), (two_step, {10}, {47}), (four_way, {11}, {47})]:
         tokenizer = build_tokenizer(world)
         example = world.draw_example(np.random.default_rng(0))
         trace = language.response(teacher.clean_trace(example), example.answer)
