@@ -5,6 +5,7 @@
 # A run took 19 minutes on two cores of 2026, 30 to 50 on slower ones or beside other work.
 #   bash recipes/run_miniature_study.sh --quick                       # two arms, one seed, 60 steps: 20 to 35 minutes
 #   bash recipes/run_miniature_study.sh --arms all --seeds 0,1,2,3,4  # with held-out types, other starts, a long run
+#   bash recipes/run_miniature_study.sh --world four_way              # four options; a folder and a page of their own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source recipes/setup/environment.sh

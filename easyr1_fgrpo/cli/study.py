@@ -17,7 +17,7 @@ from easyr1_fgrpo.cli.shared import fail, out_file
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
 
-PAGE = Path("recipes/results/miniature.md")
+RESULTS = Path("recipes/results")
 SCRIPT = "bash recipes/run_miniature_study.sh"
 
 app = typer.Typer(no_args_is_help=True, help="The paper's finding in miniature: many runs, one page.")
@@ -29,9 +29,15 @@ def run(
     arms: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(ARMS)}; or all")] = ",".join(MAIN),
     seeds: Annotated[str, typer.Option(help="comma-separated")] = ",".join(map(str, SEEDS)),
     steps: Annotated[int | None, typer.Option(min=1, help="of RL, for every arm; else each arm's own")] = None,
-    root: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs/miniature_study"),
+    world: Annotated[
+        str, typer.Option(help="two_step or four_way; the latter's runs and page are miniature_four_way...")
+    ] = "two_step",
+    root: Annotated[Path | None, typer.Option(help="folder of the runs; runs/miniature_study")] = None,
     out: Annotated[
-        Path | None, typer.Option("--page", help="Markdown file; with --quick ROOT/quick.md", callback=out_file)
+        Path | None,
+        typer.Option(
+            "--page", help=f"Markdown file; {RESULTS}/miniature.md, with --quick ROOT/quick.md", callback=out_file
+        ),
     ] = None,
     page_only: Annotated[
         bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
@@ -44,26 +50,32 @@ def run(
     from easyr1_fgrpo.study.figures import draw
     from easyr1_fgrpo.study.page import page
     from easyr1_fgrpo.study.records import record_beside
-    from easyr1_fgrpo.study.runs import Run, run_all, run_command
+    from easyr1_fgrpo.study.runs import STUDIED, Run, run_all, run_command
 
+    studied = next((name for name in STUDIED if name == world), None)
+    if studied is None:
+        fail(f"--world {world}: choose {' or '.join(STUDIED)}")
+    study = "miniature" if studied == "two_step" else f"miniature_{studied}"
+    root = root or Path(f"runs/{study}_study")
     chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
     numbers = [0] if quick else _seeds(seeds)
     # One seed, one world and one judge at a time: its runs share the server.
     together = [
-        Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps)
+        Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps, world=studied)
         for seed in numbers
         for arm in sorted(chosen, key=lambda arm: (arm.held_out, arm.judge_errors))
     ]
     failures = [] if page_only else run_all(together, run_command)
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
-    out = out or (root / "quick.md" if quick else PAGE)
+    out = out or (root / "quick.md" if quick else RESULTS / f"{study}.md")
     beside = out.with_suffix("")
     try:
         found = [record_beside(run, beside, also_made_elsewhere=page_only) for run in together]
         records = [record for record in found if record is not None]
         missing = [run for run, record in zip(together, found, strict=True) if record is None]
-        text = page(records, missing, _typed(), [os.path.relpath(path, out.parent) for path in draw(records, beside)])
+        figures = [os.path.relpath(path, out.parent) for path in draw(records, beside)]
+        text = page(records, missing, _typed(), figures, studied)
     except (OSError, ValueError) as error:
         fail(error)
     write_whole(out, text)

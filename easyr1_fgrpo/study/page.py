@@ -8,11 +8,12 @@ from statistics import fmean
 
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE
+from easyr1_fgrpo.miniature.worlds import WorldName
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.study.results import MEASURES, followed, minus, row
-from easyr1_fgrpo.study.runs import Run
+from easyr1_fgrpo.study.runs import STUDIED, Run
 from easyr1_fgrpo.study.violations import IN_A_ROW, Violations, constraints, violations
 from easyr1_fgrpo.tables import markdown_table
 
@@ -27,7 +28,13 @@ _REFERENCE = "grpo_t"
 _REFERENCE_HELD_OUT = "grpo_t_held_out"
 
 
-def page(records: Sequence[Record], missing: Sequence[Run], command: str, figures: Sequence[str]) -> str:
+def page(
+    records: Sequence[Record],
+    missing: Sequence[Run],
+    command: str,
+    figures: Sequence[str],
+    world: WorldName = "two_step",
+) -> str:
     """The whole page.
 
     Args:
@@ -35,6 +42,7 @@ def page(records: Sequence[Record], missing: Sequence[Run], command: str, figure
         missing: those that are not finished.
         command: what was typed to make it.
         figures: paths of figures, relative to the page.
+        world: whose questions were asked.
 
     Raises:
         ValueError: when no run is finished.
@@ -45,7 +53,7 @@ def page(records: Sequence[Record], missing: Sequence[Run], command: str, figure
     held_out = _by_arm([record for record in records if ARMS[record.arm].held_out])
     parts = [
         "# The paper's finding in miniature",
-        f"Made by `{command}`. Two-step questions about pictures of coloured shapes, a Qwen2.5-VL of half a million\n"
+        f"Made by `{command}`. {STUDIED[world]} about pictures of coloured shapes, a Qwen2.5-VL of half a million\n"
         "parameters, one warm start on noisy traces per seed, then RL with 24 prompts x 5 rollouts a step. Every\n"
         "number is measured on test questions that no training saw.",
         "Numbers are means over seeds with Student's 95 % interval; where there is one seed, the interval is that of\n"

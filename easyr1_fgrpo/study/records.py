@@ -174,7 +174,7 @@ def _over_held_out(run: Run, result: BenchmarkResult, seed: int) -> dict[str, Es
     index = index_traces([traces])
     if index.problems:
         raise ValueError(index.problems[0])
-    question = WORLDS["two_step"].QUESTIONS[run.held_out]
+    question = WORLDS[run.world].QUESTIONS[run.held_out]
     asked = {record.evaluation.item for record in index.records() if record.evaluation and record.question == question}
     return measure([outcome for outcome in result.outcomes if outcome.item in asked], seed)
 

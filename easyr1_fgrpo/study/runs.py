@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -20,10 +21,13 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.checkpoints import last_checkpoint
 from easyr1_fgrpo.export import loadable
 from easyr1_fgrpo.files import write_json
-from easyr1_fgrpo.miniature.worlds import WORLDS
+from easyr1_fgrpo.miniature.worlds import WORLDS, WorldName
 from easyr1_fgrpo.study.arms import Arm
 
-GROUPS = ("backbone=tiny", "dataset=miniature_two_step", "judge=oracle", "scale=cpu")
+STUDIED: Mapping[WorldName, str] = MappingProxyType(
+    {"two_step": "Two-step questions", "four_way": "Two-step questions with four options"}
+)
+"""Worlds that a study can be made in, and what its page calls their questions."""
 NOTE = "study.json"
 INTERVENTION = "intervention.json"
 RESULTS = Path("recipes/results")
@@ -43,17 +47,19 @@ class Run:
         seed: of everything: world, backbone, warm start and RL.
         root: the study's folder.
         steps: of RL.
+        world: whose questions, a key of `STUDIED`.
     """
 
     arm: Arm
     seed: int
     root: Path
     steps: int
+    world: WorldName = "two_step"
 
     @property
     def held_out(self) -> str:
         """The question type that RL does not see; another one for each seed."""
-        kinds = list(reversed(WORLDS["two_step"].QUESTIONS))
+        kinds = list(reversed(WORLDS[self.world].QUESTIONS))
         return kinds[self.seed % len(kinds)] if self.arm.held_out else "nothing"
 
     @property
@@ -67,7 +73,7 @@ class Run:
     def overrides(self) -> list[str]:
         """The run as Hydra overrides."""
         return [
-            *GROUPS,
+            *("backbone=tiny", f"dataset=miniature_{self.world}", "judge=oracle", "scale=cpu"),
             *self.arm.overrides,
             f"seed={self.seed}",
             f"stages.held_out={self.held_out}",

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -203,11 +205,26 @@ def test_runs_of_another_length_are_not_taken_for_these(runs, tmp_path):
     assert invoke(*arguments, "--steps", 200).exit_code == 0
 
 
+def test_a_study_in_another_world_has_runs_and_a_page_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run(ARMS["fgrpo"], 0, Path("runs/miniature_four_way_study"), steps=200, world="four_way")
+    finish(run, 15, 5)
+    asked = ["--arms", "fgrpo", "--seeds", "0", "--page-only"]
+    assert "no run of the study is finished" in invoke(*asked).output
+    done = invoke(*asked, "--world", "four_way")
+    assert done.output.splitlines()[-1] == "written: recipes/results/miniature_four_way.md"
+    text = Path("recipes/results/miniature_four_way.md").read_text()
+    assert "Two-step questions with four options about pictures" in text
+    assert "dataset=miniature_four_way" in text
+    assert cells(text, "Arms, sampled", "`fgrpo`", "200")[0].startswith("75.0 (")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["--arms", "grpo_t,best"], "--arms best: choose from grpo_t, fgrpo,"),
         (["--seeds", "0,-1"], "--seeds -1: write whole numbers"),
+        (["--world", "one_step"], "--world one_step: choose two_step or four_way"),
         (["--page-only"], "no run of the study is finished"),
     ],
 )

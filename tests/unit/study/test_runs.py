@@ -182,6 +182,16 @@ def test_the_held_out_type_goes_round(tmp_path):
     assert kinds[0] == kinds[4] == "farther_vertical"
     assert len(set(kinds)) == 4
     assert Run(ARMS["grpo_t"], 1, tmp_path, steps=200).held_out == "nothing"
+    kinds = [Run(ARMS["fgrpo_held_out"], seed, tmp_path, 200, "four_way").held_out for seed in range(3)]
+    assert kinds == ["farther", "nearer", "farther"]
+
+
+def test_a_run_in_the_world_of_four_options_composes(tmp_path):
+    run = Run(ARMS["fgrpo_held_out"], 1, tmp_path, steps=200, world="four_way")
+    config = load_config(run.overrides)
+    assert config.data.train_files == "runs/miniature_four_way-s1/world_without_nearer/train.parquet"
+    assert config.actor_rollout_ref.model.path == "runs/miniature_four_way-s1/warm_start"
+    assert read_settings(config).run_dir == str(run.folder)
 
 
 def test_the_commit_is_marked_when_files_differ_from_it_but_for_results(tmp_path, monkeypatch):
