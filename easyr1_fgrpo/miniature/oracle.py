@@ -32,6 +32,15 @@ WRONG = MappingProxyType(
 )
 """What an error makes of a label; it makes nothing of the others."""
 
+ERRORS = MappingProxyType(
+    {
+        "both": frozenset(WRONG),
+        "false_negatives": frozenset({Label.YES, Label.CORRECT}),
+        "false_positives": frozenset({Label.NO, Label.INCORRECT}),
+    }
+)
+"""By the name of a kind of errors, the right labels that they strike."""
+
 
 class OracleJudge:
     """Implements `easyr1_fgrpo.judges.protocol.Judge` for the miniature.
@@ -48,18 +57,24 @@ class OracleJudge:
         scenes: the `scenes.jsonl` that was written with the pictures.
         error_rate: share of requests that get the opposite label (see `WRONG`), in [0, 1]. It is the request's content
             that decides, so the same request is always answered alike.
+        errors: which requests the share is of: "false_negatives" strike only what deserves YES or CORRECT,
+            "false_positives" only what deserves NO or INCORRECT, "both" either.
 
     Raises:
-        ValueError: when a line of the file is no scene, with file and line; for an error rate outside of [0, 1].
+        ValueError: when a line of the file is no scene, with file and line; for an error rate outside of [0, 1], and
+            for errors of another name.
     """
 
     name = "oracle"
 
-    def __init__(self, scenes: str | Path, error_rate: float = 0.0) -> None:
+    def __init__(self, scenes: str | Path, error_rate: float = 0.0, errors: str = "both") -> None:
         if not 0.0 <= error_rate <= 1.0:
             raise ValueError(f"error_rate={error_rate}: give a share of requests, between 0 and 1")
+        if errors not in ERRORS:
+            raise ValueError(f"errors={errors}: there are {', '.join(ERRORS)}")
         self._scenes = dict(read_scenes(Path(scenes)))
         self._error_rate = error_rate
+        self._struck = ERRORS[errors]
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request; any text gets a verdict, an unknown picture gets none."""
@@ -76,8 +91,8 @@ class OracleJudge:
         return self._verdict(judge_grounding(scene, request.context, request.claim), request, picture)
 
     def _verdict(self, label: Label, request: JudgeRequest, picture: str = "") -> Verdict:
-        if _draw(request, picture) < self._error_rate:
-            label = WRONG.get(label, label)
+        if label in self._struck and _draw(request, picture) < self._error_rate:
+            label = WRONG[label]
         return Verdict(label, judge=self.name, text=label.value)
 
     def _failure(self, cause: str) -> Verdict:

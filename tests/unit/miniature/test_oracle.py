@@ -210,6 +210,41 @@ def test_errors_are_the_opposite_as_often_as_asked_and_the_same_every_time(world
     assert [ask(OracleJudge(world[0], error_rate=0.1), **request).label for request in asked] == labels
 
 
+def test_one_sided_errors_are_a_share_of_what_they_can_strike(world):
+    asked = [
+        {"kind": Question.CONSISTENCY, "question": ASKED, "context": f"{'Well. ' * number}{LEFT}", "answer": answer}
+        for number in range(500)
+        for answer in ("left", "right")
+    ]
+    truths, either = (
+        [ask(OracleJudge(world[0], error_rate=rate, errors="both"), **request).label for request in asked]
+        for rate in (0.0, 0.1)
+    )
+    for errors, struck in (("false_negatives", Label.YES), ("false_positives", Label.NO)):
+        judge = OracleJudge(world[0], error_rate=0.1, errors=errors)
+        labels = [ask(judge, **request).label for request in asked]
+        wrong = [label is not truth for label, truth in zip(labels, truths, strict=True)]
+        assert not any(error for error, truth in zip(wrong, truths, strict=True) if truth is not struck)
+        # 500 draws at .1: four standard deviations are .054
+        assert 23 <= sum(wrong) <= 77
+        # the same requests as err on both sides
+        assert wrong == [truth is struck and label is not truth for label, truth in zip(either, truths, strict=True)]
+
+
+def test_one_sided_errors_of_sentences(world):
+    path, picture = world
+    for errors, of_true, of_false in (
+        ("false_negatives", Label.INCORRECT, Label.INCORRECT),
+        ("false_positives", Label.CORRECT, Label.CORRECT),
+    ):
+        judge = OracleJudge(path, error_rate=1.0, errors=errors)
+        for claim, label in ((LEFT, of_true), (RIGHT, of_false), ("Hm.", Label.SKIP)):
+            given = ask(judge, kind=Question.GROUNDING, question=ASKED, images=(picture,), claim=claim).label
+            assert given is label, (errors, claim)
+    with pytest.raises(ValueError, match=r"errors=yes: there are both, false_negatives, false_positives"):
+        OracleJudge(path, errors="yes")
+
+
 def test_a_judge_that_always_errs_says_the_opposite_of_what_has_one(world):
     path, picture = world
     judge = OracleJudge(path, error_rate=1.0)
