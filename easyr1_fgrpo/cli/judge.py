@@ -59,7 +59,8 @@ def validate(
 ) -> None:
     """Ask the configured judge what the records' judge was asked.
 
-    Kappa, flips, and planted errors caught or missed. The judge comes from overrides, like in training:
+    Kappa, errors on each side and what to type for them, flips, and planted errors caught or missed.
+    The judge comes from overrides, like in training:
     judge=openai_compatible fgrpo.judges.grounding.model=NAME. Exit code 1 is for bad input, 3 for a judge that
     misses planted errors or falls short of --min-kappa.
     """
@@ -80,6 +81,9 @@ def validate(
     except (ValueError, OSError) as error:
         fail(error)
     Console().print(report_tables(report))
+    for item in report.agreements:
+        for line in item.errors.lines:
+            typer.echo(line)  # whole, to be copied: rich would break it
     for line in report.warnings:
         typer.echo(f"warning: {printable(line)}", err=True)
     objections = report.objections(min_kappa)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from easyr1_fgrpo.judge_validation.errors import measure_errors
 from easyr1_fgrpo.judge_validation.families import shared_family
 from easyr1_fgrpo.judge_validation.perturbations import FALSE, TRUE, Plan
 from easyr1_fgrpo.judge_validation.questions import Case
@@ -71,6 +72,7 @@ def measure_agreement(
             row or NO_VERDICT: {column or NO_VERDICT: cells[row, column] for column in (*labels, None)}
             for row in (*labels, None)
         },
+        errors=measure_errors(kind, [(cases[number], answers.first[number].label) for number in asked], seed),
         retest=None if answers.second is None else _retest(cases, asked, answers.first, answers.second, seed),
     )
 

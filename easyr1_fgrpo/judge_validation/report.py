@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.judge_validation.errors import Errors
 from easyr1_fgrpo.judges.protocol import Question
 from easyr1_fgrpo.statistics import Estimate
 
@@ -47,6 +48,7 @@ class Agreement(_Record):
         unjudged_share: of the questions asked.
         agreement, kappa: over the questions with both labels (n); kappa is None where it is not defined.
         confusion: counts by reference and judge label, "no verdict" among them.
+        errors: on each side.
         retest: None when it was not asked for.
     """
 
@@ -63,6 +65,7 @@ class Agreement(_Record):
     agreement: Estimate
     kappa: Estimate
     confusion: dict[str, dict[str, int]]
+    errors: Errors
     retest: Retest | None
 
 

@@ -50,6 +50,8 @@ def _agreement_rows(item: Agreement) -> Iterator[tuple[str, str]]:
     yield "reference", references or NOTHING
     yield "agreement %", _percent(item.agreement)
     yield "kappa", _number(item.kappa, scale=1.0, digits=3, n=f" ({item.kappa.n})")
+    yield "false negatives %", _percent(item.errors.false_negative)
+    yield "false positives %", _percent(item.errors.false_positive)
     yield "unjudged %", _percent(item.unjudged_share)
     yield "flipped, asked twice %", NOTHING if item.retest is None else _percent(item.retest.flips)
     yield "  unjudged then", NOTHING if item.retest is None else str(item.retest.unjudged)
