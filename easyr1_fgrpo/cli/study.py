@@ -1,4 +1,4 @@
-"""`fgrpo study run, choices`: many runs of the miniature and the page about them. Needs a Ray cluster.
+"""`fgrpo study run, findings, choices`: many runs of the miniature and the page about them. Needs a Ray cluster.
 
 `bash recipes/run_miniature_study.sh` starts one. `--page-only` writes the page from what is finished.
 """
@@ -18,6 +18,7 @@ from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
 
 RESULTS = Path("recipes/results")
+FINDINGS = Path("docs/findings.md")
 SCRIPT = "bash recipes/run_miniature_study.sh"
 
 app = typer.Typer(no_args_is_help=True, help="The paper's finding in miniature: many runs, one page.")
@@ -50,12 +51,12 @@ def run(
     from easyr1_fgrpo.study.figures import draw
     from easyr1_fgrpo.study.page import page
     from easyr1_fgrpo.study.records import record_beside
-    from easyr1_fgrpo.study.runs import STUDIED, Run, run_all, run_command
+    from easyr1_fgrpo.study.runs import STUDIED, Run, run_all, run_command, study_of
 
     studied = next((name for name in STUDIED if name == world), None)
     if studied is None:
         fail(f"--world {world}: choose {' or '.join(STUDIED)}")
-    study = "miniature" if studied == "two_step" else f"miniature_{studied}"
+    study = study_of(studied)
     root = root or Path(f"runs/{study}_study")
     chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
     numbers = [0] if quick else _seeds(seeds)
@@ -63,7 +64,7 @@ def run(
     together = [
         Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps, world=studied)
         for seed in numbers
-        for arm in sorted(chosen, key=lambda arm: (arm.held_out, arm.judge_errors))
+        for arm in sorted(chosen, key=lambda arm: (arm.held_out, arm.judge_errors, arm.errors))
     ]
     failures = [] if page_only else run_all(together, run_command)
     for failure in failures:
@@ -82,6 +83,31 @@ def run(
     typer.echo(f"written: {out}")
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def findings(
+    page: Annotated[Path, typer.Option(help="Markdown file; pictures beside it", callback=out_file)] = FINDINGS,
+    results: Annotated[Path, typer.Option(help="folder of the studies' records")] = RESULTS,
+) -> None:
+    """Answer the study's questions from its records."""
+    from easyr1_fgrpo.study.findings import write_findings
+    from easyr1_fgrpo.study.records import Record
+    from easyr1_fgrpo.study.runs import STUDIED, study_of
+
+    try:
+        found = {
+            world: [Record.load(path) for path in sorted((results / study_of(world)).glob("*.json"))]
+            for world in STUDIED
+        }
+        if not any(found.values()):
+            raise ValueError(f"{results}: no record of a run; {SCRIPT} makes some")
+        missing = write_findings(found, page)
+    except (OSError, ValueError) as error:
+        fail(error)
+    for question in missing:
+        typer.echo(f"not run yet: {question.title}", err=True)
+    typer.echo(f"written: {page}, from {sum(map(len, found.values()))} runs")
 
 
 @app.command()

@@ -9,6 +9,8 @@ STEPS = 200
 LONG = 440
 HOMECOMING = 100
 """Steps in which multipliers that start wrong have to come home."""
+STARTS = ("0.1", "5.0")
+"""Multipliers that are wrong from the start: FGRPO's start at 1."""
 LEVELS = ("0.80", "0.90", "0.99")
 """Thresholds of consistency and semantic grounding that are asked for beside the paper's 0.95."""
 WEIGHTS = ("0.1", "0.3", "3.0")
@@ -31,6 +33,7 @@ class Arm:
         steps: of RL.
         held_out: whether a question type is left out of RL, another one for each seed.
         judge_errors: share of training's judge requests that get the opposite verdict; evaluation's get the true one.
+        errors: which verdicts are affected, as the oracle's option of this name.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Arm:
     steps: int = STEPS
     held_out: bool = False
     judge_errors: float = 0.0
+    errors: str = "both"
 
 
 _KEYS = ("consistency", "spatial_grounding", "semantic_grounding")
@@ -134,7 +138,7 @@ _COMPETITION = (
         for weight in ("0.3", "1.0")
     ),
 )
-_CONTROLLERS = {
+CONTROLLERS = {
     "dual_ascent": ("dual ascent", ()),
     "lr_0.5": ("dual ascent with a rate of 0.5", ("fgrpo.dual.lr=0.5",)),
     "pid": ("PID", (_PID,)),
@@ -144,12 +148,33 @@ _CONTROLLERS = {
         ("fgrpo.dual.controller=multiplicative", "fgrpo.dual.lr=1.0"),
     ),
 }
+
+
+def _told(error: str) -> tuple[str, ...]:
+    error = f"{{false_negative:{error},false_positive:{error}}}"
+    return ("arm=fgrpo", *(f"fgrpo.constraints.{key}.judge_error={error}" for key in _JUDGED))
+
+
+_ERRORS = tuple(
+    Arm(f"fgrpo_judge_errors{name}", f"FGRPO, {about} of verdicts are wrong{rest}", overrides, judge_errors=share)
+    for name, about, rest, overrides, share in (
+        ("_0.05", "5 %", "", ("arm=fgrpo",), 0.05),
+        ("_0.2", "20 %", "", ("arm=fgrpo",), 0.2),
+        ("_told", "10 %", ", and the run is told", _told("0.1"), 0.1),
+        ("_0.2_told", "20 %", ", and the run is told", _told("0.2"), 0.2),
+    )
+)
+CORRECTED = MappingProxyType(
+    {"fgrpo_judge_errors": "fgrpo_judge_errors_told", "fgrpo_judge_errors_0.2": "fgrpo_judge_errors_0.2_told"}
+)
+"""Arms whose judge errs, and the same with `judge_error` set."""
 _HOME = tuple(
     Arm(
         f"home_{value}_{name}", f"multipliers start at {value}, {about}", (*_start(value), *overrides), steps=HOMECOMING
     )
-    for value in ("0.1", "5.0")
-    for name, (about, overrides) in _CONTROLLERS.items()
+    for value in STARTS
+    for name, (about, overrides) in CONTROLLERS.items()
 )
-ARMS = MappingProxyType({arm.name: arm for arm in (*_MAIN, *_MORE, *_CHOICES, *_ASKED, *_SCALE, *_COMPETITION, *_HOME)})
+_ALL = (*_MAIN, *_MORE, *_CHOICES, *_ASKED, *_SCALE, *_COMPETITION, *_HOME, *_ERRORS)
+ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
 MAIN = tuple(arm.name for arm in _MAIN)

@@ -32,7 +32,7 @@ NOTE = "study.json"
 INTERVENTION = "intervention.json"
 RESULTS = Path("recipes/results")
 _RUN_DIR = "fgrpo.run_dir="
-_JUDGE_ERRORS = "+fgrpo.reward_servers.oracle.options.error_rate="
+_ORACLE = "+fgrpo.reward_servers.oracle.options."
 
 Call = Callable[[Sequence[str]], int]
 """Runs a command, returns its exit code."""
@@ -67,7 +67,8 @@ class Run:
         """Its run directory."""
         without = f"-without-{self.held_out}" if self.arm.held_out else ""
         errors = f"-judge-errors-{self.arm.judge_errors:g}" if self.arm.judge_errors else ""
-        return self.root / self.arm.name / f"s{self.seed}{without}{errors}"
+        only = f"-{self.arm.errors}" if self.arm.errors != "both" else ""
+        return self.root / self.arm.name / f"s{self.seed}{without}{errors}{only}"
 
     @property
     def overrides(self) -> list[str]:
@@ -80,13 +81,14 @@ class Run:
             f"{_RUN_DIR}{self.folder}",
             f"trainer.experiment_name={self.arm.name}",
             f"trainer.total_training_steps={self.steps}",
-            *([f"{_JUDGE_ERRORS}{self.arm.judge_errors}"] if self.arm.judge_errors else []),
+            *([f"{_ORACLE}error_rate={self.arm.judge_errors}"] if self.arm.judge_errors else []),
+            *([f"{_ORACLE}errors={self.arm.errors}"] if self.arm.errors != "both" else []),
         ]
 
     @property
     def evaluation(self) -> list[str]:
         """Its overrides for the evaluation, whose judge makes no errors."""
-        return [override for override in self.overrides if not override.startswith(_JUDGE_ERRORS)]
+        return [override for override in self.overrides if not override.startswith(_ORACLE)]
 
     @property
     def choices(self) -> list[str]:
@@ -104,6 +106,11 @@ class Run:
         """Whether it reached its end with these very overrides."""
         note = self.note
         return bool(note.get("finished")) and note["overrides"] == self.overrides
+
+
+def study_of(world: WorldName) -> str:
+    """What the page, the folder of records and, with `_study`, the folder of runs of a world's study are called."""
+    return "miniature" if world == "two_step" else f"miniature_{world}"
 
 
 def run_all(runs: Iterable[Run], call: Call) -> list[str]:

@@ -159,14 +159,3 @@ def test_the_readmes_numbers_are_the_studys():
     assert {"warm start", "grpo_t", "fgrpo"} < set(shown)
     for name, numbers in shown.items():
         assert numbers == [*greedy[name][1:3], sampled[name][3], follow[name][0]], name
-
-
-def test_the_findings_code_prints_what_they_say(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    findings = (ROOT / "docs" / "findings.md").read_text()
-    exec(blocks(findings, "python")[0], {})
-    printed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    assert printed["equal"] == "True"
-    shares = [printed[f"fgrpo-s{seed}"].split(",")[0] for seed in range(3)]
-    assert shares == ["task share 0.69", "task share 0.70", "task share 0.59"]
-    assert printed["fgrpo_judge_errors-s0"] == "task share 0.47, scores of the last 50 steps 0.89 0.88"

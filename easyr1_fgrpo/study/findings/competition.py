@@ -1,0 +1,102 @@
+"""Constraints that compete: a length budget that leaves no room for the boxes that spatial grounding wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easyr1_fgrpo.report.figures.style import COLOURS
+from easyr1_fgrpo.study.findings.numbers import CLOSE, Runs, last_mean, last_score, measured, percent
+from easyr1_fgrpo.study.findings.question import Question, Section
+from easyr1_fgrpo.study.records import Record
+from easyr1_fgrpo.tables import markdown_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CONSTRAINED = ("fgrpo", "fgrpo_brief_0.5", "fgrpo_brief_0.9")
+_SUMMED = ("weighted_sum_brief_0.3", "weighted_sum_brief_1.0")
+_SIGNALS = ("length_budget", "consistency", "spatial_grounding", "semantic_grounding")
+
+
+def _kept(record: Record) -> dict[str, bool]:
+    """Each constraint of a run, and whether its level holds at the end of training."""
+    kept = {}
+    for signal in _SIGNALS:
+        threshold, score = (last_mean(record, f"fgrpo/{signal}/{name}") for name in ("threshold", "score"))
+        if threshold is not None and score is not None:
+            kept[signal] = score >= threshold - CLOSE
+    return kept
+
+
+def _find(runs: Runs) -> Section | None:
+    tight = runs.one(_CONSTRAINED[-1])
+    if tight is None:
+        return None
+    kept = _kept(tight)
+    held = [name.replace("_", " ") for name, holds in kept.items() if holds]
+    missed = [name.replace("_", " ") for name, holds in kept.items() if not holds]
+    usual = runs.one("fgrpo")
+    cost = f", {_accuracy(usual)} without the budget" if usual else ""
+    answer = (
+        f"The multipliers show which: with a length budget of 18 words at a threshold of 0.9, where a trace with boxes "
+        f"has 34 words, {_listed(held)} hold and {_listed(missed)} not; accuracy is {_accuracy(tight)}{cost} "
+        "(sampled)."
+    )
+    heads = ["arm", *(f"{name.replace('_', ' ')} %" for name in _SIGNALS), "last multipliers", "accuracy %"]
+    lines = [
+        [
+            f"`{arm}`",
+            *(percent(last_score(record, signal)) for signal in _SIGNALS),
+            _multipliers(record),
+            _share(record),
+        ]
+        for arm in (*_CONSTRAINED, *_SUMMED)
+        if (record := runs.one(arm))
+    ]
+    note = "Scores are of the rollouts that each applies to, mean of the last 50 steps; multipliers in the same order."
+    return Section(answer, [markdown_table(heads, lines, escape=False), note])
+
+
+def _scores(record: Record) -> list[str]:
+    return [percent(last_score(record, signal)) for signal in _SIGNALS]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(names) if names else "none"
+
+
+def _accuracy(record: Record) -> str:
+    return f"{_share(record)} %"
+
+
+def _share(record: Record) -> str:
+    return percent(measured(record, "accuracy"))
+
+
+def _multipliers(record: Record) -> str:
+    values = [last_mean(record, f"fgrpo/{signal}/multiplier", 1) for signal in _SIGNALS]
+    return ", ".join("-" if value is None else f"{value:.2f}" for value in values)
+
+
+def _draw(figure: Figure, runs: Runs) -> None:
+    found = [record for arm in (*_CONSTRAINED, *_SUMMED) if (record := runs.one(arm))]
+    axis = figure.subplots()
+    width = 0.8 / len(_SIGNALS)
+    for shift, (signal, colour) in enumerate(zip(_SIGNALS, COLOURS, strict=False)):
+        scores = [last_score(record, signal) for record in found]
+        places = [place + shift * width for place, score in enumerate(scores) if score is not None]
+        heights = [100 * score for score in scores if score is not None]
+        axis.bar(places, heights, width=width, color=colour, label=signal.replace("_", " "))
+    axis.set(ylabel="% (last 50 steps)", ylim=(0, 105), xticks=[place + 0.3 for place in range(len(found))])
+    axis.set_xticklabels([record.arm.replace("_brief_", "\n+ length ") for record in found])
+    figure.legend(loc="outside lower center", ncols=4)
+
+
+QUESTION = Question(
+    slug="competition",
+    title="What if constraints compete?",
+    arms=(*_CONSTRAINED, *_SUMMED),
+    seeds=(0,),
+    find=_find,
+    draw=_draw,
+)
