@@ -164,6 +164,16 @@ _ERRORS = tuple(
         ("_0.2_told", "20 %", ", and the run is told", _told("0.2"), 0.2),
     )
 )
+_ONE_SIDED = tuple(
+    Arm(
+        f"fgrpo_judge_{errors}",
+        f"FGRPO, 10 % of the verdicts that could be are {errors.replace('_', ' ')}",
+        ("arm=fgrpo",),
+        judge_errors=0.1,
+        errors=errors,
+    )
+    for errors in ("false_negatives", "false_positives")
+)
 CORRECTED = MappingProxyType(
     {"fgrpo_judge_errors": "fgrpo_judge_errors_told", "fgrpo_judge_errors_0.2": "fgrpo_judge_errors_0.2_told"}
 )
@@ -175,6 +185,6 @@ _HOME = tuple(
     for value in STARTS
     for name, (about, overrides) in CONTROLLERS.items()
 )
-_ALL = (*_MAIN, *_MORE, *_CHOICES, *_ASKED, *_SCALE, *_COMPETITION, *_HOME, *_ERRORS)
+_ALL = (*_MAIN, *_MORE, *_CHOICES, *_ASKED, *_SCALE, *_COMPETITION, *_HOME, *_ERRORS, *_ONE_SIDED)
 ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
 MAIN = tuple(arm.name for arm in _MAIN)

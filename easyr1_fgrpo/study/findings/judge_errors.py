@@ -51,7 +51,7 @@ def _judge(arm: str) -> str:
     its = ARMS[arm]
     if not its.judge_errors:
         return "never wrong"
-    only = {"both": "", "approvals": ", only what it approves", "refusals": ", only what it refuses"}[its.errors]
+    only = "" if its.errors == "both" else f", {its.errors.replace('_', ' ')} only"
     return f"{percent(its.judge_errors, 0)} % wrong{only}{', told' if arm in CORRECTED.values() else ''}"
 
 

@@ -23,7 +23,6 @@ from easyr1_fgrpo.study.findings.numbers import Runs
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
-from easyr1_fgrpo.terminal import progress_bar
 
 QUESTIONS = tuple(
     module.QUESTION
@@ -67,7 +66,7 @@ def write_findings(records: Mapping[WorldName, Iterable[Record]], page: Path) ->
     runs = {world: Runs(its) for world, its in records.items()}
     answered: list[tuple[Question, Section]] = []
     missing: list[Question] = []
-    for question in progress_bar(QUESTIONS, desc="Answering", unit="question", leave=False, disable=None):
+    for question in QUESTIONS:
         section = question.find(runs[question.world])
         if section is None:
             missing.append(question)
