@@ -164,6 +164,17 @@ def unmeasured_steps(settings: FgrpoConfig) -> dict[int, list[str]]:
     }
 
 
+def erring_judges(settings: FgrpoConfig) -> list[str]:
+    """One line for each constraint whose threshold is one of the true rate: the table's numbers are as judged."""
+    asked = {key: settings.constraints[key] for key in settings.constraint_keys}
+    return [
+        f"{key}: a true rate of {one.threshold:g} was asked for, which a judge with the errors {one.judge_error} "
+        f"measures as {one.measured_threshold:.3f}; no number of the table is corrected for a judge's errors"
+        for key, one in asked.items()
+        if one.judge_error is not None
+    ]
+
+
 def _evaluate_and_print(
     config: Any, settings: FgrpoConfig, checkpoints: dict[str, Path], multipliers: dict[str, dict[str, float]]
 ) -> None:
@@ -199,6 +210,8 @@ def _evaluate_and_print(
     if steps := unmeasured_steps(settings):
         extra["steps unmeasured"] = {"after_RL": f"{sum(map(bool, steps.values()))} of {len(steps)}"}
     Console().print(results_table(evaluation, extra))
+    for line in erring_judges(settings):
+        print(line)
     for key, times in Counter(key for keys in steps.values() for key in keys).items():
         print(f"{key} was not measured at {times} of {len(steps)} steps: its judge failed, and its multiplier was held")
     if rejects:

@@ -52,7 +52,7 @@ def model_card(run: Path, checkpoint: Path, step: int, name: str) -> str:
         data=[Path(path).name for path in train_files],
         judges=_judges(fgrpo),
         constraints={
-            key: {"threshold": fgrpo["constraints"][key]["threshold"], "multiplier": multipliers[key]}
+            key: {"judge_error": None, **fgrpo["constraints"][key], "multiplier": multipliers[key]}
             for key in fgrpo["constraint_keys"]
         },
         evaluations=_evaluations(run, checkpoint),

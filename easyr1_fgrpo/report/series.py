@@ -15,6 +15,8 @@ from easyr1_fgrpo.report.run_files import Run, Series
 CONSTRAINT_PARTS = {
     "score": "score (Eq. 5)",
     "threshold": "threshold",
+    "score_corrected": "true rate that the score stands for",
+    "threshold_asked": "true rate that is asked for",
     "violation": "violation",
     "multiplier": "multiplier",
     "cap": "cap of the multiplier",
@@ -99,6 +101,8 @@ def constraint_series(run: Run, name: str) -> dict[str, Series]:
     series = {
         "score": metrics.get(f"{own}/score") or metrics.get(f"{signal}/mean"),
         "threshold": metrics.get(f"{own}/threshold"),
+        "score_corrected": metrics.get(f"{own}/score_corrected"),
+        "threshold_asked": metrics.get(f"{own}/threshold_asked"),
         "violation": metrics.get(f"{own}/violation"),
         "multiplier": metrics.get(f"{own}/multiplier"),
         "cap": metrics.get(CAP) if f"{own}/multiplier" in metrics else None,

@@ -94,7 +94,7 @@ def _constraints(rows: Sequence[ConstraintRow]) -> tuple[str, bool]:
     if not rows:
         return "no constraint acts", True
     missed = [
-        f"{row.name.replace('_', ' ')} {row.lately.text} where {row.threshold.text} is asked"
+        f"{row.name.replace('_', ' ')} {row.true_rate.text} where {row.asked.text} is asked"
         for row in rows
         if not row.met
     ]

@@ -107,6 +107,17 @@ def test_fsdp_shards_are_merged(run, model, tmp_path):
     assert plain_answer(tmp_path / "out") == expected
 
 
+def test_the_card_tells_that_a_threshold_is_one_of_the_true_rate(run, tmp_path):
+    config = OmegaConf.load(run / "config.yaml")
+    config.fgrpo.constraints.consistency.judge_error = {"false_negative": 0.1, "false_positive": 0.05}
+    OmegaConf.save(config, run / "config.yaml")
+    export(run, tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    threshold = "0.95 of the true rate (its judge's false negatives 0.1, false positives 0.05)"
+    assert f"| consistency | {threshold} | 0.765 |" in card
+    assert "| semantic_grounding | 0.95 | 0.932 |" in card
+
+
 def test_the_card_tells_what_was_trained_and_hides_where(run, tmp_path):
     config = OmegaConf.load(run / "config.yaml")
     config.actor_rollout_ref.model.path = "/home/somebody/runs/warm_start"

@@ -17,7 +17,7 @@ from easyr1_fgrpo.report.charts.parts import (
     percent,
     whiskers,
 )
-from easyr1_fgrpo.report.constraints import LATELY, ConstraintRow, constraint_rows
+from easyr1_fgrpo.report.constraints import LATELY, ConstraintRow, as_measured, constraint_rows
 from easyr1_fgrpo.report.evaluations import WHEN, before_of, sampled_first
 from easyr1_fgrpo.report.measured_on import Places
 from easyr1_fgrpo.report.run_files import Run
@@ -34,7 +34,8 @@ def overview_section(runs: Sequence[Run]) -> Section:
     found = [*_before_after(runs), _asked_and_got(runs), _multipliers(runs)]
     places = Places(runs)
     held_out = {str(places.of(after)): None for run in runs for after in sampled_first(run)}
-    note = "\n".join([*held_out, *trained_on(runs, run_names(runs))])
+    names = run_names(runs)
+    note = "\n".join([*held_out, *trained_on(runs, names), *as_measured(runs, names)])
     return Section("", note, [chart for chart in found if chart])
 
 
@@ -88,10 +89,10 @@ def _asked_and_got(runs: Sequence[Run]) -> Chart | None:
         shift = 0.5 * (len(by_run) - 1 - 2 * place) / max(2, len(by_run))
         at = [names.index(row.name) + shift for row in mine]
         common = {"type": "scatter", "mode": "markers", "y": at, "ink": ink(mine[0].number)}
-        got = {"x": [row.lately.value for row in mine], "marker": {"size": 10, "symbol": [
+        got = {"x": [row.true_rate.value for row in mine], "marker": {"size": 10, "symbol": [
             "circle-open" if row.met is None else "circle" for row in mine
         ]}}  # fmt: skip
-        asked = {"x": [row.threshold.value for row in mine], "marker": {
+        asked = {"x": [row.asked.value for row in mine], "marker": {
             "size": 20, "symbol": "line-ns-open", "line": {"width": 3}
         }}  # fmt: skip
         data.append(common | got | {"name": escaped(f"{run}: got"), "hovertemplate": "%{x:.3f}"})

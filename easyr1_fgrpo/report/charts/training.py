@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from easyr1_fgrpo.report.alarms import Alarm, alarms, stretches
 from easyr1_fgrpo.report.charts.parts import DASHES, N_COLOURS, Chart, Figure, Section, curve, sentence, title
+from easyr1_fgrpo.report.constraints import as_measured
 from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import (
     CONSTRAINT_PARTS,
@@ -61,6 +62,7 @@ def training_sections(runs: Sequence[Run]) -> list[Section]:
         "Batch score of each constraint (Eq. 5); dotted: its threshold. Where a constraint does not act, the signal's "
         "mean. Red below a chart: steps at which it was not measured, or nothing had variance.",
         *trained_on(runs, run_names(runs)),
+        *as_measured(runs, run_names(runs)),
     ]
     sections = [
         Section("Scores and thresholds", "\n".join(note), of_constraints("score", "threshold")),

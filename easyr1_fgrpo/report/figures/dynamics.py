@@ -7,6 +7,7 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from easyr1_fgrpo.report.constraints import as_measured
 from easyr1_fgrpo.report.figures.style import BLACK, COLUMN_INCHES, Look, headed, legend_text, looks
 from easyr1_fgrpo.report.run_files import Run, Series
 from easyr1_fgrpo.report.series import CONSTRAINT_PARTS, constraint_names, constraint_series, run_labels
@@ -65,7 +66,8 @@ def dynamics_figure(runs: Sequence[Run]) -> tuple[Figure | None, list[str]]:
     axes[2][0].set_ylim(bottom=0.0)
     axes[3][0].set_ylim(-0.02, 1.02)
     _legend(figure, axes, seeds=max(map(len, together.values())))
-    headed(figure, trained_on(runs, run_labels(runs)))
+    labels = run_labels(runs)
+    headed(figure, [*trained_on(runs, labels), *as_measured(runs, labels)])
     return figure, problems
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.config.load import load_config, read_settings
-from easyr1_fgrpo.evaluation.summary import as_trained, main, questions, unmeasured_steps
+from easyr1_fgrpo.evaluation.summary import as_trained, erring_judges, main, questions, unmeasured_steps
 from easyr1_fgrpo.metrics_file import MetricsFile
 from easyr1_fgrpo.verl_plugin.paths import make_paths_absolute
 
@@ -87,6 +87,17 @@ def test_the_last_table_counts_the_steps_that_a_judge_left_unmeasured(tmp_path):
         file.write(step, {share("consistency"): consistency, share("semantic_grounding"): grounding})
     file.write(5, {"fgrpo/consistency/applicable": 0})  # nothing was to be measured
     assert unmeasured_steps(settings) == {1: [], 2: ["consistency"], 3: [], 4: ["consistency"], 5: []}
+
+
+def test_the_last_table_says_that_its_numbers_are_as_judged():
+    assert erring_judges(read_settings(load_config([]))) == []
+    key = "fgrpo.constraints.consistency.judge_error"
+    settings = read_settings(load_config([f"{key}={{false_negative: 0.1, false_positive: 0.1}}"]))
+    assert erring_judges(settings) == [
+        "consistency: a true rate of 0.95 was asked for, which a judge with the errors {false_negative: 0.1, "
+        "false_positive: 0.1} measures as 0.860; no number of the table is corrected for a judge's errors"
+    ]
+    assert erring_judges(read_settings(load_config(["arm=grpo_t"]))) == []
 
 
 GPUS = ["backbone=qwen2_5_vl_7b", "dataset=fgrpo", "scale=gpus_8", "data.val_files=[mine/a.parquet,mine/b.parquet]"]

@@ -147,6 +147,33 @@ def test_a_missed_threshold_is_said(tmp_path):
     assert "0 of 1 constraints met (consistency 0.950 where 0.950 is asked)" in page.text
 
 
+def test_a_threshold_through_a_judges_errors_is_shown_with_what_it_stands_for(tmp_path):
+    run = runs.write_run(tmp_path / "run", steps=1, traces=2, evaluations=False)
+    (run / "metrics.jsonl").unlink()
+    # fn = fp = .1: .84 stands for (.84 - .1) / .8 = .925, .86 for .95
+    measured = {"score": 0.84, "threshold": 0.86, "score_corrected": 0.925, "threshold_asked": 0.95}
+    metrics = {f"fgrpo/consistency/{part}": value for part, value in measured.items()}
+    (run / "metrics.jsonl").write_text(json.dumps({"step": 1, "metrics": metrics}) + "\n")
+    write_page([run], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text())
+    _, (_, _, _, _, lately, threshold, *_) = page.tables["constraints"]
+    assert (lately[0], threshold[0]) == ("0.840true 0.925", "0.860asked 0.950")
+    assert (float(lately[1]), float(threshold[1])) == (0.84, 0.86)
+    assert "0 of 1 constraints met (consistency 0.925 where 0.950 is asked)" in page.text
+    line = "run: consistency is compared with 0.860, which is what its judge measures of the true rate of 0.95"
+    assert page.text.count(line) == 2  # above both charts with thresholds
+    asked, got = (
+        next(curve for curve in page.packed("figures")[0]["data"] if curve["name"] == f"run: {name}")
+        for name in ("asked", "got")
+    )
+    assert (asked["x"], got["x"]) == ([0.95], [0.925])
+
+
+def test_thresholds_that_stand_for_themselves_have_nothing_below_them(page):
+    assert "judge_error" not in page.text
+    assert "is compared with" not in page.text
+
+
 def test_charts_hold_the_files_numbers(page, two):
     titles = [a["aria-label"] for _, a in page.elements if "data-figure" in a]
     figures = page.packed("figures")[titles.index("Consistency") :]

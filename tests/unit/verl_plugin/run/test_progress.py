@@ -15,6 +15,12 @@ def test_summary_shows_task_score_and_multiplier():
     assert summary({"actor/lr": 1.0}) == ""
 
 
+def test_a_score_through_a_judges_errors_is_shown_with_what_it_stands_for():
+    measured = {"threshold": 0.86, "score": 0.84, "score_corrected": 0.925, "threshold_asked": 0.95, "multiplier": 1.2}
+    metrics = {f"fgrpo/consistency/{part}": value for part, value in measured.items()}
+    assert summary(metrics) == "consistency 0.84 (true 0.93) λ1.20"
+
+
 def test_a_judge_that_fails_is_red_on_a_terminal():
     metrics = {"fgrpo/consistency/threshold": 0.95, "fgrpo/consistency/multiplier": 1.0}
     for share, shown in ((0.94, " \x1b[31m(judged 94%)\x1b[0m"), (0.96, " (judged 96%)"), (1.0, "")):
