@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -215,6 +216,22 @@ def test_placeholders_are_counted_in_lists_and_as_strictly(checkpoint):
     original._check_special_mm_tokens(None, [], {"input_ids": ids}, [])
     original._check_special_mm_tokens(None, [], {"input_ids": [[5]]}, [])
     assert seen == [{"input_ids": ids.tolist()}, {"input_ids": [[5]]}]
+
+
+# ---------------------------------------------------------------------- log-probabilities
+
+
+@pytest.mark.parametrize("shape", [(1, 72), (1025, 72), (64, 2374), (2, 5, 72)])
+def test_log_probabilities_and_gradients_of_many_tokens_are_verls_to_the_last_digit(shape):
+    module = importlib.import_module("verl.utils.torch_functional")
+    patched = module.logprobs_from_logits_v2
+    assert patched is not patched.__wrapped__
+    logits = (10 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    labels = torch.randint(shape[-1], shape[:-1], generator=torch.Generator().manual_seed(1))
+    found, verls = (function(logits, labels) for function in (patched, patched.__wrapped__))
+    assert torch.equal(found, verls)
+    weights = torch.linspace(-1.0, 1.0, found.numel()).reshape(found.shape)
+    assert torch.equal(*(torch.autograd.grad((each * weights).sum(), logits)[0] for each in (found, verls)))
 
 
 # ---------------------------------------------------------------------- building agent loops
