@@ -60,7 +60,7 @@ class FourWay(PickAndPlace):
     """A question like "Seen from the green, is the nearer one of the red and the blue left, right, above or below?"."""
 
     world = "miniature_four_way"
-    noise = Noise(wrong_box=0.1, right_after_wrong=0.25, answer=0.01)
+    noise = Noise(wrong_box=0.1, right_after_wrong=0.35, answer=0.01)
     wrong_pick = WRONG_PICK
     wrong_place = WRONG_PLACE
 

@@ -24,6 +24,7 @@ from easyr1_fgrpo.miniature.worlds.four_way import (
     true_choices,
 )
 from easyr1_fgrpo.miniature.worlds.pick_and_place import in_conflict, picked
+from easyr1_fgrpo.preflight.lengths import too_long
 from easyr1_fgrpo.rewards.response import parse_response
 from easyr1_fgrpo.rewards.sentences import split_sentences
 
@@ -248,7 +249,7 @@ def test_the_noise_has_the_stated_rates():
 
 def test_the_stated_rates_are_those_of_the_design():
     assert (WRONG_PICK, WRONG_PLACE) == (0.25, {Axis.HORIZONTAL: 0.2, Axis.VERTICAL: 0.75})
-    assert (FourWay.noise.wrong_box, FourWay.noise.right_after_wrong, FourWay.noise.answer) == (0.1, 0.25, 0.01)
+    assert (FourWay.noise.wrong_box, FourWay.noise.right_after_wrong, FourWay.noise.answer) == (0.1, 0.35, 0.01)
 
 
 @pytest.mark.parametrize("held_out", ["nothing", *QUESTIONS])
@@ -256,6 +257,9 @@ def test_the_config(held_out):
     groups = ["backbone=tiny", "dataset=miniature_four_way", "judge=oracle", "scale=cpu"]
     config = load_config([*groups, "seed=2", f"stages.held_out={held_out}"])
     assert config.stages.world_name == "four_way"
+    texts = [(f"<image>{question}", 84, 84) for question in QUESTIONS.values()]
+    room = config.data.max_prompt_length
+    assert too_long(texts, room, pixels=(None, None), patch_size=14) == []  # else no run would start
     assert config.data.train_files == f"runs/miniature_four_way-s2/world_without_{held_out}/train.parquet"
     assert config.data.train_batch_size * config.trainer.total_training_steps == config.stages.scenes.train
     assert config.fgrpo.run_dir == "runs/fgrpo_four_way_cpu-s2"

@@ -77,6 +77,7 @@ def test_the_held_out_type_is_in_every_file_but_the_training_questions(worlds, t
     ("name", "rows", "scenes", "vocabulary"),
     [
         ("two_step", "72d288b9e1fe614f", "831149de2947e6e9", "1cc62f9723ced962"),
+        ("four_way", "79c2b5d7c4e59106", "035b00309f4542db", "092df06192ced07d"),
     ],
 )
 def test_a_seed_is_a_world_for_good(worlds, name, rows, scenes, vocabulary):
