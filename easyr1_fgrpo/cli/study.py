@@ -27,8 +27,10 @@ app = typer.Typer(no_args_is_help=True, help="The paper's finding in miniature: 
 @app.command()
 def run(
     quick: Annotated[bool, typer.Option("--quick", help="GRPO-T and FGRPO, seed 0, fewer steps")] = False,
-    arms: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(ARMS)}; or all")] = ",".join(MAIN),
-    seeds: Annotated[str, typer.Option(help="comma-separated")] = ",".join(map(str, SEEDS)),
+    arms: Annotated[
+        str | None, typer.Option(help=f"comma-separated: {', '.join(ARMS)}; or all. The paper's arms")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help=f"comma-separated; {','.join(map(str, SEEDS))}")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="of RL, for every arm; else each arm's own")] = None,
     world: Annotated[
         str, typer.Option(help="two_step or four_way; the latter's runs and page are miniature_four_way...")
@@ -41,7 +43,8 @@ def run(
         ),
     ] = None,
     page_only: Annotated[
-        bool, typer.Option("--page-only", help="run nothing; take the records beside the page, too")
+        bool,
+        typer.Option("--page-only", help="run nothing; take the records beside the page, too: all, without --arms"),
     ] = False,
 ) -> None:
     """Run the arms with every seed, and write the page.
@@ -58,19 +61,22 @@ def run(
         fail(f"--world {world}: choose {' or '.join(STUDIED)}")
     study = study_of(studied)
     root = root or Path(f"runs/{study}_study")
-    chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms)
-    numbers = [0] if quick else _seeds(seeds)
+    out = out or (root / "quick.md" if quick else RESULTS / f"{study}.md")
+    beside = out.with_suffix("")
+    if page_only and arms is None and seeds is None and not quick:
+        wanted = _recorded(beside)
+    else:
+        chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms or ",".join(MAIN))
+        numbers = [0] if quick else _seeds(seeds or ",".join(map(str, SEEDS)))
+        wanted = [(arm, seed) for seed in numbers for arm in chosen]
     # One seed, one world and one judge at a time: its runs share the server.
     together = [
         Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps, world=studied)
-        for seed in numbers
-        for arm in sorted(chosen, key=lambda arm: (arm.held_out, arm.judge_errors, arm.errors))
+        for arm, seed in sorted(wanted, key=lambda one: (one[1], one[0].held_out, one[0].judge_errors, one[0].errors))
     ]
     failures = [] if page_only else run_all(together, run_command)
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
-    out = out or (root / "quick.md" if quick else RESULTS / f"{study}.md")
-    beside = out.with_suffix("")
     try:
         found = [record_beside(run, beside, also_made_elsewhere=page_only) for run in together]
         records = [record for record in found if record is not None]
@@ -144,6 +150,13 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
     )
 
 
+def _recorded(folder: Path) -> list[tuple[Arm, int]]:
+    """The arms and seeds that a folder has records of, arms in their order."""
+    names = {path.stem for path in folder.glob("*-s*.json")}
+    by_arm = [(arm, name.rpartition("-s")) for arm in ARMS.values() for name in sorted(names)]
+    return [(arm, int(seed)) for arm, (name, _, seed) in by_arm if name == arm.name and seed.isdecimal()]
+
+
 def _arms(names: str) -> list[Arm]:
     asked = list(ARMS) if names == "all" else names.split(",")
     if unknown := [name for name in asked if name not in ARMS]:
@@ -160,5 +173,6 @@ def _seeds(numbers: str) -> list[int]:
 
 def _typed() -> str:
     given = sys.argv[3:] if sys.argv[1:3] == ["study", "run"] else sys.argv[1:]
-    arguments = [argument for argument in given if argument != "--page-only"]
+    some = any(argument.startswith(("--arms", "--seeds", "--quick")) for argument in given)
+    arguments = [argument for argument in given if argument != "--page-only" or not some]
     return shlex.join([*SCRIPT.split(), *arguments])

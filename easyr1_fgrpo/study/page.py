@@ -88,8 +88,8 @@ def _figures(figures: Sequence[str]) -> list[str]:
 def _arms(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
     if not arms:
         return []
-    # Before RL, all arms of a seed are one checkpoint.
-    seeds = {record.seed: record for together in arms.values() for record in together}
+    # Before RL, all arms of a seed are one checkpoint, but for the rounding of the machine that made it: the first arm's.
+    seeds = {record.seed: record for together in reversed(arms.values()) for record in together}
     lines = [_line("warm start", "", row(list(seeds.values()), mode, BEFORE))]
     lines += [_line(f"`{name}`", _steps(together), row(together, mode)) for name, together in arms.items()]
     return [f"## Arms, {mode}", _table(["arm", "steps", *_HEADS.values(), "seeds"], lines), *_legend(arms, mode)]
@@ -218,11 +218,17 @@ def _missing(runs: Sequence[Run], total: int) -> list[str]:
 
 def _facts(records: Sequence[Record]) -> str:
     hours = sum(record.seconds for record in records) / 3600
+    machines = sorted({record.machine for record in records})
     return "\n".join(
         [
             f"- {len(records)} runs; their RL steps took {hours:.1f} hours, without start-up, evaluation and stages",
             f"- commit {', '.join(sorted({record.commit for record in records}))}",
-            *(f"- {machine}" for machine in sorted({record.machine for record in records})),
+            *(f"- {machine}" for machine in machines),
+            *(
+                ["- processors round differently, so runs of one seed made on several start from unequal warm starts"]
+                if len(machines) > 1
+                else []
+            ),
             "- the numbers of each run, and its curves: the JSON files beside the figures",
         ]
     )

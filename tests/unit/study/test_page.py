@@ -168,6 +168,19 @@ def test_page_only_writes_what_is_finished(runs, tmp_path):
     assert "## Missing" not in text
 
 
+def test_page_only_alone_takes_every_record(runs, tmp_path):
+    page = tmp_path / "out" / "miniature.md"
+    root = ["--root", tmp_path, "--page", page]
+    assert invoke(*root, "--arms", "grpo_t,fgrpo", "--seeds", "0,1", "--page-only").exit_code == 0
+    found = invoke("--root", tmp_path / "elsewhere", "--page", page, "--page-only")
+    assert found.exit_code == 0, found.output
+    text = page.read_text()
+    assert "## Missing" not in text
+    assert [cells(text, "Every run", f"`{arm}`", str(seed))[0] for arm in ("grpo_t", "fgrpo") for seed in (0, 1)] == [
+        *("70.0", "80.0", "85.0", "90.0")
+    ]
+
+
 def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
     asked = ["--arms", "grpo_t,fgrpo", "--seeds", "0", "--page-only", "--page", tmp_path / "out" / "miniature.md"]
     assert invoke("--root", tmp_path, *asked).exit_code == 0
