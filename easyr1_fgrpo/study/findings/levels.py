@@ -143,6 +143,8 @@ def _draw(figure: Figure, runs: Runs) -> None:
         right.plot(*_points(runs, WEIGHTED, signal), marker=marker, linestyle=line, color=COLOURS[2], label=label)
     left.set(xlabel="threshold asked for", ylabel=f"got, % (last {LAST} steps)", title="constraints")
     right.set(xlabel="weight in the sum", xscale="log", title="weighted sum")
+    right.set_xticks(list(WEIGHTED), [f"{weight:g}" for weight in WEIGHTED], minor=False)
+    right.minorticks_off()
     figure.legend(loc="outside lower center", ncols=3)
 
 
