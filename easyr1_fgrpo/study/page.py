@@ -89,7 +89,7 @@ def _arms(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
     if not arms:
         return []
     # Before RL, all arms of a seed are one checkpoint, but for the rounding of the machine that made it: the first arm's.
-    seeds = {record.seed: record for together in reversed(arms.values()) for record in together}
+    seeds = {record.seed: record for together in reversed(list(arms.values())) for record in together}
     lines = [_line("warm start", "", row(list(seeds.values()), mode, BEFORE))]
     lines += [_line(f"`{name}`", _steps(together), row(together, mode)) for name, together in arms.items()]
     return [f"## Arms, {mode}", _table(["arm", "steps", *_HEADS.values(), "seeds"], lines), *_legend(arms, mode)]
