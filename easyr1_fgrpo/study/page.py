@@ -88,7 +88,7 @@ def _figures(figures: Sequence[str]) -> list[str]:
 def _arms(arms: Mapping[str, list[Record]], mode: Mode) -> list[str]:
     if not arms:
         return []
-    # Before RL, all arms of a seed are one checkpoint, but for the rounding of the machine that made it: the first arm's.
+    # Before RL, all arms of a seed are one checkpoint, but for the rounding of its machine: the first arm's is shown.
     seeds = {record.seed: record for together in reversed(list(arms.values())) for record in together}
     lines = [_line("warm start", "", row(list(seeds.values()), mode, BEFORE))]
     lines += [_line(f"`{name}`", _steps(together), row(together, mode)) for name, together in arms.items()]
