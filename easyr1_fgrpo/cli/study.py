@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,9 @@ def run(
         Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps, world=studied)
         for arm, seed in sorted(wanted, key=lambda one: (one[1], one[0].held_out, one[0].judge_errors, one[0].errors))
     ]
-    failures = [] if page_only else run_all(together, run_command)
+    # Each record is written at once: whatever stops the study loses one run.
+    keep = partial(record_beside, folder=beside, also_made_elsewhere=False)
+    failures = [] if page_only else run_all(together, run_command, keep)
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
     try:

@@ -113,8 +113,13 @@ def study_of(world: WorldName) -> str:
     return "miniature" if world == "two_step" else f"miniature_{world}"
 
 
-def run_all(runs: Iterable[Run], call: Call) -> list[str]:
+def run_all(runs: Iterable[Run], call: Call, keep: Callable[[Run], object] = lambda run: None) -> list[str]:
     """Make every run that is not finished; runs of one seed and one world stand together.
+
+    Args:
+        runs: in their order.
+        call: runs a command.
+        keep: is given each run as soon as it is finished.
 
     Returns:
         One line for every run that failed: what, and with which exit code.
@@ -122,7 +127,7 @@ def run_all(runs: Iterable[Run], call: Call) -> list[str]:
     missing = [run for run in runs if not run.finished]
     failures: list[str] = []
     for _, together in groupby(enumerate(missing, start=1), key=lambda numbered: numbered[1].folder.name):
-        failures += _run_group(dict(together), len(missing), call)
+        failures += _run_group(dict(together), len(missing), call, keep)
     return failures
 
 
@@ -131,7 +136,7 @@ def run_command(command: Sequence[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
+def _run_group(group: Mapping[int, Run], total: int, call: Call, keep: Callable[[Run], object]) -> list[str]:
     """Make the runs of one seed and one world with one judge server."""
     first = next(iter(group.values()))
     start = [_fgrpo("stages", *first.overrides), _fgrpo("judge", "serve", *first.overrides)]
@@ -144,6 +149,8 @@ def _run_group(group: Mapping[int, Run], total: int, call: Call) -> list[str]:
             print(f"== run {number} of {total}: {title}", flush=True)
             if code := _run(run, call):
                 failures.append(f"{run.folder}: ended with exit code {code}; see its train.log")
+            else:
+                keep(run)
     finally:
         call(_fgrpo("judge", "stop", *first.overrides))
     return failures

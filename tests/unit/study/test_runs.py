@@ -105,6 +105,13 @@ def test_a_failed_run_is_named_made_again_and_stops_no_other(tmp_path):
     assert asked[0].finished
 
 
+def test_each_run_is_kept_as_soon_as_it_is_finished(tmp_path):
+    asked = runs(tmp_path, ("grpo_t", 0), ("additive", 0), ("fgrpo", 0))
+    caller, kept = Caller({("train", "additive/s0"): 7}), []
+    run_all(asked, caller, lambda run: kept.append((run.arm.name, run.finished, len(caller.of("train")))))
+    assert kept == [("grpo_t", True, 1), ("fgrpo", True, 3)]
+
+
 def test_a_killed_run_is_made_again(tmp_path):
     (run,) = runs(tmp_path, ("fgrpo", 0))
 
