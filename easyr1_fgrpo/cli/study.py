@@ -8,15 +8,20 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from easyr1_fgrpo.cli.shared import fail, out_file
 from easyr1_fgrpo.files import write_whole
 from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
+
+if TYPE_CHECKING:
+    from easyr1_fgrpo.miniature.worlds import WorldName
+    from easyr1_fgrpo.study.runs import Run
 
 RESULTS = Path("recipes/results")
 FINDINGS = Path("docs/findings.md")
@@ -64,9 +69,11 @@ def run(
     root = root or Path(f"runs/{study}_study")
     out = out or (root / "quick.md" if quick else RESULTS / f"{study}.md")
     beside = out.with_suffix("")
-    if page_only and arms is None and seeds is None and not quick:
-        wanted = _recorded(beside)
-    else:
+    if quick and (arms or seeds or steps):
+        fail("--quick is two arms, seed 0 and 60 steps; leave out --arms, --seeds and --steps, or --quick")
+    everything = page_only and not (quick or arms or seeds or steps)
+    wanted = [(run.arm, run.seed) for run in _recorded(beside, studied)] if everything else []
+    if not wanted:
         chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms or ",".join(MAIN))
         numbers = [0] if quick else _seeds(seeds or ",".join(map(str, SEEDS)))
         wanted = [(arm, seed) for seed in numbers for arm in chosen]
@@ -90,6 +97,8 @@ def run(
         fail(error)
     write_whole(out, text)
     typer.echo(f"written: {out}")
+    if left_out := {path.stem for path in beside.glob("*-s*.json")} - {f"{r.arm}-s{r.seed}" for r in records}:
+        typer.echo(f"{len(left_out)} other records in {beside} are not on it; --page-only alone takes all", err=True)
     if failures:
         raise typer.Exit(1)
 
@@ -101,16 +110,14 @@ def findings(
 ) -> None:
     """Answer the study's questions from its records."""
     from easyr1_fgrpo.study.findings import write_findings
-    from easyr1_fgrpo.study.records import Record
+    from easyr1_fgrpo.study.records import recorded
     from easyr1_fgrpo.study.runs import STUDIED, study_of
 
+    folders = {world: results / study_of(world) for world in STUDIED}
     try:
-        found = {
-            world: [Record.load(path) for path in sorted((results / study_of(world)).glob("*.json"))]
-            for world in STUDIED
-        }
+        found = {world: [record for _, record in recorded(folder, world)] for world, folder in folders.items()}
         if not any(found.values()):
-            raise ValueError(f"{results}: no record of a run; {SCRIPT} makes some")
+            raise ValueError(f"no record of a run in {' or '.join(map(str, folders.values()))}; {SCRIPT} makes some")
         missing = write_findings(found, page)
     except (OSError, ValueError) as error:
         fail(error)
@@ -153,25 +160,39 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
     )
 
 
-def _recorded(folder: Path) -> list[tuple[Arm, int]]:
-    """The arms and seeds that a folder has records of, arms in their order."""
-    names = {path.stem for path in folder.glob("*-s*.json")}
-    by_arm = [(arm, name.rpartition("-s")) for arm in ARMS.values() for name in sorted(names)]
-    return [(arm, int(seed)) for arm, (name, _, seed) in by_arm if name == arm.name and seed.isdecimal()]
+def _recorded(folder: Path, world: WorldName) -> list[Run]:
+    from easyr1_fgrpo.study.records import recorded
+
+    try:
+        return [run for run, _ in recorded(folder, world)]
+    except (OSError, ValueError) as error:
+        fail(error)
 
 
 def _arms(names: str) -> list[Arm]:
-    asked = list(ARMS) if names == "all" else names.split(",")
-    if unknown := [name for name in asked if name not in ARMS]:
-        fail(f"--arms {','.join(unknown)}: choose from {', '.join(ARMS)}, or all")
+    asked = list(ARMS) if names == "all" else _listed("--arms", names)
+    for name in asked:
+        if name not in ARMS:
+            near = ", ".join(get_close_matches(name, ARMS)) or ", ".join(MAIN)
+            fail(f"--arms {name}: no such arm; choose from {near} (--help has all), or all")
     return [ARMS[name] for name in asked]
 
 
 def _seeds(numbers: str) -> list[int]:
-    asked = numbers.split(",")
-    if unknown := [number for number in asked if not number.isdecimal()]:
-        fail(f"--seeds {','.join(unknown)}: write whole numbers from 0 with commas between them")
+    asked = _listed("--seeds", numbers)
+    if unknown := [number for number in asked if not number.isdecimal() or int(number) >= 2**32]:
+        fail(f"--seeds {','.join(unknown)}: write whole numbers from 0 to 4294967295 with commas between them")
     return [int(number) for number in asked]
+
+
+def _listed(option: str, text: str) -> list[str]:
+    """What stands between commas, each once: the same run twice would count as two."""
+    found = [part.strip() for part in text.split(",")]
+    if "" in found:
+        fail(f"{option} {text!r}: nothing between two commas; write names with single commas between them")
+    if twice := [part for part in found if found.count(part) > 1]:
+        fail(f"{option} {text}: {twice[0]} is there twice; give it once")
+    return found
 
 
 def _typed() -> str:

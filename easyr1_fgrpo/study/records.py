@@ -12,15 +12,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.metrics import measure
 from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE, FOLDER, BenchmarkResult, Evaluation
 from easyr1_fgrpo.files import load_json, write_whole
-from easyr1_fgrpo.miniature.worlds import WORLDS
+from easyr1_fgrpo.miniature.worlds import WORLDS, WorldName
 from easyr1_fgrpo.report.run_files import Series, read_run
 from easyr1_fgrpo.statistics import Estimate
+from easyr1_fgrpo.study.arms import ARMS
 from easyr1_fgrpo.study.runs import INTERVENTION, Run
 from easyr1_fgrpo.trace_index import index_traces
 
@@ -79,6 +80,20 @@ class Record(_Frozen):
     training: dict[str, tuple[float | None, ...]]
     checkpoints: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _whole(self) -> Record:
+        for when in (BEFORE, AFTER):
+            if when not in self.followed:
+                raise ValueError(f"followed.{when} is missing")
+            if missing := [mode for mode in Mode if mode not in self.measured.get(when, {})]:
+                raise ValueError(f"measured.{when}.{missing[0]} is missing")
+        if f"trainer.total_training_steps={self.steps}" not in self.overrides:
+            raise ValueError(f"steps={self.steps} is not what its overrides say")
+        for name, column in self.training.items():
+            if len(column) != len(self.training_steps):
+                raise ValueError(f"training.{name} has {len(column)} values for {len(self.training_steps)} steps")
+        return self
+
     @staticmethod
     def path(folder: Path, run: Run) -> Path:
         """Where the record of a run lies."""
@@ -101,6 +116,34 @@ class Record(_Frozen):
             OSError: when it cannot be read.
         """
         return load_json(path, cls, "record of a run")
+
+
+def recorded(folder: Path, world: WorldName) -> list[tuple[Run, Record]]:
+    """Every record of a folder with the run that it is of, by seed, arms in their order.
+
+    Raises:
+        ValueError: when a record is of no run of today's arms in this world; it names the file and what differs.
+        OSError: when one cannot be read.
+    """
+    found = [(path, Record.load(path)) for path in sorted(folder.glob("*.json"))]
+    known = {}
+    for path, record in found:
+        if record.arm not in ARMS:
+            raise ValueError(f"{path}: arm={record.arm} is no arm of this version; move the file elsewhere")
+        run = Run(ARMS[record.arm], record.seed, Path(), ARMS[record.arm].steps, world)
+        if path.name != Record.path(folder, run).name:
+            raise ValueError(
+                f"{path}: is a record of {record.arm}, seed {record.seed}; name it so, or move it elsewhere"
+            )
+        if not record.is_of(run):
+            differing = sorted({*record.overrides} ^ {*run.choices})
+            raise ValueError(
+                f"{path}: made with other settings than {record.arm} has in world {world}, {' '.join(differing)}; make "
+                "it again, or move it elsewhere"
+            )
+        known[record.arm, record.seed] = (run, record)
+    in_order = [(arm, seed) for seed in sorted({seed for _, seed in known}) for arm in ARMS]
+    return [known[key] for key in in_order if key in known]
 
 
 def record_of(run: Run) -> Record:

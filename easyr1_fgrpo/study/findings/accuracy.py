@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.report.figures.style import COLOURS
 from easyr1_fgrpo.statistics import Estimate
-from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, with_interval
+from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, seeds_named, with_interval
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.tables import markdown_table
 
@@ -27,10 +27,11 @@ def _difference(runs: Runs, arm: str, other: str, measure: str, mode: Mode) -> E
 def _find(runs: Runs) -> Section | None:
     if not runs.pairs("fgrpo", "grpo_t"):
         return None
+    seeds = [record.seed for record, _ in runs.pairs("fgrpo", "grpo_t")]
     greedy, sampled = (_difference(runs, "fgrpo", "grpo_t", "accuracy", mode) for mode in (Mode.GREEDY, Mode.SAMPLED))
     answer = (
         f"{_verdict(greedy, sampled)}: FGRPO minus plain GRPO is {with_interval(greedy, signed=True)} points of "
-        f"accuracy greedily and {with_interval(sampled, signed=True)} sampled, over {greedy.n} seeds. A difference is "
+        f"accuracy greedily and {with_interval(sampled, signed=True)} sampled ({seeds_named(seeds)}). A difference is "
         "taken within a seed, which has a world, a backbone, a warm start and 1,024 test questions of its own, so that "
         "Student's interval over seeds holds the chance of questions and of training both."
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.report.figures.style import looks
 from easyr1_fgrpo.study.arms import ARMS, MAIN, SEEDS
-from easyr1_fgrpo.study.findings.numbers import Runs, measured, over_seeds, percent, with_interval
+from easyr1_fgrpo.study.findings.numbers import Runs, measured, over_seeds, percent, seeds_named, with_interval
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.results import followed
 from easyr1_fgrpo.tables import markdown_table
@@ -27,7 +27,7 @@ def _find(runs: Runs) -> Section | None:
         f"No, and FGRPO's does: after plain GRPO (`{_PLAIN}`) {_mean(runs, _PLAIN, 'inconsistency')} % of the sampled "
         f"answers contradict their trace and {_mean(runs, _PLAIN, 'faithful_accuracy')} % are right for reasons that "
         f"hold, after FGRPO {_mean(runs, _OURS, 'inconsistency')} % and {_mean(runs, _OURS, 'faithful_accuracy')} % "
-        f"(means over seeds {', '.join(str(record.seed) for record in ours)})."
+        f"(means, {seeds_named([record.seed for record in ours])})."
     )
     heads = ["arm", *_MEASURES.values(), "answer follows a flipped trace %", "seeds"]
     lines = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import looks
 from easyr1_fgrpo.study.arms import SEEDS
-from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, percent, with_interval
+from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, percent, seeds_named, with_interval
 from easyr1_fgrpo.study.findings.question import Advice, Question, Section
 from easyr1_fgrpo.tables import markdown_table
 
@@ -31,7 +31,7 @@ def _find(runs: Runs) -> Section | None:
     answer = (
         f"`{best}` is right for reasons that hold most often, in {percent(right[best])} % of the sampled answers"
         + ("" if best == _OURS else f"; `{_OURS}` in {percent(right[_OURS])} %")
-        + f" ({len(runs.of(best))} seeds)."
+        + f" ({seeds_named([record.seed for record in runs.of(best)])})."
     )
     heads = ["arm", *_MEASURES.values(), f"faithful accuracy minus `{_OURS}`'s, points", "seeds"]
     lines = [

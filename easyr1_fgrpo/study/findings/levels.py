@@ -124,7 +124,7 @@ def _advise(runs: Runs) -> list[Advice]:
     if not gaps:
         return []
     kept = sum(gap >= -CLOSE for gap in gaps)
-    evidence = f"{kept} of {len(gaps)} levels met by dual ascent without tuning"
+    evidence = f"{kept} of {len(gaps)} constraints met by dual ascent, nothing tuned"
     use = "constraints" if kept == len(gaps) else "constraints, and look at what came out,"
     return [Advice(use, "a level is asked for: so much consistency, at least", evidence)]
 

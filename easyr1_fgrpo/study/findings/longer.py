@@ -88,8 +88,8 @@ def _draw(figure: Figure, runs: Runs) -> None:
 QUESTION = Question(
     slug="longer",
     title="Does more training repair plain GRPO?",
-    arms=("grpo_t_long", "fgrpo_long", "grpo_t_held_out", "fgrpo_held_out"),
-    seeds=(0, 1),
+    arms=("grpo_t", "grpo_t_long", "fgrpo", "fgrpo_long", "grpo_t_held_out", "fgrpo_held_out"),
+    seeds=(0,),
     find=_find,
     draw=_draw,
 )

@@ -78,6 +78,11 @@ def over_seeds(values: Iterable[float]) -> Estimate:
     return student(list(values))
 
 
+def seeds_named(seeds: Sequence[int]) -> str:
+    """Seeds as they stand in a sentence."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as a percentage, without the sign."""
     return "not measured" if value is None else f"{100 * value:.{digits}f}"

@@ -19,7 +19,7 @@ from easyr1_fgrpo.study.findings import (
     scale,
     starts,
 )
-from easyr1_fgrpo.study.findings.numbers import Runs
+from easyr1_fgrpo.study.findings.numbers import Runs, seeds_named
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
@@ -74,7 +74,10 @@ def write_findings(records: Mapping[WorldName, Iterable[Record]], page: Path) ->
         _draw(question, runs[question.world], page.parent / PICTURES / _picture(question))
         answered.append((question, section))
     advice = [line for question, _ in answered for line in question.advise(runs[question.world])]
-    parts = [_HEAD, *(part for question, section in answered for part in _section(question, section))]
+    parts = [
+        _HEAD,
+        *(part for question, section in answered for part in _section(question, section, runs[question.world])),
+    ]
     if advice:
         rows = [[line.use, line.when, line.evidence] for line in advice]
         parts += ["## What to use", markdown_table(["use", "when", "evidence"], rows, escape=False)]
@@ -83,9 +86,28 @@ def write_findings(records: Mapping[WorldName, Iterable[Record]], page: Path) ->
     return missing
 
 
-def _section(question: Question, section: Section) -> list[str]:
+def _section(question: Question, section: Section, runs: Runs) -> list[str]:
     picture = f"![{question.title}]({PICTURES}/{_picture(question)})"
-    return [f"## {question.title}", section.answer, picture, *section.parts, f"```bash\n{question.command}\n```"]
+    return [
+        f"## {question.title}",
+        section.answer,
+        picture,
+        *section.parts,
+        *_without(question, runs),
+        f"```bash\n{question.command}\n```",
+    ]
+
+
+def _without(question: Question, runs: Runs) -> list[str]:
+    """What the answer is without: runs of the question that are not finished."""
+    parts = []
+    for arm in question.arms:
+        done = {record.seed for record in runs.of(arm)}
+        missing = [seed for seed in question.seeds if seed not in done]
+        if missing:
+            which = f" ({seeds_named(missing)})" if done else ""
+            parts.append(f"`{arm}`{which}")
+    return [f"Not run yet: {', '.join(parts)}."] if parts else []
 
 
 def _missing(questions: list[Question]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from easyr1_fgrpo.study.findings.numbers import Runs
 from easyr1_fgrpo.study.records import Record
 
 ROOT = Path(__file__).parents[3]
+FOLLOWED = {"questions": 10, "followed": 9, "right": 0, "probability": 0.5}
 SIGNALS = ("consistency", "semantic_grounding", "spatial_grounding", "length_budget", "accuracy")
 
 
@@ -38,13 +40,13 @@ def made(arm, seed=0, *, scores=0.97, steps=200, multiplier=1.0, **measured):
         seed=seed,
         steps=steps,
         held_out="farther_vertical" if ARMS[arm].held_out else "nothing",
-        overrides=(),
+        overrides=(f"trainer.total_training_steps={steps}",),
         commit="abc",
         machine="2 CPU cores",
         seconds=1.0,
         measured={"before_RL": by_mode, "after_RL": by_mode},
         measured_held_out={"before_RL": by_mode, "after_RL": by_mode} if ARMS[arm].held_out else None,
-        followed={"after_RL": {"questions": 10, "followed": 9, "right": 0, "probability": 0.5}},
+        followed=dict.fromkeys(("before_RL", "after_RL"), FOLLOWED),
         training_steps=tuple(range(1, steps + 1)),
         training={**training, "fgrpo/task/share": (0.7,) * steps},
     )
@@ -85,7 +87,7 @@ def test_a_level_is_kept_from_above_and_hit_within_two_points():
     assert "6 of 8 constraints end at the level" in section.answer
     assert "2 of them within 2 points" in section.answer
     (advice,) = levels.QUESTION.advise(runs)
-    assert advice.evidence.startswith("6 of 8 levels met")
+    assert advice.evidence.startswith("6 of 8 constraints met")
 
 
 def test_home_is_the_first_step_from_which_it_stays():
@@ -125,6 +127,61 @@ def test_the_page_in_the_repository_is_of_the_records_in_it(tmp_path, monkeypatc
     assert (tmp_path / "findings.md").read_text() == (ROOT / "docs" / "findings.md").read_text()
     for picture in (tmp_path / "pictures").iterdir():
         assert (ROOT / "docs" / "pictures" / picture.name).exists(), picture.name
+
+
+def test_a_section_says_which_of_its_runs_are_missing(tmp_path):
+    sections, _ = page([made("grpo_t"), made("fgrpo"), made("fgrpo", 1)], tmp_path)
+    cost = sections["What does faithfulness cost in accuracy?"]
+    assert "Not run yet: `fgrpo` (seeds 2, 3, 4, 5, 6, 7), `additive`, `grpo_t` (seeds 1, 2, 3, 4, 5, 6, 7)." in cost
+    assert "sampled (seed 0)." in cost
+
+
+def spoiled(folder, name="fgrpo-s0", **changes):
+    """A record of the repository, changed, in a folder of results."""
+    record = json.loads((ROOT / "recipes/results/miniature/fgrpo-s0.json").read_text())
+    for key, change in changes.items():
+        record[key] = change(record[key]) if callable(change) else change
+    (folder / "miniature").mkdir(parents=True, exist_ok=True)
+    (folder / "miniature" / f"{name}.json").write_text(json.dumps(record))
+
+
+def swapped(old, new):
+    return lambda overrides: [text.replace(old, new) for text in overrides]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "problem"),
+    [
+        ("fgrpo-s0", {"arm": "fgrpo_gone"}, "arm=fgrpo_gone is no arm of this version"),
+        ("fgrpo-s1", {}, "a record of fgrpo, seed 0; name it so"),
+        ("fgrpo-s0b", {}, "a record of fgrpo, seed 0; name it so"),
+        (
+            "fgrpo-s0",
+            {"overrides": lambda old: [*old, "fgrpo.dual.lr=0.9"]},
+            "made with other settings than fgrpo has in world two_step, fgrpo.dual.lr=0.9;",
+        ),
+        (
+            "fgrpo-s0",
+            {"overrides": swapped("two_step", "four_way")},
+            "two_step, dataset=miniature_four_way dataset=miniature_two_step;",
+        ),
+        ("fgrpo-s0", {"overrides": swapped("steps=200", "steps=60"), "steps": 60}, "total_training_steps=60;"),
+        ("fgrpo-s0", {"steps": 60}, "is no record of a run"),
+        ("fgrpo-s0", {"followed": {}}, "is no record of a run"),
+        ("fgrpo-s0", {"measured": lambda old: {"before_RL": old["before_RL"]}}, "is no record of a run"),
+        ("fgrpo-s0", {"training_steps": lambda old: old[:-1]}, "is no record of a run"),
+    ],
+)
+def test_a_record_of_something_else_is_refused_by_name(tmp_path, name, changes, problem):
+    spoiled(tmp_path, name, **changes)
+    for arguments in (
+        ["findings", "--results", tmp_path, "--page", tmp_path / "f.md"],
+        ["run", "--page-only", "--page", tmp_path / "miniature.md"],
+    ):
+        done = CliRunner().invoke(app, ["study", *map(str, arguments)])
+        assert done.exit_code == 1
+        assert f"{name}.json" in done.output
+        assert problem in " ".join(done.output.split())
 
 
 def test_no_record_is_an_error(tmp_path):

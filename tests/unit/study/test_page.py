@@ -196,7 +196,7 @@ def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
 def test_a_run_that_fails_is_not_replaced_by_one_made_elsewhere(runs, tmp_path, monkeypatch):
     asked = ["--arms", "fgrpo", "--seeds", "0", "--page", tmp_path / "out" / "miniature.md"]
     assert invoke("--root", tmp_path, *asked, "--page-only").exit_code == 0
-    monkeypatch.setattr("easyr1_fgrpo.study.runs.run_all", lambda runs, call: ["fgrpo: ended with exit code 7"])
+    monkeypatch.setattr("easyr1_fgrpo.study.runs.run_all", lambda runs, call, keep: ["fgrpo: ended with exit code 7"])
     failed = invoke("--root", tmp_path / "elsewhere", *asked)
     assert failed.exit_code == 1
     assert "ended with exit code 7" in failed.output
@@ -235,8 +235,14 @@ def test_a_study_in_another_world_has_runs_and_a_page_of_its_own(tmp_path, monke
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--arms", "grpo_t,best"], "--arms best: choose from grpo_t, fgrpo,"),
+        (["--arms", "grpo_t,best"], "--arms best: no such arm; choose from grpo_t, fgrpo,"),
+        (["--arms", "fgrpo_lvel_0.80"], "--arms fgrpo_lvel_0.80: no such arm; choose from fgrpo_level_0.80,"),
+        (["--arms", "fgrpo,,grpo_t"], "--arms 'fgrpo,,grpo_t': nothing between two commas"),
+        (["--arms", "fgrpo, fgrpo"], "--arms fgrpo, fgrpo: fgrpo is there twice"),
+        (["--seeds", "0,1,0"], "--seeds 0,1,0: 0 is there twice"),
         (["--seeds", "0,-1"], "--seeds -1: write whole numbers"),
+        (["--seeds", "4294967296"], "--seeds 4294967296: write whole numbers from 0 to 4294967295"),
+        (["--quick", "--arms", "fgrpo_pid"], "--quick is two arms, seed 0 and 60 steps"),
         (["--world", "one_step"], "--world one_step: choose two_step or four_way"),
         (["--page-only"], "no run of the study is finished"),
     ],
