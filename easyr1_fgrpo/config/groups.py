@@ -17,10 +17,13 @@ from omegaconf import OmegaConf
 
 GROUPS = ("scale", "backbone", "dataset", "judge", "arm")
 
+OURS = ("fgrpo", "stages", "evaluation", "own", "judge_endpoint")
+"""Sections that verl does not read."""
+
 AT_ROOT = "@_global_"
 """Hydra's words for a group whose keys stand at the root; `fgrpo.yaml` has them in its list of defaults."""
 
-_OURS = Path(__file__).parent
+_HERE = Path(__file__).parent
 _GROUP = re.compile(rf"^([+~]*)({'|'.join(GROUPS)})(=|$)")
 
 
@@ -60,7 +63,7 @@ def user_files(folder: Path | None, choices: Mapping[str, str | None]) -> dict[s
     for group, choice in choices.items():
         path = folder / group / f"{choice}.yaml"
         if choice and path.is_file():
-            if (_OURS / group / path.name).is_file():
+            if (_HERE / group / path.name).is_file():
                 raise ValueError(f"{path}: {group}={choice} is a group of this project; give the file another name")
             found[group] = path
     return found
@@ -74,7 +77,7 @@ def unknown_keys(path: Path, config: Any) -> Iterator[str]:
         config: composed without it. A section of it is closed, as it is on the command line; an empty one is open, and
             so is `fgrpo`, whose schema lists the allowed keys.
     """
-    ours = [_read(group) for group in sorted(_OURS.glob("*/*.yaml"))]  # for keys that some of our groups set
+    ours = [_read(group) for group in sorted(_HERE.glob("*/*.yaml"))]  # for keys that some of our groups set
     config = OmegaConf.create(OmegaConf.to_container(config, resolve=False))  # Hydra's takes no new key
     known = OmegaConf.to_container(OmegaConf.merge(config, *ours), resolve=False)
     written = OmegaConf.to_container(_read(path), resolve=False)
@@ -82,10 +85,12 @@ def unknown_keys(path: Path, config: Any) -> Iterator[str]:
         yield f"{path}: arm: an arm has its file's name; drop this line, or rename the file"
     for keys in _unknown(written, known, ()):
         key = ".".join(keys)
-        yield (
-            f"{path}: {key}: no such key{_hint(keys, known)}; one that verl reads without naming it in its config goes "
-            f"on the command line: ++{key}=VALUE"
+        verls = (
+            ""
+            if keys[0] in OURS
+            else f"; one that verl reads without naming it in its config goes on the command line: ++{key}=VALUE"
         )
+        yield f"{path}: {key}: no such key{_hint(keys, known)}{verls}"
 
 
 def _read(path: Path) -> Any:

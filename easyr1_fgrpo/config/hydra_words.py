@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS
+from easyr1_fgrpo.config.groups import AT_ROOT, GROUPS, OURS
 
 _CHOICES = "a run is a choice of " + ", ".join(f"{group}=" for group in GROUPS)
 _KNOWN: tuple[tuple[str, str], ...] = (
@@ -36,6 +36,11 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     (
         r"Could not override 'own\.(?:name|train|val)'",
         "own.*: these keys come with dataset=own, which is not chosen",
+    ),
+    (
+        r"Could not override 'stages\.held_out'",
+        "stages.held_out: this data set asks questions of one type; take dataset=miniature_two_step or "
+        "miniature_four_way",
     ),
     (
         r"Could not override 'judge_endpoint\.(?:model|base_urls)'",
@@ -96,9 +101,12 @@ def no_such_key(key: str, config: Any) -> str:
         key: as it was typed, dotted.
         config: composed without it.
     """
-    return (
-        f"{key}: no such key{meant(key, config)}; one that verl reads without naming it in its config is ++{key}=VALUE"
+    hint = (
+        ""
+        if key.partition(".")[0] in OURS
+        else f"; one that verl reads without naming it in its config is ++{key}=VALUE"
     )
+    return f"{key}: no such key{meant(key, config)}{hint}"
 
 
 def meant(key: str, config: Any) -> str:

@@ -31,7 +31,8 @@ class RewardSettings(Settings):
     Attributes:
         task: the task reward: "weighted" 0.5 R_acc + 0.5 R_fmt, or one of the paper's scalar baselines "additive" and
             "multiplicative", which need no constraint.
-        weights: signals that are added to the task reward instead of being constrained, by name; empty for none. See
+        weights: signals that are added to the task reward instead of being constrained, by name; empty for none, and 0
+            takes one out. See
             `easyr1_fgrpo.rewards.task.with_weighted_sum`.
         judge_scope: which rollouts judges are asked about: the "correct" ones, as the masks need, or "all", as
             validation and the inconsistency rate need.
@@ -50,7 +51,7 @@ class RewardSettings(Settings):
     """
 
     task: Literal["weighted", "additive", "multiplicative"] = "weighted"
-    weights: dict[str, Annotated[float, Field(ge=0.0)]] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(ge=0.0, le=1000.0)]] = Field(default_factory=dict)
     judge_scope: Literal["correct", "all"] = "correct"
     no_claim: Literal["exclude", "zero"] = "exclude"
     truncated: Literal["score", "invalid"] = "score"

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from easyr1_fgrpo.host import ESTIMATOR
-from easyr1_fgrpo.preflight.numbers import LARGEST_SEED, positive_problems, whole_number_problems
+from easyr1_fgrpo.preflight.numbers import positive_problems, whole_number_problems
 from easyr1_fgrpo.preflight.places import place_problems
 
 _WHOLE = {
@@ -102,11 +102,9 @@ def key_problems(config: Any, *, files: bool) -> Iterator[str]:
     """
     yield from whole_number_problems(config, _WHOLE, or_none=_OR_NONE, why=_WHY)
     yield from positive_problems(config, _ABOVE_ZERO, at_most_one=_AT_MOST_ONE)
-    for key in ("data.seed", "worker.rollout.seed"):
-        if (seed := OmegaConf.select(config, key)) >= LARGEST_SEED:
-            yield f"{key}={seed}: give a whole number below 2^32"
-    if config.data.val_batch_size != -1 and config.data.val_batch_size < 1:
-        yield f"data.val_batch_size={config.data.val_batch_size}: give a whole number from 1 on, or -1 for all"
+    batch = config.data.val_batch_size
+    if type(batch) is not int or (batch != -1 and batch < 1):
+        yield f"data.val_batch_size={batch}: give a whole number from 1 on, or -1 for all"
     for key, known in _ONE_OF.items():
         if (value := OmegaConf.select(config, key)) not in known:
             yield f"{key}={value}: EasyR1 has {', '.join(known)}"

@@ -18,7 +18,7 @@ from easyr1_fgrpo.easyr1_plugin.problems import run_problems
 from easyr1_fgrpo.easyr1_plugin.resume import resume_problems
 from easyr1_fgrpo.easyr1_plugin.row_checks import first_samples, row_notes, row_problems, word_problems
 from easyr1_fgrpo.easyr1_plugin.rows import Rows
-from easyr1_fgrpo.preflight.counts import Assumptions, judge_counts, step_counts, threshold_counts
+from easyr1_fgrpo.preflight.counts import Assumptions, judge_counts, step_counts, threshold_counts, weight_counts
 from easyr1_fgrpo.preflight.first_question import asked_here, first_question_problems
 from easyr1_fgrpo.preflight.tokens import model_file
 
@@ -59,6 +59,7 @@ class CheckedRun:
         policy = f"{self.config.worker.actor.model.model_path}, arm {self.config.arm}"
         yield from step_counts(policy, steps, data.rollout_batch_size, n)
         yield "GPUs of the policy", f"{trainer.nnodes} x {trainer.n_gpus_per_node}"
+        yield from weight_counts(self.settings)
         yield from threshold_counts(self.settings)
         # EasyR1 hands over a step's rollouts together.
         yield from judge_counts(self.settings, assumed, rollouts=data.rollout_batch_size * n, at_once=True)

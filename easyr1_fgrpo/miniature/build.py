@@ -13,14 +13,13 @@ from easyr1_fgrpo.miniature.example import Example
 from easyr1_fgrpo.miniature.render import fingerprint, png, render
 from easyr1_fgrpo.miniature.scene_file import scene_line
 from easyr1_fgrpo.miniature.teacher import noisy_response
-from easyr1_fgrpo.miniature.worlds import WORLDS, World, WorldName
+from easyr1_fgrpo.miniature.worlds import NOTHING, WORLDS, World, WorldName, check_held_out
 from easyr1_fgrpo.rows import CONVERSATION_SCHEMA, ROW_SCHEMA, write_rows
 from easyr1_fgrpo.terminal import progress_bar
 
 # Held-out splits come first: what they hold does not depend on how much training data is asked for.
 SPLITS = ("test", "val", "sft_val", "sft_train", "train")
 SUPERVISED = ("sft_val", "sft_train")
-NOTHING = "nothing"
 
 
 def build(
@@ -52,8 +51,7 @@ def build(
         ValueError: for a question type that the world does not have.
         FileExistsError: when `out` holds something.
     """
-    if held_out not in (NOTHING, *WORLDS[world].QUESTIONS):
-        raise ValueError(f"held_out={held_out}: choose {NOTHING} or {', '.join(WORLDS[world].QUESTIONS)}")
+    check_held_out(world, held_out)
     counts = {"test": test, "val": val, "sft_val": sft_val, "sft_train": sft, "train": train}
     seen: set[Example] = set()
     bar = progress_bar(total=sum(counts.values()), desc="Drawing scenes", unit="scene")

@@ -58,23 +58,33 @@ class OracleJudge:
         error_rate: share of requests that get the opposite label (see `WRONG`), in [0, 1]. It is the request's content
             that decides, so the same request is always answered alike.
         errors: which requests the share is of: "false_negatives" strike only what deserves YES or CORRECT,
-            "false_positives" only what deserves NO or INCORRECT, "both" either.
+            "false_positives" only what deserves NO or INCORRECT, "both" or None either.
 
     Raises:
-        ValueError: when a line of the file is no scene, with file and line; for an error rate outside of [0, 1], and
-            for errors of another name.
+        ValueError: when a line of the file is no scene, with file and line, and as `check_options`.
     """
 
     name = "oracle"
 
-    def __init__(self, scenes: str | Path, error_rate: float = 0.0, errors: str = "both") -> None:
-        if not 0.0 <= error_rate <= 1.0:
-            raise ValueError(f"error_rate={error_rate}: give a share of requests, between 0 and 1")
-        if errors not in ERRORS:
-            raise ValueError(f"errors={errors}: there are {', '.join(ERRORS)}")
+    def __init__(self, scenes: str | Path, error_rate: float = 0.0, errors: str | None = None) -> None:
+        self.check_options(scenes, error_rate, errors)
         self._scenes = dict(read_scenes(Path(scenes)))
         self._error_rate = error_rate
-        self._struck = ERRORS[errors]
+        self._struck = ERRORS[errors or "both"]
+
+    @staticmethod
+    def check_options(scenes: str | Path, error_rate: float = 0.0, errors: str | None = None) -> None:
+        """Refuse options before the scenes are there.
+
+        Raises:
+            ValueError: for an error rate outside of [0, 1], for errors of another name, and for errors without a rate.
+        """
+        if type(error_rate) not in (int, float) or not 0.0 <= error_rate <= 1.0:
+            raise ValueError(f"error_rate={error_rate}: give a share of requests, between 0 and 1")
+        if errors is not None and errors not in ERRORS:
+            raise ValueError(f"errors={errors}: there are {', '.join(ERRORS)}")
+        if errors is not None and error_rate == 0.0:
+            raise ValueError(f"errors={errors}: nothing errs without an error_rate; give one, or leave this out")
 
     async def ask(self, request: JudgeRequest) -> Verdict:
         """Judge one request; any text gets a verdict, an unknown picture gets none."""

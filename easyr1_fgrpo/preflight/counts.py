@@ -45,6 +45,13 @@ def step_counts(policy: str, steps: int | None, prompts: int, n: int) -> Iterato
     yield "rollouts a step", f"{prompts * n:,} ({prompts} prompts x {n})"
 
 
+def weight_counts(settings: FgrpoConfig) -> Iterator[tuple[str, str]]:
+    """The task reward, where signals are added to it."""
+    if weights := {name: weight for name, weight in settings.reward.weights.items() if weight}:
+        added = "".join(f" + {weight:g} {name}" for name, weight in weights.items())
+        yield "task reward", f"(R_task{added}) / {1 + sum(weights.values()):g}"
+
+
 def threshold_counts(settings: FgrpoConfig) -> Iterator[tuple[str, str]]:
     """What the scores of constraints are compared with whose judge errs."""
     for name in settings.constraint_keys:

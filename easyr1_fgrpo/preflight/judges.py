@@ -51,7 +51,7 @@ def _needs(settings: FgrpoConfig, question: Question) -> str:
     key = {Question.CONSISTENCY: "consistency", Question.GROUNDING: "semantic_grounding"}[question]
     if key in settings.constraint_keys:
         return f"{key} in fgrpo.constraint_keys"
-    if key in settings.reward.weights:
+    if settings.reward.weights.get(key):
         return f"{key} in fgrpo.reward.weights"
     in_reward = question is Question.CONSISTENCY and settings.reward.task != "weighted"
     return f"fgrpo.reward.task={settings.reward.task}" if in_reward else ""
@@ -59,9 +59,15 @@ def _needs(settings: FgrpoConfig, question: Question) -> str:
 
 def _target_problems(key: str, judge: LocalJudgeConfig | EmbeddedServerConfig) -> Iterator[str]:
     try:
-        find_judge(judge.target, judge.options)
+        check = getattr(find_judge(judge.target, judge.options), "check_options", None)
     except ValueError as error:
         yield f"{key}.target={judge.target}: {error}"
+        return
+    try:
+        if check is not None:
+            check(**judge.options)
+    except Exception as error:  # a user's check may raise anything
+        yield f"{key}.options: {error}"
 
 
 def _model_judge_problems(question: Question, judge: ModelJudgeConfig, workers: int) -> Iterator[str]:

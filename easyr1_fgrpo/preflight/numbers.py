@@ -8,13 +8,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 LARGEST_SEED = 1 << 32
-"""NumPy takes no larger ones."""
+"""NumPy takes smaller ones only."""
 
 
 def whole_number_problems(
     config: Any, least: Mapping[str, int], *, or_none: Collection[str], why: Mapping[str, str]
 ) -> Iterator[str]:
-    """One line for each key that is no whole number, or a smaller one than trains something.
+    """One line for each key that is no whole number, or a smaller one than trains something; seeds have a largest one.
 
     Args:
         config: the whole config.
@@ -24,7 +24,11 @@ def whole_number_problems(
     """
     for key, smallest in least.items():
         value = OmegaConf.select(config, key)
-        if (value is None and key in or_none) or (type(value) is int and value >= smallest):
+        if value is None and key in or_none:
+            continue
+        if type(value) is int and value >= smallest:
+            if key.rpartition(".")[2] == "seed" and value >= LARGEST_SEED:
+                yield f"{key}={value}: give a whole number below 2^32"
             continue
         yield f"{key}={value}: give a whole number from {smallest} on{f': {why[key]}' if key in why else ''}"
 

@@ -52,7 +52,7 @@ def with_weighted_sum(score: RolloutScore, weights: Mapping[str, float]) -> Roll
 
     Args:
         score: with every signal, custom ones included.
-        weights: w_k by signal, at least 0; empty leaves the score as it is.
+        weights: w_k by signal, at least 0; empty leaves the score as it is, and 0 leaves a signal out.
     """
     task = score.signals[TASK]
     if not weights or task.value is None:
@@ -61,7 +61,7 @@ def with_weighted_sum(score: RolloutScore, weights: Mapping[str, float]) -> Roll
     total = task.value
     for name, weight in weights.items():
         signal = score.signals[name]
-        if name in CORRECT_ONLY and not accurate:
+        if not weight or (name in CORRECT_ONLY and not accurate):
             continue
         if signal.reason in NOT_MEASURED:
             return replace(score, signals={**score.signals, TASK: Signal.absent(signal.reason)})

@@ -87,6 +87,7 @@ ARROWS = {
         *("files", "checkpoints", "config", "extras", "host", "lock", "metrics_file", "ray_token", "terminal"),
         *("stopping", "preflight", "watch", "failure"),
         *("report.traces.html", "report.traces.view"),
+        "miniature.worlds",  # what `fgrpo stages` can build
     },
     "easyr1_fgrpo.easyr1_plugin": {
         *("algorithm", "rewards", "judges", "training", "generation", "rows", "pictures", "files", "checkpoints"),

@@ -47,6 +47,19 @@ WorldName = Literal["one_step", "two_step", "four_way"]
 WORLDS: Mapping[WorldName, World] = MappingProxyType({"one_step": one_step, "two_step": two_step, "four_way": four_way})
 
 
+NOTHING = "nothing"
+"""In the place of a question type: none is held out."""
+
+
+def check_held_out(world: str, held_out: str) -> None:
+    """Raises a ValueError for a world that there is not, and for a question type that it does not have."""
+    types = {str(name): list(one.QUESTIONS) for name, one in WORLDS.items()}.get(world)
+    if types is None:
+        raise ValueError(f"world_name={world}: choose {' or '.join(WORLDS)}")
+    if held_out not in (NOTHING, *types):
+        raise ValueError(f"held_out={held_out}: choose {NOTHING} or {', '.join(types)}")
+
+
 def world_of(question: str) -> World:
     """The world that a question is about; the first one when it is no question of any."""
     return next((world for world in WORLDS.values() if world.QUESTION.search(question)), one_step)

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from easyr1_fgrpo.config.judges import VllmServerConfig
 from easyr1_fgrpo.config.schema import FgrpoConfig
 from easyr1_fgrpo.host import ESTIMATOR
+from easyr1_fgrpo.miniature.worlds import NOTHING, check_held_out
 from easyr1_fgrpo.preflight.effects import BOXED, effect_problems, seen_twice_problems, without_boxes
 from easyr1_fgrpo.preflight.judges import judge_problems, signal_problems
 from easyr1_fgrpo.rows import causes, check_rows
@@ -55,6 +56,7 @@ def training_problems(config: Any, *, files: bool = True, judges: bool = True) -
         *judge_server_problems(settings),
         *policy_problems(config),
         *unfinished_problems(config),
+        *_world_problems(config),
         *_box_problems(config),
         *effect_problems(
             config.arm,
@@ -200,6 +202,16 @@ def _file_problems(config: Any) -> Iterator[str]:
             else:
                 yield from prompt_problems(path, config)
                 yield from token_problems(path, config)
+
+
+def _world_problems(config: Any) -> Iterator[str]:
+    """A world of the miniature that `fgrpo stages` could not build."""
+    if (world := OmegaConf.select(config, "stages.world_name")) is None:
+        return
+    try:
+        check_held_out(world, OmegaConf.select(config, "stages.held_out", default=NOTHING))
+    except ValueError as error:
+        yield f"stages.{error}"
 
 
 def _box_problems(config: Any) -> Iterator[str]:

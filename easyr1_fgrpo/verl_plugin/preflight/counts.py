@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyr1_fgrpo.config.schema import FgrpoConfig
-from easyr1_fgrpo.preflight.counts import Assumptions, judge_counts, step_counts, threshold_counts
+from easyr1_fgrpo.preflight.counts import Assumptions, judge_counts, step_counts, threshold_counts, weight_counts
 from easyr1_fgrpo.rows import count_rows
 from easyr1_fgrpo.verl_plugin.names import CPU_ROLLOUT
 from easyr1_fgrpo.verl_plugin.preflight.gpus import ASSUMED_NODE, Offered, machines, wanted_by
@@ -35,6 +35,7 @@ def counts(config: Any, settings: FgrpoConfig, assumed: Assumptions, found: Offe
     for name, value in [
         *_steps(config),
         *_gpus(config, settings, found),
+        *weight_counts(settings),
         *threshold_counts(settings),
         *judge_counts(
             settings,

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from easyr1_fgrpo.preflight.numbers import LARGEST_SEED, positive_problems, whole_number_problems
+from easyr1_fgrpo.preflight.numbers import positive_problems, whole_number_problems
 
 _WHOLE = {
     "data.train_batch_size": 1,
@@ -54,7 +54,12 @@ def number_problems(config: Any) -> Iterator[str]:
 
 def _more(config: Any) -> Iterator[str]:
     """Numbers of questions, a name, files without which nothing is trained, and a penalty that would reward."""
-    least = {"data.train_max_samples": config.data.train_batch_size, "data.val_max_samples": 1, "evaluation.samples": 1}
+    prompts = config.data.train_batch_size
+    least = {
+        "data.train_max_samples": prompts if type(prompts) is int else 1,
+        "data.val_max_samples": 1,
+        "evaluation.samples": 1,
+    }
     for key, some in least.items():
         value = OmegaConf.select(config, key, default=-1)
         everything = value == -1 and key.startswith("data.")
@@ -67,10 +72,8 @@ def _more(config: Any) -> Iterator[str]:
     name = config.trainer.experiment_name
     if not isinstance(name, str) or name.strip(" /.") == "" or ".." in name.split("/"):
         yield f"trainer.experiment_name={name}: give a name, the run's folder has it"
-    if config.seed >= LARGEST_SEED:
-        yield f"seed={config.seed}: give a whole number below 2^32"
     coefficient = config.actor_rollout_ref.actor.kl_loss_coef
-    if type(coefficient) not in (int, float) or coefficient < 0:
+    if type(coefficient) not in (int, float) or not coefficient >= 0:
         yield f"actor_rollout_ref.actor.kl_loss_coef={coefficient}: give a number from 0 on; less rewards divergence"
 
 

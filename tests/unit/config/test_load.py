@@ -34,6 +34,7 @@ def test_a_wrong_override_is_one_line():
         ("fgrpo.dual.lambda=2", "fgrpo.dual.lambda: unknown key, allowed: controller, lr, lambda_max"),
         ("arm=grpo", "arm=grpo: no such choice; there are additive, consistency_only, "),
         ("trainer.no_such_key=1", "trainer.no_such_key: no such key; one that verl reads without naming it in its "),
+        ("stages.scene=1", "stages.scene: no such key (did you mean stages.scenes?)"),
         ("rollout.n=5", "rollout.n: no such key (did you mean actor_rollout_ref.rollout.n or "),
         ("trainer.save_frequency=5", "trainer.save_frequency: no such key (did you mean trainer.save_freq?)"),
         ("arm={a:1}", "arm=: takes the name of a choice, as in arm=NAME"),
@@ -45,6 +46,7 @@ def test_a_wrong_override_is_one_line():
     ]:
         (found,) = problems(override)
         assert line in found, override
+        assert "++stages" not in found  # verl reads no key of that section
 
 
 def test_search_paths_of_this_machine_are_left_out():

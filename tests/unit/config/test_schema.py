@@ -84,6 +84,7 @@ def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_what_is_allowed
         ("judges.consistency.kind", "sever", "Input should be one of server, local, openai_compatible"),
         ("reward_servers.oracle.kind", None, "Input should be one of embedded, vllm"),
         ("reward.max_sentences", 0, "Input should be greater than or equal to 1"),
+        ("reward.weights.consistency", 1e308, "Input should be less than or equal to 1000"),
         ("dual.min_valid_share", 1.1, "Input should be less than or equal to 1"),
         ("judge_cache.max_gib", 0.0, "Input should be greater than 0"),
         ("run_dir", "/", "the last part names the run, write one like runs/my-run"),

@@ -70,6 +70,8 @@ REFUSED = [
     ("data.image_dir", "gone", "no such file, and EasyR1 would go on without it"),
     ("data.override_chat_template", "gone.jinja", "no such file, and EasyR1 would go on without it"),
     ("data.seed", -1, "give a whole number from 0 on"),
+    ("data.seed", "x", "give a whole number from 0 on"),
+    ("data.val_batch_size", "x", "or -1 for all"),
     ("worker.rollout.seed", 1 << 32, "give a whole number below 2^32"),
     ("data.val_batch_size", 0, "or -1 for all"),
     ("data.train_files", __file__, "EasyR1 reads files that end in .parquet, .json"),

@@ -217,8 +217,8 @@ def test_one_sided_errors_are_a_share_of_what_they_can_strike(world):
         for answer in ("left", "right")
     ]
     truths, either = (
-        [ask(OracleJudge(world[0], error_rate=rate, errors="both"), **request).label for request in asked]
-        for rate in (0.0, 0.1)
+        [ask(judge, **request).label for request in asked]
+        for judge in (OracleJudge(world[0]), OracleJudge(world[0], error_rate=0.1, errors="both"))
     )
     for errors, struck in (("false_negatives", Label.YES), ("false_positives", Label.NO)):
         judge = OracleJudge(world[0], error_rate=0.1, errors=errors)
@@ -243,6 +243,8 @@ def test_one_sided_errors_of_sentences(world):
             assert given is label, (errors, claim)
     with pytest.raises(ValueError, match=r"errors=yes: there are both, false_negatives, false_positives"):
         OracleJudge(path, errors="yes")
+    with pytest.raises(ValueError, match=r"errors=false_negatives: nothing errs without an error_rate"):
+        OracleJudge(path, errors="false_negatives")
 
 
 def test_a_judge_that_always_errs_says_the_opposite_of_what_has_one(world):

@@ -72,6 +72,9 @@ def test_a_weighted_sum_is_the_weighted_mean():
 def test_a_weighted_sum_without_a_measurement_is_none():
     for reason in [Reason.JUDGE_UNREACHABLE, Reason.JUDGE_OVERSIZED, Reason.TOO_MANY_CLAIMS, Reason.NO_JUDGE]:
         failed = Signal.absent(reason)
+        assert (
+            summed({"consistency": 1.0, "semantic_grounding": 0.0}, consistency=YES, semantic_grounding=failed) == YES
+        )
         assert summed({"semantic_grounding": 1.0}, consistency=YES, semantic_grounding=failed) == failed, reason
     truncated = Signal.absent(Reason.TRUNCATED)
     every = {"task": truncated, "accuracy": YES, "consistency": YES}

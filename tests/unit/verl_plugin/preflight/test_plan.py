@@ -151,6 +151,59 @@ def test_what_an_own_data_set_lacks_is_all_that_is_said(planned):
         ], err
 
 
+ORACLE = "+fgrpo.reward_servers.oracle.options"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["seed=x"], "seed=x: give a whole number from 0 on"),
+        (["seed=4294967296"], "seed=4294967296: give a whole number below 2^32"),
+        (["data.train_batch_size=x"], "data.train_batch_size=x: give a whole number from 1 on"),
+        (
+            [f"{ORACLE}.error_rate=10"],
+            "fgrpo.reward_servers.oracle.options: error_rate=10: give a share of requests, between 0 and 1",
+        ),
+        ([f"{ORACLE}.error_rate=x"], "fgrpo.reward_servers.oracle.options: error_rate=x: give a share"),
+        (
+            [f"{ORACLE}.error_rate=0.1", f"{ORACLE}.errors=false_negative"],
+            "fgrpo.reward_servers.oracle.options: errors=false_negative: there are both, false_negatives, ",
+        ),
+        (
+            [f"{ORACLE}.errors=false_negatives"],
+            "fgrpo.reward_servers.oracle.options: errors=false_negatives: nothing errs without an error_rate",
+        ),
+        (
+            ["dataset=miniature_four_way", "stages.held_out=farther_vertical"],
+            "stages.held_out=farther_vertical: choose nothing or ",
+        ),
+        (["stages.world_name=three_way"], "stages.world_name=three_way: choose one_step or two_step or four_way"),
+        (
+            ["stages.held_out=farther"],
+            "stages.held_out: this data set asks questions of one type; take dataset=miniature_two_step or ",
+        ),
+    ],
+)
+def test_one_wrong_value_is_one_problem_before_a_run(planned, overrides, line):
+    code, _, err = planned(*overrides)
+    assert code == 1
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith(f"error: {line}")
+
+
+def test_the_sum_of_signals_is_printed(planned):
+    sums = "fgrpo.reward.weights={consistency: 0.3}", "fgrpo.reward.weights={consistency: 0.3, semantic_grounding: 0}"
+    for weights, shown in zip(
+        sums,
+        ("(R_task + 0.3 consistency + 1 semantic_grounding) / 2.3", "(R_task + 0.3 consistency) / 1.3"),
+        strict=True,
+    ):
+        code, out, err = planned("arm=weighted_sum", weights)
+        assert (code, err) == (0, "")
+        assert f"task reward {shown}" in out
+    assert "task reward" not in planned()[1]
+
+
 def test_one_wrong_choice_is_one_problem(planned):
     own = ["backbone=tiny", "dataset=own", "own.train=a.parquet", "own.val=b.parquet"]
     for wrong in ("arm=FGRPO", "fgrpo.dual.lr='0,05'", "arm=[fgrpo,grpo_t]"):
