@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import COLOURS
@@ -29,10 +30,14 @@ def _find(runs: Runs) -> Section | None:
         return None
     erring, told = pairs[0]
     wrong = percent(ARMS[erring.arm].judge_errors, 0)
+    runs_told = (right, erring, told)
     answer = (
-        f"Tell the run about it: with {wrong} % of its verdicts wrong the task's share of the advantages falls from "
-        f"{_task_share(right)} to {_task_share(erring)} %, and with `judge_error` set it is {_task_share(told)} %; "
-        f"accuracy is {_sampled(right)}, {_sampled(erring)} and {_sampled(told)} % (sampled, seed 0)."
+        f"A threshold that is out of reach: with {wrong} % of its verdicts wrong consistency's multiplier ends at "
+        f"{_ends_at(erring)} instead of {_ends_at(right)}, and at {_ends_at(told)} where the run is told "
+        "([`judge_error`](judges.md#a-judge-that-errs)). With a judge that is never wrong, one that is, and one that "
+        f"is known to be, the task's share of the advantages is {_listed(map(_task_share, runs_told))} %, accuracy "
+        f"{_listed(map(_sampled, runs_told))} % (sampled, seed 0): the threshold is mended, the noise in the "
+        "advantages is not."
     )
     heads = [
         *("judge in training", "threshold it is held to", "measured at the end", "last multipliers"),
@@ -44,6 +49,16 @@ def _find(runs: Runs) -> Section | None:
         "grounding. The judge of the test questions is never wrong."
     )
     return Section(answer, [markdown_table(heads, lines, escape=False), note])
+
+
+def _ends_at(record: Record) -> str:
+    value = last_mean(record, "fgrpo/consistency/multiplier", 1)
+    return "no value" if value is None else f"{value:.2f}"
+
+
+def _listed(values: Iterable[str]) -> str:
+    *first, last = values
+    return f"{', '.join(first)} and {last}"
 
 
 def _judge(arm: str) -> str:
