@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -176,9 +177,12 @@ def place_problem(folder: Path) -> str | None:
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     if not os.path.isdir(nearest):
         return f"{nearest} is no folder"
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    try:
+        # Permissions are not all of it: root has them in /proc and on a disk mounted for reading, too.
+        with tempfile.TemporaryFile(dir=nearest):
+            return None
+    except OSError:
         return f"{nearest} cannot be written into"
-    return None
 
 
 def taken(out: Path) -> bool:

@@ -11,6 +11,7 @@ import typer
 
 from easyr1_fgrpo.cli.shared import fail, new_folder, out_file
 from easyr1_fgrpo.files import write_whole
+from easyr1_fgrpo.preflight.numbers import LARGEST_SEED
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.miniature.worlds import WorldName
@@ -27,7 +28,9 @@ Out = Annotated[Path, typer.Option(help="folder to write; must be new or empty",
 @app.command()
 def build(
     out: Out,
-    seed: Annotated[int, typer.Option(min=0, help="of the whole world; another seed is another world")],
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED - 1, help="of the whole world; another seed is another world")
+    ],
     train: Count = 2048,
     val: Count = 512,
     test: Count = 1024,
@@ -42,6 +45,7 @@ def build(
     """
     from easyr1_fgrpo.miniature.build import build as run
 
+    typer.echo(f"drawing {train + val + test + sft + sft_val:,} scenes")
     try:
         run(
             out,
@@ -61,7 +65,7 @@ def build(
 @app.command()
 def backbone(
     out: Out,
-    seed: Annotated[int, typer.Option(min=0, help="of weights and data")],
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED - 1, help="of weights and data")],
     steps: Annotated[int, typer.Option(min=0, help="language steps; 0 leaves everything random")] = 300,
     vision_steps: Annotated[int, typer.Option(min=0, help="vision steps")] = 150,
     world: Annotated[str, typer.Option(help=WORLD_NAMES)] = "one_step",
@@ -82,7 +86,7 @@ def backbone(
 def own(
     rows: Annotated[Path, typer.Argument(help="training rows, as `fgrpo data import` writes them")],
     out: Annotated[Path, typer.Option(help="folder to write; left alone when it was made from the same")],
-    seed: Annotated[int, typer.Option(min=0, help="of weights and of the traces' errors")],
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED - 1, help="of weights and of the traces' errors")],
     min_pixels: Annotated[int, typer.Option(min=1, help="fgrpo.images.min_pixels of the run")],
     max_pixels: Annotated[int, typer.Option(min=1, help="fgrpo.images.max_pixels of the run")],
 ) -> None:

@@ -59,6 +59,10 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "{0}: cannot be read as KEY=VALUE; a list is [a,b], a section {{a:1}}, and both want quotes in a shell",
     ),
     (
+        r"Error merging override \+*([\w.]+)=.* Cannot merge DictConfig with ListConfig",
+        "{0}: is a section, no list; write {{NAME: VALUE}}, as in fgrpo.reward.weights={{consistency: 0.3}}",
+    ),
+    (
         r"LexerNoViableAltException: (\S+)",
         "{0}: cannot be read as KEY=VALUE; a list is [a,b], a section {{a:1}}, and both want quotes in a shell",
     ),

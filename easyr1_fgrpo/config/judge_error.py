@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from easyr1_fgrpo.config.base import Settings
 
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+LEAST_TOLD = 0.2
+"""1 - false_negative - false_positive of a judge that is worth asking: of what traces gain it shows a fifth, and the
+corrected score has five times the score's standard error."""
+
+
+def _share(value: float) -> float:
+    if value >= 1.0:
+        raise PydanticCustomError("share", "Input should be less than 1, as a share: 10 % is 0.1")
+    return value
+
+
+Share = Annotated[float, Field(ge=0.0), AfterValidator(_share)]
+
+
+def tells_too_little(false_negative: float, false_positive: float) -> bool:
+    """Whether a judge with these errors tells less than `LEAST_TOLD`."""
+    return 1.0 - false_negative - false_positive < LEAST_TOLD - 1e-9
 
 
 class JudgeErrorSettings(Settings):
@@ -29,12 +46,22 @@ class JudgeErrorSettings(Settings):
     false_negative: Share
     false_positive: Share
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_both_sides(cls, given: Any) -> Any:
+        if isinstance(given, int | float):
+            raise PydanticCustomError(
+                "both_sides",
+                f"Input should be both shares, for example {{false_negative: {given}, false_positive: {given}}}",
+            )
+        return given
+
     @model_validator(mode="after")
     def _tells_something(self) -> JudgeErrorSettings:
-        if self.false_negative + self.false_positive >= 1.0:
+        if tells_too_little(self.false_negative, self.false_positive):
             raise ValueError(
                 f"false_negative={self.false_negative} and false_positive={self.false_positive}: they must add up to "
-                "less than 1, for a judge beyond that tells nothing; take another judge"
+                f"{1.0 - LEAST_TOLD:g} or less, for a judge beyond that tells next to nothing; take another judge"
             )
         return self
 

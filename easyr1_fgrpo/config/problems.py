@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import ValidationError
 
 from easyr1_fgrpo.config.base import Settings, listed
-from easyr1_fgrpo.config.schema import FgrpoConfig
+from easyr1_fgrpo.config.schema import CONSTRAINABLE, FgrpoConfig
 from easyr1_fgrpo.terminal import printable
 
 
@@ -32,6 +32,8 @@ def _line(kind: str, loc: tuple[int | str, ...], value: Any, message: str) -> st
     if kind.startswith("union_tag"):
         given = value.get("kind") if isinstance(value, dict) else None
         return f"{key}.kind={given!r}: Input should be one of {listed(_kinds(here))}"
+    if kind == "missing" and keys[0] == "constraints" and keys[1:2] and keys[1] not in CONSTRAINABLE:
+        return f"{key}: {message}; signals of ours are {listed(CONSTRAINABLE)}, and one of your own wants it, too"
     if kind in ("value_error", "missing"):
         return f"{key}: {message}"
     return f"{key}={value!r}: {message}"

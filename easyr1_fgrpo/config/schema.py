@@ -163,7 +163,7 @@ class FgrpoConfig(Settings):
     dual: DualSettings = DualSettings()
     advantage: AdvantageSettings = AdvantageSettings()
     reward: RewardSettings = RewardSettings()
-    judges: dict[Literal["consistency", "grounding"], JudgeConfig]
+    judges: dict[Literal["consistency", "grounding"], JudgeConfig] = Field(default_factory=dict)
     reward_servers: dict[str, JudgeServerConfig] = Field(default_factory=dict)
     judge_cache: JudgeCacheSettings = JudgeCacheSettings()
     images: ImageSettings = ImageSettings()
@@ -230,6 +230,8 @@ class FgrpoConfig(Settings):
 
     def _check_sentence_level(self) -> None:
         key = "reward.level='sentence'"
+        if not self.constraint_keys:
+            raise ValueError(f"{key}: it credits a constraint, and none acts; leave it out, or say arm=fgrpo")
         if "semantic_grounding" not in self.constraint_keys:
             raise ValueError(
                 f"{key}: it credits semantic_grounding, add that to constraint_keys={self.constraint_keys}"

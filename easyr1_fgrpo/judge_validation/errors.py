@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from easyr1_fgrpo.config.judge_error import JudgeErrorSettings
+from easyr1_fgrpo.config.judge_error import JudgeErrorSettings, tells_too_little
 from easyr1_fgrpo.judge_validation.perturbations import TRUE
 from easyr1_fgrpo.judge_validation.questions import Case
 from easyr1_fgrpo.judges.protocol import Label, Question
@@ -49,12 +49,13 @@ class Errors(BaseModel):
             return [reach + _lacking("false positives", "does not approve", approved.n, ENOUGH_FALSE)]
         if refused.value + approved.value == 0.0:
             return [f"{self.question}: no error in {refused.n + approved.n} verdicts"]
-        if refused.value + approved.value >= 1.0:
+        false_negative, false_positive = round(refused.value, 3), round(approved.value, 3)
+        if tells_too_little(false_negative, false_positive):
             return [
                 f"{self.question}: the judge refuses {refused.value:.1%} of what it should approve and approves "
-                f"{approved.value:.1%} of what it should refuse: it tells nothing, take another one"
+                f"{approved.value:.1%} of what it should refuse: it tells next to nothing, take another one"
             ]
-        errors = JudgeErrorSettings(false_negative=round(refused.value, 3), false_positive=round(approved.value, 3))
+        errors = JudgeErrorSettings(false_negative=false_negative, false_positive=false_positive)
         return [
             f"{reach}to ask for a true rate, type",
             f"  'fgrpo.constraints.{CONSTRAINT[self.question]}.judge_error={errors}'",

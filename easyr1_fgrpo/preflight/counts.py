@@ -46,10 +46,13 @@ def step_counts(policy: str, steps: int | None, prompts: int, n: int) -> Iterato
 
 
 def weight_counts(settings: FgrpoConfig) -> Iterator[tuple[str, str]]:
-    """The task reward, where signals are added to it."""
-    if weights := {name: weight for name, weight in settings.reward.weights.items() if weight}:
+    """The task reward, where signals are added to it, and signals that neither it nor a constraint reads."""
+    weights = {name: weight for name, weight in settings.reward.weights.items() if weight}
+    if weights:
         added = "".join(f" + {weight:g} {name}" for name, weight in weights.items())
         yield "task reward", f"(R_task{added}) / {1 + sum(weights.values()):g}"
+    if alone := [name for name in settings.signals if name not in weights and name not in settings.constraint_keys]:
+        yield "measured alone", ", ".join(alone)
 
 
 def threshold_counts(settings: FgrpoConfig) -> Iterator[tuple[str, str]]:

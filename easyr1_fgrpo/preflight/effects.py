@@ -114,10 +114,19 @@ def _unread_problems(ours: FgrpoConfig) -> Iterator[str]:
                     f"fgrpo.constraints.{name}.{key}={value}: {name} does not act; leave this out, or "
                     f"let it act: fgrpo.constraint_keys=[{keys}]"
                 )
-    if ours.dual.controller == "fixed" or not ours.constraint_keys:
-        for key in ("lr", "lambda_max"):
-            if (value := getattr(ours.dual, key)) != getattr(DualSettings(), key):
-                yield f"fgrpo.dual.{key}={value}: no multiplier moves here; leave it out"
+    unread: tuple[str, ...] = ()
+    if not ours.constraint_keys:
+        unread = tuple(DualSettings.model_fields)
+        if ours.advantage.mask_mode != "exclude":
+            yield (
+                f"fgrpo.advantage.mask_mode={ours.advantage.mask_mode}: it is about constraints, and none acts; leave "
+                "it out"
+            )
+    elif ours.dual.controller == "fixed":
+        unread = ("lr", "lambda_max")
+    for key in unread:
+        if (value := getattr(ours.dual, key)) != getattr(DualSettings(), key):
+            yield f"fgrpo.dual.{key}={value}: no multiplier moves here; leave it out"
 
 
 def _constraint_problems(ours: FgrpoConfig, prompts: int, n: int, n_key: str) -> Iterator[str]:

@@ -57,6 +57,17 @@ def test_a_page_that_cannot_be_written_is_refused_before_any_work(tmp_path):
         assert len(done.output.splitlines()) == 1
 
 
+def test_a_world_says_at_once_how_many_scenes_it_draws_and_has_a_seed_that_a_run_takes(tmp_path):
+    few = [word for name in ("train", "val", "test", "sft", "sft-val") for word in (f"--{name}", "2")]
+    build = ["miniature", "build", "--out", str(tmp_path / "world"), *few, "--seed"]
+    refused = CliRunner().invoke(app, [*build, "4294967296"])
+    assert refused.exit_code != 0
+    assert "4294967295" in refused.output
+    done = CliRunner().invoke(app, [*build, "0"])
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0] == "drawing 10 scenes"
+
+
 def test_a_folder_that_is_written_as_a_whole_is_new_and_can_be_made(tmp_path):
     (tmp_path / "file").touch()
     commands = {

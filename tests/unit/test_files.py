@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,10 @@ def test_where_nothing_can_be_written_is_said_before(tmp_path):
     (tmp_path / "file").touch()
     assert place_problem(tmp_path / "file/run") == f"{tmp_path / 'file'} is no folder"
     assert place_problem(tmp_path / "a/b/run") is None
+    assert (
+        place_problem(Path("/proc/run")) == "/proc cannot be written into"
+    )  # of root, too, whose permissions allow it
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_that_another_process_makes_is_left_to_it_until_it_is_killed(tmp_path):

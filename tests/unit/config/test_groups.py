@@ -59,7 +59,10 @@ def test_a_constraint_with_a_signal_acts():
     assert settings(given, "fgrpo.constraint_keys=[short]").constraint_keys == ["short"]
     keys = "fgrpo.constraints.short.signal=short.py:short", "fgrpo.constraints.short.threshold=0.9"
     assert settings(*keys) == whole
-    assert problems(keys[0]) == ["fgrpo.constraints.short.threshold: Field required"]
+    assert problems(keys[0]) == [
+        "fgrpo.constraints.short.threshold: Field required; signals of ours are consistency, spatial_grounding, "
+        "semantic_grounding, and one of your own wants it, too"
+    ]
     assert problems(*keys, "fgrpo.signals.short=long.py:long") == [
         "fgrpo.constraints.short.signal=short.py:short: fgrpo.signals.short is long.py:long; drop one"
     ]

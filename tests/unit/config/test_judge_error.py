@@ -16,8 +16,8 @@ rates = st.floats(0.0, 1.0)
 @st.composite
 def errors(draw):
     """Judges that tell something, short of rounding."""
-    false_negative = draw(st.floats(0.0, 0.9))
-    return JudgeErrorSettings(false_negative=false_negative, false_positive=draw(st.floats(0.0, 0.95 - false_negative)))
+    false_negative = draw(st.floats(0.0, 0.8))
+    return JudgeErrorSettings(false_negative=false_negative, false_positive=draw(st.floats(0.0, 0.8 - false_negative)))
 
 
 def judge_error(false_negative, false_positive):
@@ -69,7 +69,11 @@ def test_scores_are_compared_with_what_the_judge_measures():
 @pytest.mark.parametrize(
     ("name", "given", "line"),
     [
-        ("consistency", 0.1, "consistency.judge_error=0.1: Input should be a valid dictionary or instance of"),
+        (
+            "consistency",
+            0.1,
+            "consistency.judge_error=0.1: Input should be both shares, for example {false_negative: 0.1, ",
+        ),
         ("consistency", {"false_negative": 0.1}, "consistency.judge_error.false_positive: Field required"),
         (
             "consistency",
@@ -79,13 +83,13 @@ def test_scores_are_compared_with_what_the_judge_measures():
         (
             "consistency",
             {"false_negative": 0.1, "false_positive": 1.0},
-            "consistency.judge_error.false_positive=1.0: Input should be less than 1",
+            "consistency.judge_error.false_positive=1.0: Input should be less than 1, as a share: 10 % is 0.1",
         ),
         (
             "consistency",
-            {"false_negative": 0.6, "false_positive": 0.4},
-            "consistency.judge_error: false_negative=0.6 and false_positive=0.4: they must add up to less than 1, for "
-            "a judge beyond that tells nothing; take another judge",
+            {"false_negative": 0.49, "false_positive": 0.5},
+            "consistency.judge_error: false_negative=0.49 and false_positive=0.5: they must add up to 0.8 or less, for "
+            "a judge beyond that tells next to nothing; take another judge",
         ),
         (
             "consistency",
@@ -110,6 +114,12 @@ def test_what_is_no_judges_error_is_refused_in_one_line(name, given, line):
         FgrpoConfig.model_validate(config)
     (problem,) = problems_of(caught.value)
     assert problem.startswith(f"fgrpo.constraints.{line}")
+
+
+def test_the_last_judge_that_tells_enough():
+    assert judge_error(0.4, 0.4).measured(1.0) == 0.6  # 1 - .4 - .4 is 0.2 but for rounding
+    with pytest.raises(ValidationError, match=r"must add up to 0\.8 or less"):
+        judge_error(0.4, 0.41)
 
 
 def test_a_signal_of_ones_own_may_be_a_verdict_too():

@@ -41,12 +41,21 @@ def test_a_wrong_override_is_one_line():
         ("fgrpo.dual.lambda_max", "fgrpo.dual.lambda_max: cannot be read as KEY=VALUE; a list is [a,b]"),
         ("--stop", "--stop: cannot be read as KEY=VALUE; "),
         ("fgrpo.run_dir=${nowhere}", "Interpolation key 'nowhere' not found"),
+        ("fgrpo.reward.weights=[consistency]", "fgrpo.reward.weights: is a section, no list; write {NAME: VALUE}, as"),
+        (
+            "fgrpo.constraints.grounding.initial_multiplier=2",
+            "fgrpo.constraints.grounding.threshold: Field required; signals of ours are consistency, spatial_grounding",
+        ),
         ("fgrpo.judges=???", "Missing mandatory value: judges"),
         ("fgrpo=null", "fgrpo=None: Input should be a valid dictionary"),
     ]:
         (found,) = problems(override)
         assert line in found, override
         assert "++stages" not in found  # verl reads no key of that section
+
+
+def test_without_judges_nobody_judges():
+    assert settings("~fgrpo.judges").judges == {}
 
 
 def test_search_paths_of_this_machine_are_left_out():

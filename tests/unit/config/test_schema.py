@@ -146,6 +146,10 @@ def test_values_that_do_not_agree_are_refused_by_key():
             "dual.floor=1.5: Input should be less than dual.lambda_max=1.5",
         ),
         (
+            {"reward__level": "sentence", "constraint_keys": []},
+            "reward.level='sentence': it credits a constraint, and none acts; leave it out, or say arm=fgrpo",
+        ),
+        (
             {"reward__level": "sentence"},
             "reward.level='sentence': it credits semantic_grounding, add that to constraint_keys=['consistency']",
         ),
@@ -189,9 +193,7 @@ def test_what_is_no_mapping_is_refused():
 
 
 def test_missing_keys_are_named():
-    assert lines({}) == [
-        f"fgrpo.{key}: Field required" for key in ("run_dir", "constraint_keys", "constraints", "judges")
-    ]
+    assert lines({}) == [f"fgrpo.{key}: Field required" for key in ("run_dir", "constraint_keys", "constraints")]
 
 
 def test_a_fixed_multiplier_knows_no_cap():

@@ -107,7 +107,7 @@ def test_a_side_without_an_error_is_a_number_too():
             1.0,
             (100, 20),
             "consistency: the judge refuses 0.0% of what it should approve and approves 100.0% of what it should "
-            "refuse: it tells nothing, take another one",
+            "refuse: it tells next to nothing, take another one",
         ),
     ],
 )
@@ -134,4 +134,4 @@ async def test_a_judge_that_approves_everything_is_none(miniature):
         assert item.errors.false_negative.value == 0.0
         assert item.errors.false_positive.value == 1.0
         (line,) = item.errors.lines
-        assert re.search("cannot be told|it tells nothing, take another one", line)
+        assert re.search("cannot be told|it tells next to nothing, take another one", line)

@@ -81,6 +81,12 @@ BRIEF = "fgrpo.constraints.brief={signal:short.py:short,threshold:0.9}"
             ],
             "fgrpo.constraints.consistency.judge_error={false_negative: 0.1, false_positive: 0.05}: consistency does",
         ),
+        (["arm=grpo_t", "fgrpo.dual.controller=pid"], "fgrpo.dual.controller=pid: no multiplier moves here; leave it "),
+        (["arm=grpo_t", "fgrpo.dual.min_applicable=4"], "fgrpo.dual.min_applicable=4: no multiplier moves here; leave"),
+        (
+            ["arm=weighted_sum", "fgrpo.advantage.mask_mode=zero_fill"],
+            "fgrpo.advantage.mask_mode=zero_fill: it is about constraints, and none acts; leave it out",
+        ),
         (["arm=grpo_t", "fgrpo.dual.lr=0.5"], "fgrpo.dual.lr=0.5: no multiplier moves here; leave it out"),
         (
             ["fgrpo.reward.weights.consistency=1"],

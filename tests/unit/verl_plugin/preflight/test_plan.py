@@ -204,6 +204,13 @@ def test_the_sum_of_signals_is_printed(planned):
     assert "task reward" not in planned()[1]
 
 
+def test_a_signal_that_nothing_reads_is_shown_as_measured(planned, tmp_path):
+    (tmp_path / "short.py").write_text("def short(rollout):\n    return 1.0\n")
+    signal = "fgrpo.signals.short=short.py:short"
+    assert "measured alone short" in planned("arm=weighted_sum", signal)[1]
+    assert "measured alone" not in planned("arm=weighted_sum", signal, "fgrpo.reward.weights.short=1")[1]
+
+
 def test_one_wrong_choice_is_one_problem(planned):
     own = ["backbone=tiny", "dataset=own", "own.train=a.parquet", "own.val=b.parquet"]
     for wrong in ("arm=FGRPO", "fgrpo.dual.lr='0,05'", "arm=[fgrpo,grpo_t]"):
