@@ -43,8 +43,8 @@ def _in_time(runs: Runs, rule: str) -> bool:
 
 def _find(runs: Runs) -> Section | None:
     rules = [rule for rule in CONTROLLERS if all(runs.one(_arm(start, rule)) for start in STARTS)]
-    if not rules:
-        return None
+    if len(rules) < 2:
+        return None  # nothing to compare
     good = [CONTROLLERS[rule][0] for rule in rules if _in_time(runs, rule)]
     named = " and ".join(good)
     home = f"between {HOME[0]:g} and {HOME[1]:g} within {WANTED} steps and keeps it there"
