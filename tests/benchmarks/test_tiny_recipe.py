@@ -13,7 +13,9 @@ from integration.recipe_runs import ROOT, TRAIN_ONLY
 
 TINY = ("backbone=tiny", "dataset=miniature", "scale=cpu")
 FIRST, LAST = 4, 24
-BEFORE = "2.6 s, 3.5 s of the cores (`7b66859`; `4fb3e91` right after it: 2.3 s, 3.1 s, equal in 3,386 metrics of 24 steps)"
+BEFORE = (
+    "2.6 s, 3.5 s of the cores (`7b66859`; `4fb3e91` right after it: 2.3 s, 3.1 s, equal in 3,386 metrics of 24 steps)"
+)
 """A step, whose other savings have no switch."""
 
 
