@@ -49,8 +49,10 @@ def _find(runs: Runs) -> Section | None:
 def _verdict(greedy: Estimate, sampled: Estimate) -> str:
     if not decided(greedy) and not decided(sampled):
         return "Not more than these runs can see"
-    better = [found for found in (greedy, sampled) if decided(found) and (found.value or 0.0) > 0]
-    return "Nothing; it gains" if len(better) == 2 else "It depends on how answers are drawn"
+    signs = {found.value > 0.0 for found in (greedy, sampled) if decided(found) and found.value is not None}
+    if len(signs) > 1:
+        return "It depends on how answers are drawn"
+    return "Nothing; it gains" if signs == {True} else "Some accuracy"
 
 
 def _draw(figure: Figure, runs: Runs) -> None:

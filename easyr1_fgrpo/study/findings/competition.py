@@ -36,20 +36,15 @@ def _find(runs: Runs) -> Section | None:
     held = [name.replace("_", " ") for name, holds in kept.items() if holds]
     missed = [name.replace("_", " ") for name, holds in kept.items() if not holds]
     usual = runs.one("fgrpo")
-    cost = f", {_accuracy(usual)} without the budget" if usual else ""
+    cost = f", {_accuracy(usual)} % without the budget" if usual else ""
     answer = (
         f"The multipliers show which: with a length budget of 18 words at a threshold of 0.9, where a trace with boxes "
-        f"has 34 words, {_listed(held)} hold and {_listed(missed)} not; accuracy is {_accuracy(tight)}{cost} "
+        f"has 34 words, met: {_listed(held)}; missed: {_listed(missed)}; accuracy is {_accuracy(tight)} %{cost} "
         "(sampled)."
     )
     heads = ["arm", *(f"{name.replace('_', ' ')} %" for name in _SIGNALS), "last multipliers", "accuracy %"]
     lines = [
-        [
-            f"`{arm}`",
-            *(percent(last_score(record, signal)) for signal in _SIGNALS),
-            _multipliers(record),
-            _share(record),
-        ]
+        [f"`{arm}`", *_scores(record), _multipliers(record), _accuracy(record)]
         for arm in (*_CONSTRAINED, *_SUMMED)
         if (record := runs.one(arm))
     ]
@@ -66,10 +61,6 @@ def _listed(names: list[str]) -> str:
 
 
 def _accuracy(record: Record) -> str:
-    return f"{_share(record)} %"
-
-
-def _share(record: Record) -> str:
     return percent(measured(record, "accuracy"))
 
 

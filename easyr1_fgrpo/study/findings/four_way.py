@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import looks
@@ -18,15 +19,15 @@ _ARMS = ("grpo_t", "additive", "multiplicative", "fgrpo")
 _MEASURES = {"accuracy": "accuracy %", "faithful_accuracy": "faithful accuracy %", "inconsistency": "inconsistent %"}
 
 
-def _mean(runs: Runs, arm: str, measure: str) -> float | None:
-    return over_seeds(measured(record, measure) for record in runs.of(arm)).value
+def _mean(runs: Runs, arm: str, measure: str) -> float:
+    return fmean(measured(record, measure) for record in runs.of(arm))
 
 
 def _find(runs: Runs) -> Section | None:
     found = [arm for arm in _ARMS if runs.of(arm)]
     if _OURS not in found or len(found) < 2:
         return None
-    right = {arm: _mean(runs, arm, "faithful_accuracy") or 0.0 for arm in found}
+    right = {arm: _mean(runs, arm, "faithful_accuracy") for arm in found}
     best = max(right, key=lambda arm: right[arm])
     answer = (
         f"`{best}` is right for reasons that hold most often, in {percent(right[best])} % of the sampled answers"

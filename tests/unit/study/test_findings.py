@@ -13,7 +13,7 @@ from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS, HOMECOMING
-from easyr1_fgrpo.study.findings import QUESTIONS, levels, starts, write_findings
+from easyr1_fgrpo.study.findings import QUESTIONS, accuracy, levels, starts, write_findings
 from easyr1_fgrpo.study.findings.numbers import Runs
 from easyr1_fgrpo.study.records import Record
 
@@ -109,6 +109,17 @@ def test_home_is_the_first_step_from_which_it_stays():
         ["5.0", "PID", "31"],
         ["5.0", "nuPI", "never"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [(0.95, "Nothing; it gains"), (0.8, "Some accuracy"), (0.9, "Not more than these runs can see")],
+)
+def test_the_cost_in_accuracy_is_what_the_intervals_say(ours, verdict):
+    # Differences of two seeds that are all but equal, so that the interval is narrow; with 0.9 they are 0 and nearly 0.
+    records = [made("grpo_t", seed, accuracy=0.9) for seed in (0, 1)]
+    records += [made("fgrpo", 0, accuracy=ours), made("fgrpo", 1, accuracy=ours + 1e-4)]
+    assert accuracy.QUESTION.find(Runs(records)).answer.startswith(verdict)
 
 
 def test_what_was_not_measured_is_no_number(tmp_path):
