@@ -52,15 +52,14 @@ class Models:
 
     def __init__(self) -> None:
         self.asked: Counter[tuple[str, int]] = Counter()
-
-    @property
-    def base_calls(self) -> int:
-        return sum(count for (model, _), count in self.asked.items() if model == "base")
+        # A number of its own: the test reads it while the server's thread adds to the counter.
+        self.base_calls = 0
 
     async def answer(self, case) -> str:
         model, seed = case.body["model"], case.body["seed"]
         self.asked[model, seed] += 1
         if model == "base":
+            self.base_calls += 1
             await asyncio.sleep(0.1)
             return f"<think>I guess.</think><answer>{guess(case.text, seed)}</answer>"
         question = case.text.partition("Question: ")[2].partition("\n\n")[0]
