@@ -9,7 +9,7 @@ from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.report.figures.style import COLOURS
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, seeds_named, with_interval
-from easyr1_fgrpo.study.findings.question import Question, Section
+from easyr1_fgrpo.study.findings.question import Advice, Question, Section
 from easyr1_fgrpo.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -55,6 +55,18 @@ def _verdict(greedy: Estimate, sampled: Estimate) -> str:
     return "Nothing; it gains" if signs == {True} else "Some accuracy"
 
 
+def _advise(runs: Runs) -> list[Advice]:
+    pairs = runs.pairs("fgrpo", "additive")
+    if len(pairs) < 2:
+        return []
+    found = _difference(runs, "fgrpo", "additive", "faithful_accuracy", Mode.SAMPLED)
+    evidence = (
+        f"faithful accuracy of `fgrpo` minus `additive`: {with_interval(found, signed=True)} points, {len(pairs)} seeds"
+    )
+    better = "constraints" if (found.value or 0.0) > 0.0 else "a weighted sum"
+    return [Advice(better if decided(found) else "either", "answers shall be faithful, at no level named", evidence)]
+
+
 def _draw(figure: Figure, runs: Runs) -> None:
     pairs = [pair for pair in combinations(ARMS, 2) if runs.pairs(*pair)]
     panels = figure.subplots(1, 2, sharey=True)
@@ -86,4 +98,5 @@ QUESTION = Question(
     seeds=SEEDS,
     find=_find,
     draw=_draw,
+    advise=_advise,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import COLOURS
 from easyr1_fgrpo.study.findings.numbers import CLOSE, Runs, last_mean, last_score, measured, percent
-from easyr1_fgrpo.study.findings.question import Question, Section
+from easyr1_fgrpo.study.findings.question import Advice, Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
 
@@ -18,11 +18,11 @@ _SUMMED = ("weighted_sum_brief_0.3", "weighted_sum_brief_1.0")
 _SIGNALS = ("length_budget", "consistency", "spatial_grounding", "semantic_grounding")
 
 
-def _kept(record: Record) -> dict[str, bool]:
-    """Each constraint of a run, and whether its level holds at the end of training."""
+def _kept(record: Record, by: Record) -> dict[str, bool]:
+    """Each signal for which the run `by` has a threshold: whether this run meets it at the end of training."""
     kept = {}
     for signal in _SIGNALS:
-        threshold, score = (last_mean(record, f"fgrpo/{signal}/{name}") for name in ("threshold", "score"))
+        threshold, score = last_mean(by, f"fgrpo/{signal}/threshold"), last_score(record, signal)
         if threshold is not None and score is not None:
             kept[signal] = score >= threshold - CLOSE
     return kept
@@ -32,7 +32,7 @@ def _find(runs: Runs) -> Section | None:
     tight = runs.one(_CONSTRAINED[-1])
     if tight is None:
         return None
-    kept = _kept(tight)
+    kept = _kept(tight, tight)
     held = [name.replace("_", " ") for name, holds in kept.items() if holds]
     missed = [name.replace("_", " ") for name, holds in kept.items() if not holds]
     usual = runs.one("fgrpo")
@@ -69,6 +69,19 @@ def _multipliers(record: Record) -> str:
     return ", ".join("-" if value is None else f"{value:.2f}" for value in values)
 
 
+def _advise(runs: Runs) -> list[Advice]:
+    tight = runs.one(_CONSTRAINED[-1])
+    sums = [record for arm in _SUMMED if (record := runs.one(arm))]
+    if tight is None or not sums:
+        return []
+    ours = sum(_kept(tight, tight).values())
+    theirs = max(sum(_kept(record, tight).values()) for record in sums)
+    best = "constraints" if ours > theirs else "a weighted sum" if ours < theirs else "either"
+    many = f"the best of {len(sums)} weights" if len(sums) > 1 else "one weight"
+    evidence = f"{ours} of {len(_kept(tight, tight))} levels hold with constraints, {theirs} with {many} in a sum"
+    return [Advice(best, "signals compete, here for words", evidence)]
+
+
 def _draw(figure: Figure, runs: Runs) -> None:
     found = [record for arm in (*_CONSTRAINED, *_SUMMED) if (record := runs.one(arm))]
     axis = figure.subplots()
@@ -90,4 +103,5 @@ QUESTION = Question(
     seeds=(0,),
     find=_find,
     draw=_draw,
+    advise=_advise,
 )

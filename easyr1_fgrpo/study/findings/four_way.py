@@ -56,13 +56,18 @@ def _minus_ours(runs: Runs, arm: str) -> str:
 
 def _advise(runs: Runs) -> list[Advice]:
     advice = []
-    for arm in ("additive", "multiplicative"):
+    for arm, name in (("additive", "a weighted sum"), ("multiplicative", "a product")):
         pairs = runs.pairs(_OURS, arm)
+        if len(pairs) < 2:
+            continue
         found = over_seeds(measured(a, "faithful_accuracy") - measured(b, "faithful_accuracy") for a, b in pairs)
-        if decided(found):
-            best = "constraints" if (found.value or 0.0) > 0 else f"`{arm}`"
-            evidence = f"faithful accuracy {with_interval(found, signed=True)} points against `{arm}`"
-            advice.append(Advice(best, "rewards are sparse", evidence))
+        better = "constraints" if (found.value or 0.0) > 0.0 else name
+        evidence = (
+            f"faithful accuracy of `{_OURS}` minus `{arm}`: {with_interval(found, signed=True)} points, "
+            f"{len(pairs)} seeds"
+        )
+        use = better if decided(found) else f"constraints or {name}"
+        advice.append(Advice(use, "a guess is seldom right: four options", evidence))
     return advice
 
 

@@ -85,9 +85,26 @@ def _find(runs: Runs) -> Section | None:
             markdown_table(heads, [*lines, *weights], escape=False),
             f"Consistency and semantic grounding: of right answers, mean of the last {LAST} training steps. On the "
             "test set: consistency and semantic grounding of all sampled answers. Accuracy: sampled.",
+            *_slack(runs),
             *_weights(runs),
         ],
     )
+
+
+def _slack(runs: Runs) -> list[str]:
+    """What a low threshold leaves to chance: it counts claims, and an answer has several."""
+    whole = {
+        asked: f"{percent(measured(record, 'faithful_accuracy'))} % with {percent(measured(record, 'accuracy'))} %"
+        for asked, arm in DUAL.items()
+        if (record := runs.one(arm))
+    }
+    if len(whole) < 2:
+        return []
+    low, usual = min(whole), float(PAPERS) if float(PAPERS) in whole else max(whole)
+    return [
+        f"Claims are counted, and a trace has several: faithful accuracy, which wants every claim of a trace to hold, "
+        f"is {whole[low]} accuracy where {low:g} was asked for, {whole[usual]} where {usual:g} was."
+    ]
 
 
 def _got(record: Record) -> list[str]:

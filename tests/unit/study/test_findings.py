@@ -13,7 +13,7 @@ from easyr1_fgrpo.cli import app
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import ARMS, HOMECOMING
-from easyr1_fgrpo.study.findings import QUESTIONS, accuracy, levels, starts, write_findings
+from easyr1_fgrpo.study.findings import QUESTIONS, accuracy, competition, four_way, levels, starts, write_findings
 from easyr1_fgrpo.study.findings.numbers import Runs
 from easyr1_fgrpo.study.records import Record
 
@@ -88,6 +88,34 @@ def test_a_level_is_kept_from_above_and_hit_within_two_points():
     assert "2 of them within 2 points" in section.answer
     (advice,) = levels.QUESTION.advise(runs)
     assert advice.evidence.startswith("6 of 8 constraints met")
+
+
+def test_claims_that_may_be_false_are_spread_over_the_answers():
+    runs = Runs([made("fgrpo"), made("fgrpo_level_0.80", faithful_accuracy=0.016)])
+    section = levels.QUESTION.find(runs)
+    said = "is 1.6 % with 90.0 % accuracy where 0.8 was asked for, 80.0 % with 90.0 % where 0.95 was."
+    assert said in section.parts[2]
+
+
+@pytest.mark.parametrize(("theirs", "use"), [(0.8, "either"), (0.7, "constraints"), (0.9, "a weighted sum")])
+def test_what_to_use_without_a_level_is_what_the_interval_says(theirs, use):
+    records = [made("fgrpo", seed, faithful_accuracy=0.8) for seed in (0, 1)]
+    records += [made("additive", seed, faithful_accuracy=theirs + 1e-4 * seed) for seed in (0, 1)]
+    (advice,) = accuracy.QUESTION.advise(Runs(records))
+    assert advice.use == use
+    sums = [line.use for line in four_way.QUESTION.advise(Runs(records))]
+    assert sums == ["constraints or a weighted sum" if use == "either" else use]
+    assert accuracy.QUESTION.advise(Runs(records[:3])) == []  # one pair decides nothing
+
+
+@pytest.mark.parametrize(("ours", "theirs", "use"), [(0.97, 0.9, "constraints"), (0.9, 0.97, "a weighted sum")])
+def test_who_wins_a_competition_keeps_more_levels(ours, theirs, use):
+    # The constraints ask for 0.95 each, and 2 points are allowed.
+    records = [made("fgrpo_brief_0.9", scores=ours), made("weighted_sum_brief_1.0", scores=theirs)]
+    (advice,) = competition.QUESTION.advise(Runs(records))
+    assert advice.use == use
+    kept = {0.97: 4, 0.9: 0}
+    assert advice.evidence == f"{kept[ours]} of 4 levels hold with constraints, {kept[theirs]} with one weight in a sum"
 
 
 def test_home_is_the_first_step_from_which_it_stays():
