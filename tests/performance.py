@@ -25,6 +25,9 @@ Where the hours of a run go: what it took before it was made faster, takes now, 
 ```bash
 bash tests/run.sh --performance                                        # all, on a machine with nothing else to do
 bash tests/run.sh --performance tests/benchmarks/test_rollout_pictures.py
+PROMPTS=128 bash tests/run.sh --performance tests/benchmarks/test_rollout_pictures.py  # a step of the paper's size
+FGRPO_TRACES=736000 bash tests/run.sh --performance tests/benchmarks/test_report_speed.py  # the paper's run, 4 GB
+bash tests/run.sh --gpu-path --performance -k three_times                             # with a vLLM of its own
 ```
 
 from benchmarks that also hold the figures to limits with room for slow machines. *Before* is measured beside *now*

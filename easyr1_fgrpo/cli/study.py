@@ -21,6 +21,7 @@ from easyr1_fgrpo.study.arms import ARMS, MAIN, QUICK, QUICK_STEPS, SEEDS, Arm
 
 if TYPE_CHECKING:
     from easyr1_fgrpo.miniature.worlds import WorldName
+    from easyr1_fgrpo.study.records import Record
     from easyr1_fgrpo.study.runs import Run
 
 RESULTS = Path("recipes/results")
@@ -45,21 +46,25 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--page", help=f"Markdown file; {RESULTS}/miniature.md, with --quick ROOT/quick.md", callback=out_file
+            "--page",
+            help=f"Markdown file; {RESULTS}/miniature.md, with --quick ROOT/quick.md, with --steps N ROOT/N_steps.md",
+            callback=out_file,
         ),
     ] = None,
     page_only: Annotated[
         bool,
-        typer.Option("--page-only", help="run nothing; take the records beside the page, too: all, without --arms"),
+        typer.Option(
+            "--page-only", help="run nothing; without --arms, ask for no more than the records beside the page"
+        ),
     ] = False,
 ) -> None:
-    """Run the arms with every seed, and write the page.
+    """Run the arms with every seed, and write the page of all records beside it.
 
     What is finished is used again.
     """
     from easyr1_fgrpo.study.figures import draw
     from easyr1_fgrpo.study.page import page
-    from easyr1_fgrpo.study.records import record_beside
+    from easyr1_fgrpo.study.records import keep_record
     from easyr1_fgrpo.study.runs import STUDIED, Run, run_all, run_command, study_of
 
     studied = next((name for name in STUDIED if name == world), None)
@@ -67,38 +72,46 @@ def run(
         fail(f"--world {world}: choose {' or '.join(STUDIED)}")
     study = study_of(studied)
     root = root or Path(f"runs/{study}_study")
-    out = out or (root / "quick.md" if quick else RESULTS / f"{study}.md")
+    length = QUICK_STEPS if quick else steps
+    own = root / ("quick.md" if quick else f"{steps}_steps.md")  # runs of another length are no records of the study
+    out = out or (own if length else RESULTS / f"{study}.md")
     beside = out.with_suffix("")
     if quick and (arms or seeds or steps):
         fail("--quick is two arms, seed 0 and 60 steps; leave out --arms, --seeds and --steps, or --quick")
     everything = page_only and not (quick or arms or seeds or steps)
-    wanted = [(run.arm, run.seed) for run in _recorded(beside, studied)] if everything else []
+    wanted = [(run.arm, run.seed) for run, _ in _recorded(beside, studied, length)] if everything else []
     if not wanted:
         chosen = [ARMS[name] for name in QUICK] if quick else _arms(arms or ",".join(MAIN))
         numbers = [0] if quick else _seeds(seeds or ",".join(map(str, SEEDS)))
         wanted = [(arm, seed) for seed in numbers for arm in chosen]
     # One seed, one world and one judge at a time: its runs share the server.
     together = [
-        Run(arm, seed, root, steps=QUICK_STEPS if quick else steps or arm.steps, world=studied)
+        Run(arm, seed, root, steps=length or arm.steps, world=studied)
         for arm, seed in sorted(wanted, key=lambda one: (one[1], one[0].held_out, one[0].judge_errors, one[0].errors))
     ]
     # Each record is written at once: whatever stops the study loses one run.
-    keep = partial(record_beside, folder=beside, also_made_elsewhere=False)
+    keep = partial(keep_record, folder=beside)
     failures = [] if page_only else run_all(together, run_command, keep)
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
     try:
-        found = [record_beside(run, beside, also_made_elsewhere=page_only) for run in together]
-        records = [record for record in found if record is not None]
-        missing = [run for run, record in zip(together, found, strict=True) if record is None]
+        for run in together:
+            keep(run)
+        found = {(run.arm, run.seed): record for run, record in _recorded(beside, studied, length)}
+        missing = [
+            run
+            for run in together
+            if (run.arm, run.seed) not in found or not (page_only or run.finished)  # what failed, others may have made
+        ]
+        for run in missing:
+            found.pop((run.arm, run.seed), None)
+        records = list(found.values())
         figures = [os.path.relpath(path, out.parent) for path in draw(records, beside)]
         text = page(records, missing, _typed(), figures, studied)
     except (OSError, ValueError) as error:
         fail(error)
     write_whole(out, text)
-    typer.echo(f"written: {out}")
-    if left_out := {path.stem for path in beside.glob("*-s*.json")} - {f"{r.arm}-s{r.seed}" for r in records}:
-        typer.echo(f"{len(left_out)} other records in {beside} are not on it; --page-only alone takes all", err=True)
+    typer.echo(f"written: {out}, from {len(records)} runs")
     if failures:
         raise typer.Exit(1)
 
@@ -160,11 +173,11 @@ def choices(run: Annotated[Path, typer.Argument(help="run directory of a miniatu
     )
 
 
-def _recorded(folder: Path, world: WorldName) -> list[Run]:
+def _recorded(folder: Path, world: WorldName, steps: int | None) -> list[tuple[Run, Record]]:
     from easyr1_fgrpo.study.records import recorded
 
     try:
-        return [run for run, _ in recorded(folder, world)]
+        return recorded(folder, world, steps)
     except (OSError, ValueError) as error:
         fail(error)
 

@@ -38,8 +38,8 @@ def page(
     """The whole page.
 
     Args:
-        records: of the runs that were asked for.
-        missing: those that are not finished.
+        records: of finished runs.
+        missing: runs that were asked for and are not finished.
         command: what was typed to make it.
         figures: paths of figures, relative to the page.
         world: whose questions were asked.
@@ -53,7 +53,7 @@ def page(
     held_out = _by_arm([record for record in records if ARMS[record.arm].held_out])
     parts = [
         "# The paper's finding in miniature",
-        f"Made by `{command}`. {STUDIED[world]} about pictures of coloured shapes, a Qwen2.5-VL of half a million\n"
+        f"Written by `{command}`. {STUDIED[world]} about pictures of coloured shapes, a Qwen2.5-VL of half a million\n"
         "parameters, one warm start on noisy traces per seed, then RL with 24 prompts x 5 rollouts a step. Every\n"
         "number is measured on test questions that no training saw.",
         "Numbers are means over seeds with Student's 95 % interval; where there is one seed, the interval is that of\n"

@@ -118,8 +118,13 @@ class Record(_Frozen):
         return load_json(path, cls, "record of a run")
 
 
-def recorded(folder: Path, world: WorldName) -> list[tuple[Run, Record]]:
+def recorded(folder: Path, world: WorldName, steps: int | None = None) -> list[tuple[Run, Record]]:
     """Every record of a folder with the run that it is of, by seed, arms in their order.
+
+    Args:
+        folder: of records.
+        world: whose questions they are about.
+        steps: of every run; None for each arm's own.
 
     Raises:
         ValueError: when a record is of no run of today's arms in this world; it names the file and what differs.
@@ -130,7 +135,7 @@ def recorded(folder: Path, world: WorldName) -> list[tuple[Run, Record]]:
     for path, record in found:
         if record.arm not in ARMS:
             raise ValueError(f"{path}: arm={record.arm} is no arm of this version; move the file elsewhere")
-        run = Run(ARMS[record.arm], record.seed, Path(), ARMS[record.arm].steps, world)
+        run = Run(ARMS[record.arm], record.seed, Path(), steps or ARMS[record.arm].steps, world)
         if path.name != Record.path(folder, run).name:
             raise ValueError(
                 f"{path}: is a record of {record.arm}, seed {record.seed}; name it so, or move it elsewhere"
@@ -178,24 +183,14 @@ def record_of(run: Run) -> Record:
     )
 
 
-def record_beside(run: Run, folder: Path, *, also_made_elsewhere: bool) -> Record | None:
-    """The record of a run that is finished here, written into the folder of records; None without one.
-
-    Args:
-        run: which. One that has just failed has no record, whatever another machine made of it.
-        folder: where the records lie, beside the page.
-        also_made_elsewhere: whether a record of this very run that lies there stands for a run not finished here.
+def keep_record(run: Run, folder: Path) -> None:
+    """Write the record of a run into the folder of records, if it is finished.
 
     Raises:
-        ValueError, OSError: when a file is missing or damaged.
+        ValueError, OSError: when a file of it is missing or damaged.
     """
-    path = Record.path(folder, run)
     if run.finished:
-        record = record_of(run)
-        record.save(path)
-        return record
-    earlier = Record.load(path) if also_made_elsewhere and path.exists() else None
-    return earlier if earlier and earlier.is_of(run) else None
+        record_of(run).save(Record.path(folder, run))
 
 
 def _measured(evaluation: Evaluation, measures: Callable[[BenchmarkResult], dict[str, Estimate]]) -> Measured:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from integration.recipe_runs import Runs
 from integration.recipes import HERE
+from performance import row  # noqa: F401 (a fixture)
 
 RECIPE = "recipes/run_fgrpo_qwen25vl_7b.sh"
 ON_VLLM = [

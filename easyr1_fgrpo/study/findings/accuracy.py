@@ -9,7 +9,7 @@ from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.report.figures.style import COLOURS
 from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, seeds_named, with_interval
-from easyr1_fgrpo.study.findings.question import Advice, Question, Section
+from easyr1_fgrpo.study.findings.question import CONSTRAINTS, SUM, Advice, Question, Section
 from easyr1_fgrpo.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -47,12 +47,17 @@ def _find(runs: Runs) -> Section | None:
 
 
 def _verdict(greedy: Estimate, sampled: Estimate) -> str:
-    if not decided(greedy) and not decided(sampled):
+    signs = {
+        mode: found.value > 0.0
+        for mode, found in ((Mode.GREEDY, greedy), (Mode.SAMPLED, sampled))
+        if decided(found) and found.value is not None
+    }
+    if not signs:
         return "Not more than these runs can see"
-    signs = {found.value > 0.0 for found in (greedy, sampled) if decided(found) and found.value is not None}
-    if len(signs) > 1:
+    if set(signs.values()) == {True, False}:
         return "It depends on how answers are drawn"
-    return "Nothing; it gains" if signs == {True} else "Some accuracy"
+    only = "" if len(signs) == len(Mode) else f", {next(iter(signs))} ones at least"
+    return f"Nothing; right answers become more{only}" if True in signs.values() else f"Some right answers{only}"
 
 
 def _advise(runs: Runs) -> list[Advice]:
@@ -63,8 +68,9 @@ def _advise(runs: Runs) -> list[Advice]:
     evidence = (
         f"faithful accuracy of `fgrpo` minus `additive`: {with_interval(found, signed=True)} points, {len(pairs)} seeds"
     )
-    better = "constraints" if (found.value or 0.0) > 0.0 else "a weighted sum"
-    return [Advice(better if decided(found) else "either", "answers shall be faithful, at no level named", evidence)]
+    better = CONSTRAINTS if (found.value or 0.0) > 0.0 else SUM
+    use = better if decided(found) else f"{CONSTRAINTS} or {SUM}, not told apart"
+    return [Advice(use, "answers shall be faithful, at no level named", evidence)]
 
 
 def _draw(figure: Figure, runs: Runs) -> None:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import COLOURS
-from easyr1_fgrpo.study.findings.numbers import CLOSE, Runs, last_mean, last_score, measured, percent
-from easyr1_fgrpo.study.findings.question import Advice, Question, Section
+from easyr1_fgrpo.study.findings.numbers import (
+    CLOSE,
+    Runs,
+    last_mean,
+    last_score,
+    listed,
+    measured,
+    percent,
+    same_start,
+)
+from easyr1_fgrpo.study.findings.question import CONSTRAINTS, WEIGHTED_SUM, Advice, Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
 
@@ -30,17 +39,16 @@ def _kept(record: Record, by: Record) -> dict[str, bool]:
 
 def _find(runs: Runs) -> Section | None:
     tight = runs.one(_CONSTRAINED[-1])
-    if tight is None:
+    if tight is None or not (kept := _kept(tight, tight)):
         return None
-    kept = _kept(tight, tight)
-    held = [name.replace("_", " ") for name, holds in kept.items() if holds]
-    missed = [name.replace("_", " ") for name, holds in kept.items() if not holds]
-    usual = runs.one("fgrpo")
+    named = {holds: listed(name.replace("_", " ") for name in kept if kept[name] is holds) for holds in (True, False)}
+    usual, best = runs.one("fgrpo"), _best_sum(runs, tight)
+    sums = "" if best is None else f", a weighted sum with the better of the weights tried {best}"
     cost = f", {_accuracy(usual)} % without the budget" if usual else ""
     answer = (
-        f"The multipliers show which: with a length budget of 18 words at a threshold of 0.9, where a trace with boxes "
-        f"has 34 words, met: {_listed(held)}; missed: {_listed(missed)}; accuracy is {_accuracy(tight)} %{cost} "
-        "(sampled)."
+        f"With a length budget of 18 words at a threshold of 0.9, where a trace with boxes has some 34, constraints "
+        f"meet {sum(kept.values())} of {len(kept)} levels{sums}: met {named[True]}, missed {named[False]}; accuracy is "
+        f"{_accuracy(tight)} %{cost} (sampled, seed 0)."
     )
     heads = ["arm", *(f"{name.replace('_', ' ')} %" for name in _SIGNALS), "last multipliers", "accuracy %"]
     lines = [
@@ -56,10 +64,6 @@ def _scores(record: Record) -> list[str]:
     return [percent(last_score(record, signal)) for signal in _SIGNALS]
 
 
-def _listed(names: list[str]) -> str:
-    return " and ".join(names) if names else "none"
-
-
 def _accuracy(record: Record) -> str:
     return percent(measured(record, "accuracy"))
 
@@ -69,17 +73,25 @@ def _multipliers(record: Record) -> str:
     return ", ".join("-" if value is None else f"{value:.2f}" for value in values)
 
 
+def _best_sum(runs: Runs, tight: Record) -> int | None:
+    """How many of the levels that `tight` asks for the best sum meets; None without one of the same warm start."""
+    found = [record for arm in _SUMMED if (record := runs.one(arm)) and same_start(record, tight)]
+    return max((sum(_kept(record, tight).values()) for record in found), default=None)
+
+
 def _advise(runs: Runs) -> list[Advice]:
     tight = runs.one(_CONSTRAINED[-1])
-    sums = [record for arm in _SUMMED if (record := runs.one(arm))]
-    if tight is None or not sums:
+    best = _best_sum(runs, tight) if tight else None
+    if tight is None or best is None:
         return []
-    ours = sum(_kept(tight, tight).values())
-    theirs = max(sum(_kept(record, tight).values()) for record in sums)
-    best = "constraints" if ours > theirs else "a weighted sum" if ours < theirs else "either"
-    many = f"the best of {len(sums)} weights" if len(sums) > 1 else "one weight"
-    evidence = f"{ours} of {len(_kept(tight, tight))} levels hold with constraints, {theirs} with {many} in a sum"
-    return [Advice(best, "signals compete, here for words", evidence)]
+    kept = _kept(tight, tight)
+    ours = sum(kept.values())
+    better = CONSTRAINTS if ours > best else WEIGHTED_SUM
+    use = f"{CONSTRAINTS} or {WEIGHTED_SUM}, not told apart" if ours == best else better
+    evidence = (
+        f"{ours} of {len(kept)} levels hold with constraints, {best} with the best weights tried in a sum (seed 0)"
+    )
+    return [Advice(use, "signals compete, here for words", evidence)]
 
 
 def _draw(figure: Figure, runs: Runs) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.report.figures.style import looks
 from easyr1_fgrpo.study.arms import ARMS, MAIN, SEEDS
-from easyr1_fgrpo.study.findings.numbers import Runs, measured, over_seeds, percent, seeds_named, with_interval
+from easyr1_fgrpo.study.findings.numbers import (
+    Runs,
+    measured,
+    mostly_faithful,
+    over_seeds,
+    percent,
+    seeds_named,
+    with_interval,
+)
 from easyr1_fgrpo.study.findings.question import Question, Section
+from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.study.results import followed
 from easyr1_fgrpo.tables import markdown_table
 
@@ -19,19 +30,37 @@ _PLAIN, _OURS, _FIXED = "grpo_t", "fgrpo", "fixed_multipliers"
 _MEASURES = {"accuracy": "accuracy %", "faithful_accuracy": "faithful accuracy %", "inconsistency": "inconsistent %"}
 
 
+_VERDICTS = {
+    (False, True): "No, and FGRPO's does",
+    (False, False): "No, and neither does FGRPO's",
+    (True, True): "Yes, and so does FGRPO's",
+    (True, False): "Yes, but FGRPO's does not",
+}
+"""By whether plain GRPO's right answers are mostly faithful, and FGRPO's."""
+
+
 def _find(runs: Runs) -> Section | None:
-    plain, ours = runs.of(_PLAIN, SEEDS), runs.of(_OURS, SEEDS)
-    if not plain or not ours:
+    pairs = [pair for pair in runs.pairs(_PLAIN, _OURS) if pair[0].seed in SEEDS]
+    if not pairs:
         return None
+    plain, ours = zip(*pairs, strict=True)
+    inconsistent, faithful = (
+        [percent(_mean(records, measure)) for records in (plain, ours)]
+        for measure in ("inconsistency", "faithful_accuracy")
+    )
     answer = (
-        f"No, and FGRPO's does: after plain GRPO (`{_PLAIN}`) {_mean(runs, _PLAIN, 'inconsistency')} % of the sampled "
-        f"answers contradict their trace and {_mean(runs, _PLAIN, 'faithful_accuracy')} % are right for reasons that "
-        f"hold, after FGRPO {_mean(runs, _OURS, 'inconsistency')} % and {_mean(runs, _OURS, 'faithful_accuracy')} % "
-        f"(means, {seeds_named([record.seed for record in ours])})."
+        f"{_VERDICTS[_keeps_faith(plain), _keeps_faith(ours)]}: after plain GRPO (`{_PLAIN}`) {inconsistent[0]} % of "
+        f"the sampled answers contradict their trace and {faithful[0]} % are right for reasons that hold, after FGRPO "
+        f"{inconsistent[1]} % and {faithful[1]} % (means, {seeds_named([record.seed for record in plain])})."
     )
     heads = ["arm", *_MEASURES.values(), "answer follows a flipped trace %", "seeds"]
     lines = [
-        [f"`{arm}`", *(_mean(runs, arm, name) for name in _MEASURES), percent(followed(found).value), str(len(found))]
+        [
+            f"`{arm}`",
+            *(percent(_mean(found, name)) for name in _MEASURES),
+            percent(followed(found).value),
+            str(len(found)),
+        ]
         for arm in MAIN
         if (found := runs.of(arm, SEEDS))
     ]
@@ -52,8 +81,12 @@ def _adaptive(runs: Runs) -> list[str]:
     return [f"Multipliers that move instead of staying at 1: {gains}, points of accuracy."]
 
 
-def _mean(runs: Runs, arm: str, measure: str) -> str:
-    return percent(over_seeds(measured(record, measure) for record in runs.of(arm, SEEDS)).value)
+def _mean(records: Sequence[Record], measure: str) -> float:
+    return fmean(measured(record, measure) for record in records)
+
+
+def _keeps_faith(records: Sequence[Record]) -> bool:
+    return mostly_faithful(_mean(records, "accuracy"), _mean(records, "faithful_accuracy"))
 
 
 def _draw(figure: Figure, runs: Runs) -> None:

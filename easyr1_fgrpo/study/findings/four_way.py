@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import looks
+from easyr1_fgrpo.statistics import Estimate
 from easyr1_fgrpo.study.arms import SEEDS
-from easyr1_fgrpo.study.findings.numbers import Runs, decided, measured, over_seeds, percent, seeds_named, with_interval
-from easyr1_fgrpo.study.findings.question import Advice, Question, Section
+from easyr1_fgrpo.study.findings.numbers import (
+    Runs,
+    curve,
+    decided,
+    listed,
+    measured,
+    over_seeds,
+    percent,
+    same_start,
+    seeds_named,
+    with_interval,
+)
+from easyr1_fgrpo.study.findings.question import CONSTRAINTS, PRODUCT, SUM, Advice, Question, Section
+from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -19,27 +33,39 @@ _ARMS = ("grpo_t", "additive", "multiplicative", "fgrpo")
 _MEASURES = {"accuracy": "accuracy %", "faithful_accuracy": "faithful accuracy %", "inconsistency": "inconsistent %"}
 
 
-def _mean(runs: Runs, arm: str, measure: str) -> float:
-    return fmean(measured(record, measure) for record in runs.of(arm))
+def _mean(records: Sequence[Record], measure: str) -> float:
+    return fmean(measured(record, measure) for record in records)
+
+
+def _shared(runs: Runs) -> dict[str, list[Record]]:
+    """The arms that have run, each with the seeds that all of them and a warm start share; empty without such."""
+    arms = [arm for arm in _ARMS if runs.of(arm)]
+    seeds = [seed for seed in SEEDS if same_start(*(runs.one(arm, seed) for arm in arms))]
+    return {arm: runs.of(arm, seeds) for arm in arms} if seeds else {}
+
+
+def _lead(runs: Runs, arm: str, other: str) -> Estimate:
+    """Faithful accuracy of an arm minus another's."""
+    pairs = runs.pairs(arm, other)
+    return over_seeds(measured(a, "faithful_accuracy") - measured(b, "faithful_accuracy") for a, b in pairs)
 
 
 def _find(runs: Runs) -> Section | None:
-    found = [arm for arm in _ARMS if runs.of(arm)]
+    found = _shared(runs)
     if _OURS not in found or len(found) < 2:
         return None
-    right = {arm: _mean(runs, arm, "faithful_accuracy") for arm in found}
-    best = max(right, key=lambda arm: right[arm])
-    answer = (
-        f"`{best}` is right for reasons that hold most often, in {percent(right[best])} % of the sampled answers"
-        + ("" if best == _OURS else f"; `{_OURS}` in {percent(right[_OURS])} %")
-        + f" ({seeds_named([record.seed for record in runs.of(best)])})."
-    )
+    right = {arm: _mean(records, "faithful_accuracy") for arm, records in found.items()}
+    first, second, *_ = sorted(right, key=lambda arm: right[arm], reverse=True)
+    seeds = seeds_named([record.seed for record in found[first]])
+    wins = f"`{first}`" if decided(_lead(runs, first, second)) else f"Not decided by {seeds}"
+    shares = listed(f"{percent(right[arm])} % after `{arm}`" for arm in sorted(right, key=lambda arm: -right[arm]))
+    answer = f"{wins}: right for reasons that hold are, of the sampled answers, {shares} ({seeds})."
     heads = ["arm", *_MEASURES.values(), f"faithful accuracy minus `{_OURS}`'s, points", "seeds"]
     lines = [
         [
             f"`{arm}`",
-            *(percent(_mean(runs, arm, name)) for name in _MEASURES),
-            "" if arm == _OURS else _minus_ours(runs, arm),
+            *(percent(_mean(runs.of(arm), name)) for name in _MEASURES),
+            "" if arm == _OURS else with_interval(_lead(runs, arm, _OURS), signed=True),
             str(len(runs.of(arm))),
         ]
         for arm in found
@@ -47,26 +73,19 @@ def _find(runs: Runs) -> Section | None:
     return Section(answer, [markdown_table(heads, lines, escape=False)])
 
 
-def _minus_ours(runs: Runs, arm: str) -> str:
-    differences = (
-        measured(a, "faithful_accuracy") - measured(b, "faithful_accuracy") for a, b in runs.pairs(arm, _OURS)
-    )
-    return with_interval(over_seeds(differences), signed=True)
-
-
 def _advise(runs: Runs) -> list[Advice]:
     advice = []
-    for arm, name in (("additive", "a weighted sum"), ("multiplicative", "a product")):
+    for arm, name in (("additive", SUM), ("multiplicative", PRODUCT)):
         pairs = runs.pairs(_OURS, arm)
         if len(pairs) < 2:
             continue
-        found = over_seeds(measured(a, "faithful_accuracy") - measured(b, "faithful_accuracy") for a, b in pairs)
-        better = "constraints" if (found.value or 0.0) > 0.0 else name
+        found = _lead(runs, _OURS, arm)
+        better = CONSTRAINTS if (found.value or 0.0) > 0.0 else name
+        use = better if decided(found) else f"{CONSTRAINTS} or {name}, not told apart"
         evidence = (
             f"faithful accuracy of `{_OURS}` minus `{arm}`: {with_interval(found, signed=True)} points, "
             f"{len(pairs)} seeds"
         )
-        use = better if decided(found) else f"constraints or {name}"
         advice.append(Advice(use, "a guess is seldom right: four options", evidence))
     return advice
 
@@ -75,10 +94,9 @@ def _draw(figure: Figure, runs: Runs) -> None:
     axis = figure.subplots()
     for arm, look in looks([arm for arm in _ARMS if runs.of(arm)]).items():
         for record in runs.of(arm):
-            values = record.training["fgrpo/signals/accuracy/mean"]
-            known = [(step, 100 * v) for step, v in zip(record.training_steps, values, strict=True) if v is not None]
+            steps, values = curve(record, "fgrpo/signals/accuracy/mean")
             label = arm if record is runs.of(arm)[0] else None
-            axis.plot(*zip(*known, strict=True), color=look.colour, linewidth=0.7, label=label)
+            axis.plot(steps, [100 * value for value in values], color=look.colour, linewidth=0.7, label=label)
     axis.set(xlabel="step", ylabel="right rollouts, %")
     figure.legend(loc="outside right center")
 

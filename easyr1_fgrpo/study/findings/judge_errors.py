@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import COLOURS
 from easyr1_fgrpo.study.arms import ARMS, CORRECTED
-from easyr1_fgrpo.study.findings.numbers import LAST, Runs, last_mean, measured, percent
+from easyr1_fgrpo.study.findings.numbers import LAST, Runs, curve, last_mean, measured, percent
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
@@ -30,14 +29,14 @@ def _find(runs: Runs) -> Section | None:
         return None
     erring, told = pairs[0]
     wrong = percent(ARMS[erring.arm].judge_errors, 0)
-    runs_told = (right, erring, told)
+    three = (erring, right, told)
+    faithful = [_sampled(record, "faithful_accuracy") for record in three]
+    multiplier, share = ([number(record) for record in three] for number in (_ends_at, _task_share))
     answer = (
-        f"A threshold that is out of reach: with {wrong} % of its verdicts wrong consistency's multiplier ends at "
-        f"{_ends_at(erring)} instead of {_ends_at(right)}, and at {_ends_at(told)} where the run is told "
-        "([`judge_error`](judges.md#a-judge-that-errs)). With a judge that is never wrong, one that is, and one that "
-        f"is known to be, the task's share of the advantages is {_listed(map(_task_share, runs_told))} %, accuracy "
-        f"{_listed(map(_sampled, runs_told))} % (sampled, seed 0): the threshold is mended, the noise in the "
-        "advantages is not."
+        f"With {wrong} % of its verdicts wrong faithful accuracy is {faithful[0]} % instead of {faithful[1]} %, and "
+        f"{faithful[2]} % where the run is told ([`judge_error`](judges.md#a-judge-that-errs); sampled, seed 0); "
+        f"consistency's multiplier ends at {multiplier[0]} instead of {multiplier[1]}, and at {multiplier[2]} where it "
+        f"is told; the task's share of the advantages is {share[0]} % instead of {share[1]} %, and {share[2]} %."
     )
     heads = [
         *("judge in training", "threshold it is held to", "measured at the end", "last multipliers"),
@@ -45,8 +44,8 @@ def _find(runs: Runs) -> Section | None:
     ]
     lines = [[_judge(arm), *_numbers(record)] for arm in _ARMS if (record := runs.one(arm))]
     note = (
-        "Thresholds, measured scores (mean of the last 50 steps) and multipliers are of consistency and semantic "
-        "grounding. The judge of the test questions is never wrong."
+        f"Thresholds, measured scores and multipliers are of consistency and semantic grounding; scores and the task's "
+        f"share are means of the last {LAST} steps. The judge of the test questions is never wrong."
     )
     return Section(answer, [markdown_table(heads, lines, escape=False), note])
 
@@ -54,11 +53,6 @@ def _find(runs: Runs) -> Section | None:
 def _ends_at(record: Record) -> str:
     value = last_mean(record, "fgrpo/consistency/multiplier", 1)
     return "no value" if value is None else f"{value:.2f}"
-
-
-def _listed(values: Iterable[str]) -> str:
-    *first, last = values
-    return f"{', '.join(first)} and {last}"
 
 
 def _judge(arm: str) -> str:
@@ -86,11 +80,11 @@ def _both(record: Record, name: str, steps: int = LAST) -> str:
 
 
 def _task_share(record: Record) -> str:
-    """The task's share of the advantages, mean over all steps."""
-    return percent(last_mean(record, "fgrpo/task/share", record.steps), 0)
+    """The task's share of the advantages at the end of training."""
+    return percent(last_mean(record, "fgrpo/task/share"), 0)
 
 
-def _sampled(record: Record, name: str = "accuracy") -> str:
+def _sampled(record: Record, name: str) -> str:
     return percent(measured(record, name))
 
 
@@ -102,12 +96,7 @@ def _draw(figure: Figure, runs: Runs) -> None:
             if record is None:
                 continue
             for axis, metric in zip(panels, ("fgrpo/consistency/multiplier", "fgrpo/task/share"), strict=True):
-                known = [
-                    (step, value)
-                    for step, value in zip(record.training_steps, record.training[metric], strict=True)
-                    if value is not None
-                ]
-                axis.plot(*zip(*known, strict=True), line, color=colour, linewidth=0.9, label=_judge(name))
+                axis.plot(*curve(record, metric), line, color=colour, linewidth=0.9, label=_judge(name))
     panels[0].set(xlabel="step", ylabel="multiplier of consistency", ylim=(0, None))
     panels[1].set(xlabel="step", ylabel="task's share of the advantages", ylim=(0, 1))
     handles, labels = panels[0].get_legend_handles_labels()

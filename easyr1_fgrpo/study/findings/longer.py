@@ -8,7 +8,7 @@ from easyr1_fgrpo.evaluation.mode import Mode
 from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE
 from easyr1_fgrpo.report.figures.style import looks
 from easyr1_fgrpo.study.arms import LONG
-from easyr1_fgrpo.study.findings.numbers import Runs, measured, percent
+from easyr1_fgrpo.study.findings.numbers import Runs, measured, mostly_faithful, percent
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
@@ -40,21 +40,17 @@ def _find(runs: Runs) -> Section | None:
 
 
 def _verdict(plain: Record) -> str:
-    """Repaired would be: nearly every right answer is right for reasons that hold."""
-    return "Yes" if measured(plain, "faithful_accuracy") > 0.9 * measured(plain, "accuracy") else "No"
+    return "Yes" if mostly_faithful(measured(plain, "accuracy"), measured(plain, "faithful_accuracy")) else "No"
 
 
 def _unseen(runs: Runs) -> list[str]:
     """The question types that were left out of RL, each seed another one."""
+    arms = ("grpo_t_held_out", "fgrpo_held_out")
     lines = []
-    for seed in sorted({record.seed for record in runs.of("fgrpo_held_out")}):
-        for arm in ("grpo_t_held_out", "fgrpo_held_out"):
-            record = runs.one(arm, seed)
-            if record is None:
-                continue
-            if arm == "grpo_t_held_out":
-                lines.append([record.held_out, "warm start", *_held_out(record, BEFORE)])
-            lines.append([record.held_out, f"`{arm}`", *_held_out(record, AFTER)])
+    for seed in sorted({record.seed for record in runs.all(arms)}):
+        found = [record for arm in arms if (record := runs.one(arm, seed))]
+        lines.append([found[0].held_out, "warm start", *_held_out(found[0], BEFORE)])
+        lines += [[record.held_out, f"`{record.arm}`", *_held_out(record, AFTER)] for record in found]
     if not lines:
         return []
     heads = ["type that RL never saw", "arm", *_MEASURES.values()]

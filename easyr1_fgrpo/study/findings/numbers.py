@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from easyr1_fgrpo.evaluation.mode import Mode
-from easyr1_fgrpo.evaluation.results.results import AFTER
+from easyr1_fgrpo.evaluation.results.results import AFTER, BEFORE
 from easyr1_fgrpo.statistics import Estimate, student
 from easyr1_fgrpo.study.records import Record
 
@@ -41,8 +41,19 @@ class Runs:
         return [record for arm in arms for record in self.of(arm, seeds)]
 
     def pairs(self, arm: str, other: str) -> list[tuple[Record, Record]]:
-        """The runs of two arms that share a seed."""
-        return [(record, theirs) for record in self.of(arm) if (theirs := self.one(other, record.seed))]
+        """The runs of two arms that share a seed and its warm start."""
+        found = [(record, theirs) for record in self.of(arm) if (theirs := self.one(other, record.seed))]
+        return [pair for pair in found if same_start(*pair)]
+
+
+def start_of(record: Record) -> tuple[float | None, ...]:
+    """What its warm start measured; unequal where another kind of processor made, and rounded, the same seed's."""
+    return tuple(record.measured[BEFORE][mode]["accuracy"].value for mode in Mode)
+
+
+def same_start(*records: Record | None) -> bool:
+    """Whether all are there and began with one warm start: only then is what differs later the arms' doing."""
+    return all(records) and len({start_of(record) for record in records if record}) == 1
 
 
 def measured(record: Record, measure: str, mode: Mode = Mode.SAMPLED) -> float:
@@ -53,7 +64,10 @@ def measured(record: Record, measure: str, mode: Mode = Mode.SAMPLED) -> float:
     """
     estimate = record.measured[AFTER][mode].get(measure)
     if estimate is None or estimate.value is None:
-        raise ValueError(f"{record.arm}, seed {record.seed}: {measure} was not measured, {mode}")
+        raise ValueError(
+            f"{record.arm}-s{record.seed}.json: {measure} was not measured, {mode}; make the run again: bash "
+            f"recipes/run_miniature_study.sh --arms {record.arm} --seeds {record.seed}"
+        )
     return estimate.value
 
 
@@ -63,7 +77,7 @@ def consistency(record: Record, mode: Mode = Mode.SAMPLED) -> float:
 
 
 def last_mean(record: Record, metric: str, steps: int = LAST) -> float | None:
-    """The mean of a training metric over the last steps at which it was measured; None where it never was."""
+    """The mean of a training metric over a run's last steps, those at which it was measured; None without any."""
     values = [value for value in record.training.get(metric, ())[-steps:] if value is not None]
     return fmean(values) if values else None
 
@@ -76,6 +90,19 @@ def last_score(record: Record, signal: str) -> float | None:
 def over_seeds(values: Iterable[float]) -> Estimate:
     """Mean over seeds with Student's 95 % interval."""
     return student(list(values))
+
+
+def curve(record: Record, metric: str) -> tuple[list[int], list[float]]:
+    """A training metric as steps and values, where it was measured."""
+    values = record.training.get(metric, ())
+    known = [(step, value) for step, value in zip(record.training_steps, values, strict=False) if value is not None]
+    return [step for step, _ in known], [value for _, value in known]
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as they stand in a sentence; none for none."""
+    *first, last = list(words) or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def seeds_named(seeds: Sequence[int]) -> str:
@@ -93,10 +120,16 @@ def with_interval(estimate: Estimate, *, signed: bool = False) -> str:
     if estimate.value is None:
         return "not measured"
     sign = "+" if signed else ""
-    text = f"{100 * estimate.value:{sign}.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:{sign}.1f} to {100 * estimate.high:{sign}.1f})"
+    value, *ends = (
+        "none" if number is None else f"{100 * number:{sign}z.1f}"
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return value if "none" in ends else f"{value} ({' to '.join(ends)})"
+
+
+def mostly_faithful(accuracy: float, faithful_accuracy: float) -> bool:
+    """Whether nearly every right answer, 9 in 10, is right for reasons that hold."""
+    return faithful_accuracy > 0.9 * accuracy
 
 
 def decided(estimate: Estimate) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from easyr1_fgrpo.study.findings import (
     scale,
     starts,
 )
-from easyr1_fgrpo.study.findings.numbers import Runs, seeds_named
+from easyr1_fgrpo.study.findings.numbers import Runs, listed, seeds_named, start_of
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
@@ -93,8 +94,24 @@ def _section(question: Question, section: Section, runs: Runs) -> list[str]:
         section.answer,
         picture,
         *section.parts,
+        *_elsewhere(question, runs),
         *_without(question, runs),
         f"```bash\n{question.command}\n```",
+    ]
+
+
+def _elsewhere(question: Question, runs: Runs) -> list[str]:
+    """Runs that began with another warm start than most of their seed's."""
+    others = []
+    for seed in question.seeds:
+        found = [record for record in runs.all(question.arms, [seed]) if record.held_out == "nothing"]
+        usual = Counter(map(start_of, found)).most_common(1)
+        others += [f"`{record.arm}` (seed {seed})" for record in found if start_of(record) != usual[0][0]]
+    if not others:
+        return []
+    return [
+        "Made on another kind of processor, from a warm start that is rounded differently, and therefore to be "
+        f"compared in direction only: {listed(others)}."
     ]
 
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 Draw = Callable[["Figure", Runs], None]
 
 
+CONSTRAINTS = "constraints (`arm=fgrpo`)"
+SUM = "a sum (`arm=additive`)"
+WEIGHTED_SUM = "a weighted sum (`arm=weighted_sum`)"
+PRODUCT = "a product (`arm=multiplicative`)"
+
+
 @dataclass(frozen=True)
 class Section:
     """What the records say.
@@ -30,7 +36,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Advice:
-    """A line of the closing table: when to use what, and why."""
+    """A line of the closing table: when to use what, one of the names above or two that are not told apart, and why."""
 
     use: str
     when: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.study.findings.drawing import bars
-from easyr1_fgrpo.study.findings.numbers import CLOSE, Runs, last_score, measured, percent
-from easyr1_fgrpo.study.findings.question import Advice, Question, Section
+from easyr1_fgrpo.study.findings.numbers import CLOSE, Runs, last_score, measured, percent, same_start
+from easyr1_fgrpo.study.findings.question import CONSTRAINTS, WEIGHTED_SUM, Advice, Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.tables import markdown_table
 
@@ -25,9 +25,9 @@ def _grounding(runs: Runs, method: str, scale: str) -> float | None:
     return last_score(record, _SIGNAL) if record else None
 
 
-def _loss(runs: Runs, method: str) -> float | None:
-    usual, tenth = _grounding(runs, method, "times 1"), _grounding(runs, method, "times 0.1")
-    return None if usual is None or tenth is None else usual - tenth
+def _loss(runs: Runs, method: str, scale: str = "times 0.1") -> float | None:
+    usual, scaled = _grounding(runs, method, "times 1"), _grounding(runs, method, scale)
+    return None if usual is None or scaled is None else usual - scaled
 
 
 def _find(runs: Runs) -> Section | None:
@@ -35,10 +35,10 @@ def _find(runs: Runs) -> Section | None:
     if any(loss is None for loss in lost.values()):
         return None
     answer = (
-        "Every signal is normalised within its group before its multiplier weighs it, so a scale falls out of the "
-        "advantages of FGRPO, and its threshold goes with the signal: with semantic grounding times 0.1 it ends "
-        f"{_points(lost['constraints'])} by FGRPO (threshold 0.095) and {_points(lost['weighted sum'])} by a weighted "
-        "sum."
+        f"With semantic grounding times 0.1 it ends {_points(lost['constraints'])} by FGRPO (threshold 0.095) and "
+        f"{_points(lost['weighted sum'])} by a weighted sum. FGRPO normalises every signal within its group before a "
+        "multiplier weighs it, so a scale falls out of the advantages; not out of the dual step, which is the rate "
+        "times the violation: the multiplier moves a tenth as fast, so a signal should use all of [0, 1]."
     )
     heads = ["method", "semantic grounding", "measured %", "on the test set %", "accuracy %", "faithful accuracy %"]
     lines = [
@@ -57,6 +57,8 @@ def _find(runs: Runs) -> Section | None:
 def _points(loss: float | None) -> str:
     if loss is None:
         return "unmeasured"
+    if round(100 * loss, 1) == 0.0:
+        return "where it was"
     return f"{abs(100 * loss):.1f} points {'lower' if loss > 0 else 'higher'}"
 
 
@@ -66,12 +68,19 @@ def _numbers(record: Record) -> list[str]:
 
 
 def _advise(runs: Runs) -> list[Advice]:
-    ours, sums = _loss(runs, "constraints"), _loss(runs, "weighted sum")
-    if ours is None or sums is None:
+    ours = _loss(runs, "constraints")
+    sums = [loss for scale in ("times 0.1", "times 10") if (loss := _loss(runs, "weighted sum", scale)) is not None]
+    arms = [arm for arms in _SCALES.values() for arm in arms.values()]
+    if ours is None or not sums or not same_start(*runs.all(arms)):
         return []
-    evidence = f"a tenth of the scale costs {100 * ours:+.1f} points with constraints, {100 * sums:+.1f} in a sum"
-    best = "either" if abs(ours - sums) <= CLOSE else "constraints" if ours < sums else "a weighted sum"
-    return [Advice(best, "signals have scales that nobody has tuned to each other", evidence)]
+    worst = max(sums)
+    evidence = (
+        f"a tenth of the scale costs {100 * ours:+.1f} points of semantic grounding with constraints, another scale "
+        f"{100 * worst:+.1f} in a sum (seed 0)"
+    )
+    better = CONSTRAINTS if ours < worst else WEIGHTED_SUM
+    use = f"{CONSTRAINTS} or {WEIGHTED_SUM}, not told apart" if abs(ours - worst) <= CLOSE else better
+    return [Advice(use, "signals have scales that nobody has tuned to each other", evidence)]
 
 
 def _draw(figure: Figure, runs: Runs) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import looks
 from easyr1_fgrpo.study.arms import CONTROLLERS, HOMECOMING, STARTS
-from easyr1_fgrpo.study.findings.numbers import Runs, last_score, measured, percent
+from easyr1_fgrpo.study.findings.numbers import Runs, curve, last_score, listed, measured, percent
 from easyr1_fgrpo.study.findings.question import Question, Section
 from easyr1_fgrpo.study.records import Record
 from easyr1_fgrpo.study.violations import violations
@@ -19,7 +19,7 @@ SIGNAL = "consistency"
 WANTED = 50
 """Steps after which a multiplier should be home."""
 HOME = (0.5, 2.0)
-"""Where consistency's multiplier is at home: FGRPO starts it at 1 and keeps it near."""
+"""Where consistency's multiplier is at home: within a factor of two of 1, FGRPO's start."""
 
 
 def _arm(start: str, rule: str) -> str:
@@ -28,11 +28,9 @@ def _arm(start: str, rule: str) -> str:
 
 def _home_from(record: Record) -> int | None:
     """The first step from which the multiplier stays in `HOME` to the end; None when it does not."""
-    multipliers = record.training[f"fgrpo/{SIGNAL}/multiplier"]
     home_from = None
-    for step, value in zip(record.training_steps, multipliers, strict=True):
-        inside = value is not None and HOME[0] <= value <= HOME[1]
-        home_from = (home_from or step) if inside else None
+    for step, value in zip(*curve(record, f"fgrpo/{SIGNAL}/multiplier"), strict=True):
+        home_from = (home_from or step) if HOME[0] <= value <= HOME[1] else None
     return home_from
 
 
@@ -46,10 +44,11 @@ def _find(runs: Runs) -> Section | None:
     if len(rules) < 2:
         return None  # nothing to compare
     good = [CONTROLLERS[rule][0] for rule in rules if _in_time(runs, rule)]
-    named = " and ".join(good)
+    named = listed(good)
     home = f"between {HOME[0]:g} and {HOME[1]:g} within {WANTED} steps and keeps it there"
     answer = (
-        f"{named[0].upper()}{named[1:]}, of {len(rules)} rules, brings consistency's multiplier {home}, from "
+        f"{named[0].upper()}{named[1:]}, of {len(rules)} rules, {'bring' if len(good) > 1 else 'brings'} consistency's "
+        f"multiplier {home}, from "
         f"{' and from '.join(STARTS)}."
         if good
         else f"None of {len(rules)} rules brings consistency's multiplier {home} both from {' and from '.join(STARTS)}."
@@ -88,9 +87,7 @@ def _draw(figure: Figure, runs: Runs) -> None:
         for rule, look in looks(list(CONTROLLERS)).items():
             record = runs.one(_arm(start, rule))
             if record is not None:
-                multipliers = record.training[f"fgrpo/{SIGNAL}/multiplier"]
-                known = [(s, v) for s, v in zip(record.training_steps, multipliers, strict=True) if v is not None]
-                axis.plot(*zip(*known, strict=True), color=look.colour, label=CONTROLLERS[rule][0])
+                axis.plot(*curve(record, f"fgrpo/{SIGNAL}/multiplier"), color=look.colour, label=CONTROLLERS[rule][0])
         axis.set(title=f"from {start}", xlabel="step", ylabel="multiplier of consistency", ylim=(0, None))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)

@@ -96,7 +96,7 @@ def test_the_tables(records, tmp_path):
     assert "1 of 5 runs are in no table" in text
     assert "4 runs; their RL steps took 6.0 hours" in text
     assert "commit abc" in text
-    assert "Made by `bash study.sh`." in text
+    assert "Written by `bash study.sh`." in text
     assert " ".join(["grpo_t", *records[0].overrides]) in text
 
 
@@ -181,6 +181,16 @@ def test_page_only_alone_takes_every_record(runs, tmp_path):
     ]
 
 
+def test_the_page_is_of_all_records_beside_it(runs, tmp_path):
+    page = ["--page-only", "--page", tmp_path / "out" / "miniature.md"]
+    assert invoke("--root", tmp_path, "--arms", "grpo_t", "--seeds", "0", *page).exit_code == 0
+    done = invoke("--root", tmp_path, "--arms", "fgrpo", "--seeds", "0,3", *page)
+    assert "from 2 runs" in done.output
+    text = (tmp_path / "out" / "miniature.md").read_text()
+    assert [cells(text, "Every run", f"`{arm}`", "0")[0] for arm in ("grpo_t", "fgrpo")] == ["70.0", "85.0"]
+    assert "- `fgrpo`, seed 3" in text.partition("## Missing")[2]
+
+
 def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
     asked = ["--arms", "grpo_t,fgrpo", "--seeds", "0", "--page-only", "--page", tmp_path / "out" / "miniature.md"]
     assert invoke("--root", tmp_path, *asked).exit_code == 0
@@ -190,7 +200,17 @@ def test_a_run_made_elsewhere_is_taken_from_beside_the_page(runs, tmp_path):
     assert invoke("--root", tmp_path / "nothing_was_run_here", *asked).exit_code == 0
     assert (tmp_path / "out" / "miniature.md").read_bytes() == here
     assert figure.read_bytes() == drawn
-    assert "no run of the study is finished" in invoke("--root", tmp_path / "nothing", "--steps", 60, *asked).output
+    other = invoke("--root", tmp_path / "nothing", "--steps", 60, *asked)
+    assert "fgrpo-s0.json: made with other settings" in " ".join(other.output.split())
+    assert (tmp_path / "out" / "miniature.md").read_bytes() == here
+
+
+def test_runs_of_another_length_have_a_page_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finish(Run(ARMS["fgrpo"], 0, Path("runs/miniature_study"), steps=20), 15, 5)
+    done = invoke("--arms", "fgrpo", "--seeds", "0", "--steps", 20, "--page-only")
+    assert done.output.splitlines()[-1] == "written: runs/miniature_study/20_steps.md, from 1 runs"
+    assert not Path("recipes").exists()
 
 
 def test_a_run_that_fails_is_not_replaced_by_one_made_elsewhere(runs, tmp_path, monkeypatch):
@@ -225,7 +245,7 @@ def test_a_study_in_another_world_has_runs_and_a_page_of_its_own(tmp_path, monke
     asked = ["--arms", "fgrpo", "--seeds", "0", "--page-only"]
     assert "no run of the study is finished" in invoke(*asked).output
     done = invoke(*asked, "--world", "four_way")
-    assert done.output.splitlines()[-1] == "written: recipes/results/miniature_four_way.md"
+    assert done.output.splitlines()[-1] == "written: recipes/results/miniature_four_way.md, from 1 runs"
     text = Path("recipes/results/miniature_four_way.md").read_text()
     assert "Two-step questions with four options about pictures" in text
     assert "dataset=miniature_four_way" in text
