@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
@@ -49,10 +50,12 @@ class JudgeErrorSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _of_both_sides(cls, given: Any) -> Any:
-        if isinstance(given, int | float):
+        both = {"false_negative", "false_positive"}
+        if not isinstance(given, JudgeErrorSettings | Mapping) or (isinstance(given, Mapping) and set(given) < both):
+            share = given if isinstance(given, float) else 0.1
             raise PydanticCustomError(
                 "both_sides",
-                f"Input should be both shares, for example {{false_negative: {given}, false_positive: {given}}}",
+                f"Input should be both shares, for example {{false_negative: {share}, false_positive: {share}}}",
             )
         return given
 

@@ -111,6 +111,11 @@ def _compose(
         group, _, choice = override.partition("=")
         if group.lstrip("+") in GROUPS and choice.startswith("["):
             raise ValueError(f"{override}: a run has one {group.lstrip('+')}; say {group}=CHOICE")
+        if group.lstrip("+").startswith("fgrpo.") and choice.strip() == "{}":
+            raise ValueError(
+                f"{override}: a section is merged into what is there, so an empty one changes nothing; leave it out, "
+                f"or set what it holds: {group}.KEY=VALUE"
+            )
     searchpath = f"hydra.searchpath={[f'file://{folder}' for folder in folders]}"
     # Hydra would answer an unknown key of ours with "use +key": the schema lists the known ones instead.
     forced = [f"++{override}" if override.startswith("fgrpo.") else at_root(override) for override in overrides]

@@ -42,9 +42,8 @@ class Errors(BaseModel):
         refused, approved = self.false_negative, self.false_positive
         if refused.value is None or refused.n < ENOUGH_TRUE:
             return [f"{self.question}: {_lacking('false negatives', 'approves', refused.n, ENOUGH_TRUE)}"]
-        reach = (
-            f"{self.question}: perfect traces measure {1.0 - refused.value:.3f}, a higher threshold is out of reach; "
-        )
+        most = f"perfect traces measure {1.0 - refused.value:.3f}, a higher threshold is out of reach"
+        reach = f"{self.question}: {most if refused.value else 'nothing true is refused'}; "
         if approved.value is None or approved.n < ENOUGH_FALSE:
             return [reach + _lacking("false positives", "does not approve", approved.n, ENOUGH_FALSE)]
         if refused.value + approved.value == 0.0:

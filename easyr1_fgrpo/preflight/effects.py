@@ -123,7 +123,10 @@ def _unread_problems(ours: FgrpoConfig) -> Iterator[str]:
                 "it out"
             )
     elif ours.dual.controller == "fixed":
-        unread = ("lr", "lambda_max")
+        unread = ("lr", "lambda_max", "min_applicable")
+        for name in ours.constraint_keys:
+            if (error := ours.constraints[name].judge_error) is not None:
+                yield f"fgrpo.constraints.{name}.judge_error={error}: no multiplier moves here; leave it out"
     for key in unread:
         if (value := getattr(ours.dual, key)) != getattr(DualSettings(), key):
             yield f"fgrpo.dual.{key}={value}: no multiplier moves here; leave it out"
@@ -131,7 +134,7 @@ def _unread_problems(ours: FgrpoConfig) -> Iterator[str]:
 
 def _constraint_problems(ours: FgrpoConfig, prompts: int, n: int, n_key: str) -> Iterator[str]:
     advantage, dual = ours.advantage, ours.dual
-    if dual.min_applicable > prompts * n:
+    if dual.controller != "fixed" and dual.min_applicable > prompts * n:
         yield (
             f"fgrpo.dual.min_applicable={dual.min_applicable}: a step has {prompts * n} rollouts ({prompts} prompts x "
             f"{n}), so no multiplier would ever move; give less"
@@ -145,7 +148,7 @@ def _constraint_problems(ours: FgrpoConfig, prompts: int, n: int, n_key: str) ->
     if advantage.min_std > most:
         yield (
             f"fgrpo.advantage.min_std={advantage.min_std}: signals in [0, 1] of {n} rollouts differ by {most:.2f} at "
-            "most, so no group would have an advantage; give less"
+            "most, so this floor would divide all of them, whatever they are; give less"
         )
     if dual.controller == "fixed":
         for key in ours.constraint_keys:

@@ -69,12 +69,14 @@ def test_scores_are_compared_with_what_the_judge_measures():
 @pytest.mark.parametrize(
     ("name", "given", "line"),
     [
-        (
-            "consistency",
-            0.1,
-            "consistency.judge_error=0.1: Input should be both shares, for example {false_negative: 0.1, ",
+        *(
+            (
+                "consistency",
+                given,
+                f"consistency.judge_error={given!r}: Input should be both shares, for example {{false",
+            )
+            for given in (0.1, {"false_negative": 0.1}, {}, True, "10 %")
         ),
-        ("consistency", {"false_negative": 0.1}, "consistency.judge_error.false_positive: Field required"),
         (
             "consistency",
             {"false_negative": -0.1, "false_positive": 0.0},

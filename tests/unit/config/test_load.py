@@ -88,6 +88,11 @@ def test_a_wrong_choice_or_pair_of_groups_is_said_in_our_words():
         (["model=qwen"], "model=: no such group; a run is a choice of scale="),
         (["+judge=oracle"], "+judge=: a run has one of them already; say judge=CHOICE, without +"),
         (["+dataset=own"], "+dataset=: a run has one of them already; say dataset=CHOICE, without +"),
+        (
+            ["arm=weighted_sum", "fgrpo.reward.weights={}"],
+            "fgrpo.reward.weights={}: a section is merged into what is there, so an empty one changes nothing; leave "
+            "it out, or set what it holds: fgrpo.reward.weights.KEY=VALUE",
+        ),
         (["~scale"], "~scale: a run needs one; say scale=CHOICE"),
     ]:
         (found,) = problems(*overrides)

@@ -80,6 +80,9 @@ def test_the_line_to_type_is_read_by_shell_hydra_and_easyr1(kind, constraint):
 def test_a_side_without_an_error_is_a_number_too():
     typed = errors(Question.CONSISTENCY, 0.08, 0.0).lines[1].strip(" '")
     assert typed.endswith("={false_negative: 0.08, false_positive: 0}")
+    assert errors(Question.CONSISTENCY, 0.0, 0.1).lines[0] == (
+        "consistency: nothing true is refused; to ask for a true rate, type"
+    )
     found = read_settings(load_config([typed])).constraints["consistency"]
     assert found.measured_threshold == pytest.approx(0.95 * 0.92)
 

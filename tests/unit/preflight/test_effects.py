@@ -98,6 +98,17 @@ BRIEF = "fgrpo.constraints.brief={signal:short.py:short,threshold:0.9}"
         ),
         (["arm=weighted_sum", "fgrpo.constraint_keys=[consistency]"], "fgrpo.constraint_keys=['consistency']: arm="),
         (["arm=fixed_multipliers", "fgrpo.dual.lambda_max=9"], "fgrpo.dual.lambda_max=9.0: no multiplier moves here"),
+        (
+            ["arm=fixed_multipliers", "fgrpo.dual.min_applicable=99"],
+            "fgrpo.dual.min_applicable=99: no multiplier moves",
+        ),
+        (
+            [
+                "arm=fixed_multipliers",
+                "fgrpo.constraints.consistency.judge_error={false_negative: 0.1, false_positive: 0.2}",
+            ],
+            "fgrpo.constraints.consistency.judge_error={false_negative: 0.1, false_positive: 0.2}: no multiplier moves",
+        ),
     ],
 )
 def test_an_arm_is_what_its_name_says_and_a_threshold_is_read(overrides, line):
