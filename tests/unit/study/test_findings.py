@@ -264,7 +264,7 @@ def test_home_is_the_first_step_from_which_it_stays():
     }
     runs = Runs([made(arm, steps=HOMECOMING, multiplier=curve) for arm, curve in curves.items()])
     section = starts.QUESTION.find(runs)
-    assert section.answer.startswith("PID, of 2 rules, brings consistency's multiplier between 0.5 and 2")
+    assert section.answer.endswith("from 0.1 by PID and from 5.0 by PID (of 2 rules, seed 0).")
     cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in section.parts[0].splitlines()[2:]]
     assert cells == [
         ["0.1", "PID", "21"],
@@ -272,6 +272,9 @@ def test_home_is_the_first_step_from_which_it_stays():
         ["5.0", "PID", "31"],
         ["5.0", "nuPI", "never"],
     ]
+    curves["home_5.0_pid"] = (5.0,) * HOMECOMING
+    runs = Runs([made(arm, steps=HOMECOMING, multiplier=curve) for arm, curve in curves.items()])
+    assert "from 0.1 by PID and from 5.0 by none (of 2 rules" in starts.QUESTION.find(runs).answer
 
 
 @pytest.mark.parametrize(
