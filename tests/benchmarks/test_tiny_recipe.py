@@ -6,10 +6,12 @@ workers import is shared by forks; without them, as before, each imports it agai
 
 import subprocess
 import time
+from collections import Counter
 
 import psutil
 import pytest
 from integration.recipe_runs import ROOT, TRAIN_ONLY
+from robustness.processes import role_of
 
 TINY = ("backbone=tiny", "dataset=miniature", "scale=cpu")
 FIRST, LAST = 4, 24
@@ -19,20 +21,23 @@ BEFORE = (
 """A step, whose other savings have no switch."""
 
 
+OTHERS = "all others"
+
+
 def processor_s(process):
-    """Of all that a script started and that is there."""
-    total = 0.0
+    """Of all that a script started and that is there, by what it does."""
+    seconds = Counter()
     for one in psutil.Process(process.pid).children(recursive=True):
         try:
-            total += sum(one.cpu_times()[:2])
+            seconds[role_of(" ".join(one.cmdline())) or OTHERS] += sum(one.cpu_times()[:2])
         except psutil.NoSuchProcess:
             continue
-    return total
+    return seconds
 
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
-    """Trains; seconds and processor seconds to the first step, and of a step afterwards."""
+    """Trains; seconds and processor seconds to the first step, and of a step afterwards, the latter by role."""
     folder = tmp_path_factory.mktemp("tiny")
 
     def run(name, *overrides):
@@ -55,7 +60,8 @@ def train(tmp_path_factory):
         process.wait()
         assert LAST in seen, (folder / f"{name}.log").read_text()[-2000:]
         (a, since, used), (b, until, used_then) = seen[FIRST], seen[LAST]
-        return seen[1][1] - started, seen[1][2], (until - since) / (b - a), (used_then - used) / (b - a)
+        of_a_step = Counter({role: (used_then[role] - used[role]) / (b - a) for role in used_then})
+        return seen[1][1] - started, seen[1][2].total(), (until - since) / (b - a), of_a_step
 
     subprocess.run(
         ["bash", "-c", "source recipes/setup/environment.sh && prepare_environment && "
@@ -66,7 +72,7 @@ def train(tmp_path_factory):
 
 def test_the_start_and_a_step(benchmark, row, train):
     before_s, before_cpu_s, _, _ = train("each_for_itself", "ray_kwargs.ray_init.runtime_env.py_executable=python")
-    start_s, start_cpu_s, step_s, step_cpu_s = benchmark.pedantic(train, ("forked",), rounds=1)
+    start_s, start_cpu_s, step_s, by_role = benchmark.pedantic(train, ("forked",), rounds=1)
     row(
         "the miniature's training, from the script's start to its first step",
         f"{start_s:.0f} s, {start_cpu_s:.0f} s of the cores",
@@ -74,8 +80,14 @@ def test_the_start_and_a_step(benchmark, row, train):
     )
     row(
         "a step of it, 80 rollouts",
-        f"{step_s:.1f} s, {step_cpu_s:.1f} s of the cores",
+        f"{step_s:.1f} s, {by_role.total():.1f} s of the cores",
         before=BEFORE,
         bound="1 s: sampler, log-probs and update without Ray",
+    )
+    named = {role: seconds for role, seconds in by_role.most_common() if seconds >= 0.05 and role != OTHERS}
+    rest = by_role.total() - sum(named.values())
+    row(
+        "who uses the cores in it",
+        ", ".join([*(f"{role} {seconds:.2f} s" for role, seconds in named.items()), f"{OTHERS} {rest:.2f} s"]),
     )
     assert start_cpu_s < 0.75 * before_cpu_s

@@ -58,7 +58,7 @@ def processes(roots: Iterable[int]) -> Iterator[tuple[psutil.Process, str]]:
             top = psutil.Process(root)
             for process in [top, *top.children(recursive=True)]:
                 with suppress(psutil.NoSuchProcess):
-                    if (role := _role(" ".join(process.cmdline()))) is not None:
+                    if (role := role_of(" ".join(process.cmdline()))) is not None:
                         yield process, role
 
 
@@ -72,7 +72,8 @@ def gone(victims: Iterable[psutil.Process], within_s: float) -> list[psutil.Proc
     return left
 
 
-def _role(command: str) -> str | None:
+def role_of(command: str) -> str | None:
+    """What a process does, by its command line; None for one that does nothing yet, or is none of a run's."""
     if command.startswith("ray::"):
         name = command.removeprefix("ray::").split()[0].partition(".")[0]
         return None if name.startswith("IDLE") else name
