@@ -1,7 +1,7 @@
 """FGRPO's state inside a checkpoint of the host: a file beside the policy, so that a resumed run goes on exactly.
 
-It holds the multipliers, what their controller remembers, for how many steps constraints have been unmeasured, and the
-last steps that a sudden change is told by.
+It holds the multipliers, what their controller remembers, for how many steps constraints have been unmeasured or
+stood still, and the last steps that a sudden change is told by.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from easyr1_fgrpo.training.step import Fgrpo
 
 logger = logging.getLogger(__name__)
 
-UNMEASURED, SUDDEN = "unmeasured", "sudden"
+UNMEASURED, SUDDEN, STANDSTILL = "unmeasured", "sudden", "standstill"
 
 
 def save_state(fgrpo: Fgrpo, checkpoint: Path) -> None:
     """Write the state into a checkpoint's folder; call it before the host marks the checkpoint as whole."""
-    more = {UNMEASURED: fgrpo.unmeasured.state_dict(), SUDDEN: fgrpo.sudden.state_dict()}
+    more = {
+        UNMEASURED: fgrpo.unmeasured.state_dict(),
+        SUDDEN: fgrpo.sudden.state_dict(),
+        STANDSTILL: fgrpo.standstills.state_dict(),
+    }
     write_json(checkpoint / STATE_FILE, {**fgrpo.controller.state_dict(), **more})
 
 
@@ -33,6 +37,7 @@ def load_state(fgrpo: Fgrpo, checkpoint: Path) -> None:
     """
     state = read_state(checkpoint)
     fgrpo.controller.load_state_dict(state)
-    fgrpo.unmeasured.load_state_dict(state.get(UNMEASURED, {}))  # older checkpoints have neither
+    fgrpo.unmeasured.load_state_dict(state.get(UNMEASURED, {}))  # older checkpoints have none of these
     fgrpo.sudden.load_state_dict(state.get(SUDDEN, {}))
+    fgrpo.standstills.load_state_dict(state.get(STANDSTILL, {}))
     logger.info("multipliers resumed from %s: %s", checkpoint, fgrpo.controller.multipliers)

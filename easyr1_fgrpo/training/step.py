@@ -24,6 +24,7 @@ from easyr1_fgrpo.rewards import SIGNALS
 from easyr1_fgrpo.training.controllers import build_controller
 from easyr1_fgrpo.training.first_steps import FirstSteps
 from easyr1_fgrpo.training.judge_metrics import valid_share
+from easyr1_fgrpo.training.standstill import Standstills
 from easyr1_fgrpo.training.step_signals import RolloutId, StepSignals, metrics_of, read_step
 from easyr1_fgrpo.training.sudden import SuddenChanges
 from easyr1_fgrpo.training.unmeasured import UnmeasuredSteps
@@ -49,6 +50,7 @@ class Fgrpo:
         self.controller = build_controller(settings)
         self.unmeasured = UnmeasuredSteps(settings.dual.min_valid_share, settings.max_unmeasured_steps)
         self.sudden = SuddenChanges()
+        self.standstills = Standstills()
         self.first_steps = FirstSteps(stop=settings.stop_if_hopeless)
         self._lost_hint = lost_hint
 
@@ -144,6 +146,7 @@ class Fgrpo:
                 saturated=float(record.saturated),
                 **record.terms,
                 **self.sudden.see(name, step.scores[name][step.masks[name]], shares[name]),
+                **self.standstills.see(name, advantage.zero_variance[name], record.violation),
             )
         metrics["fgrpo/dual/lambda_max"] = self.settings.dual.lambda_max
         return metrics

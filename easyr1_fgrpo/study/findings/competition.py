@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import COLOURS
@@ -57,7 +58,19 @@ def _find(runs: Runs) -> Section | None:
         if (record := runs.one(arm))
     ]
     note = "Scores are of the rollouts that each applies to, mean of the last 50 steps; multipliers in the same order."
-    return Section(answer, [markdown_table(heads, lines, escape=False), note])
+    return Section(answer, [markdown_table(heads, lines, escape=False), note, *_lost(tight, kept)])
+
+
+def _lost(record: Record, kept: Mapping[str, bool]) -> list[str]:
+    """Missed constraints that no group's rollouts differ in any more."""
+    lost = [name for name in kept if not kept[name] and last_mean(record, f"fgrpo/{name}/zero_variance_groups") == 1.0]
+    if not lost:
+        return []
+    return [
+        f"Nothing is left to compare in {listed(name.replace('_', ' ') for name in lost)}: no group's rollouts differ "
+        "there, so no multiplier brings it back. A run warns of that; what helps is a budget that is looser or comes "
+        "later."
+    ]
 
 
 def _scores(record: Record) -> list[str]:

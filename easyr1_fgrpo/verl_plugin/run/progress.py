@@ -13,6 +13,7 @@ from easyr1_fgrpo.metrics_file import MetricsFollower
 from easyr1_fgrpo.terminal import progress_bar
 from easyr1_fgrpo.training.first_steps import WATCHED, signs
 from easyr1_fgrpo.training.judge_metrics import CAUSES
+from easyr1_fgrpo.training.standstill import standstills
 from easyr1_fgrpo.training.sudden import sudden_changes
 from easyr1_fgrpo.training.unmeasured import GOOD_SHARE
 from easyr1_fgrpo.verl_plugin.run.waiting import Waiting
@@ -44,7 +45,8 @@ def progress(run_dir: Path, done: int, total: int | None, terminal: TextIO) -> I
                 for step, metrics in follower.new():
                     if warning := unmeasured(step, metrics):
                         bar.write(warning, file=terminal)
-                    for sign in [*(signs(metrics) if 0 < step <= WATCHED else []), *sudden_changes(metrics)]:
+                    first = signs(metrics) if 0 < step <= WATCHED else []
+                    for sign in [*first, *sudden_changes(metrics), *standstills(metrics)]:
                         told = f"warning: step {step}: {sign}"
                         bar.write(RED.format(told) if terminal.isatty() else told, file=terminal)
                     bar.set_postfix_str(summary(metrics, coloured=terminal.isatty()), refresh=False)

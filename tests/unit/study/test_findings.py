@@ -202,6 +202,14 @@ def test_a_competition_names_the_levels_that_hold():
     assert "missed length budget;" in answer
 
 
+def test_a_constraint_that_nothing_brings_back_is_named():
+    record = made("fgrpo_brief_0.9", scores=dict.fromkeys(SIGNALS, 0.97) | {"consistency": 0.0})
+    assert len(competition.QUESTION.find(Runs([record])).parts) == 2
+    equal = {**record.training, "fgrpo/consistency/zero_variance_groups": (1.0,) * 200}
+    section = competition.QUESTION.find(Runs([record.model_copy(update={"training": equal})]))
+    assert section.parts[2].startswith("Nothing is left to compare in consistency: ")
+
+
 @pytest.mark.parametrize(
     ("tenth", "sum_tenth", "tenfold", "said", "use"),
     [

@@ -16,6 +16,7 @@ def test_multipliers_and_counts_go_round_to_the_last_digit(tmp_path):
     saved.controller.step(dict.fromkeys(saved.controller.multipliers, score))
     saved.unmeasured.load_state_dict(SHARES)
     saved.sudden.see("consistency", torch.tensor([1 / 3, 1.0]), 1.0)
+    saved.standstills.see("consistency", 1.0, 0.5)
     save_state(saved, tmp_path / "global_step_20")
     assert [path.name for path in (tmp_path / "global_step_20").iterdir()] == ["fgrpo.json"]
     load_state(loaded, tmp_path / "global_step_20")
@@ -23,6 +24,7 @@ def test_multipliers_and_counts_go_round_to_the_last_digit(tmp_path):
     assert loaded.controller.multipliers != make().controller.multipliers
     assert loaded.unmeasured.state_dict() == SHARES
     assert loaded.sudden.state_dict() == saved.sudden.state_dict() != {}
+    assert loaded.standstills.state_dict() == {"consistency": 1}
 
 
 def test_a_checkpoint_from_before_steps_were_counted_counts_from_zero(tmp_path):
