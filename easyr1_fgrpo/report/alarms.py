@@ -14,6 +14,9 @@ LEAST = 0.5
 IN_A_ROW = 3
 """Steps without any variance that are an alarm: a single one of a small batch comes by chance."""
 
+STUCK = 10
+"""Steps in a row from which on a constraint counts as stuck; training warns then."""
+
 SHOWN = 5
 """Stretches of steps that are named, at most."""
 
@@ -37,7 +40,7 @@ class Alarm:
 def alarms(run: Run) -> list[Alarm]:
     """All alarms of a run."""
     found = [*_unmeasured(run)] or [*_judges_down(run)]
-    return [*found, *_held(run), *_sudden(run), *_no_variance(run)]
+    return [*found, *_held(run), *_sudden(run), *_stood_still(run), *_no_variance(run)]
 
 
 def stretches(steps: Sequence[int]) -> list[tuple[int, int]]:
@@ -89,6 +92,16 @@ def _sudden(run: Run) -> Iterator[Alarm]:
         if sudden := run.metrics.get(f"fgrpo/{name}/sudden"):
             what = f"{_plain(name)}: changed as no policy does, so perhaps its judge did,"
             yield from _alarm(what, name, sudden.steps, sudden.values, lambda value: value == 1.0)
+
+
+def _stood_still(run: Run) -> Iterator[Alarm]:
+    """Steps at which a violated constraint had long had nothing that its multiplier could weigh."""
+    for name in constraint_names([run]):
+        if still := run.metrics.get(f"fgrpo/{name}/standstill"):
+            what = (
+                f"{_plain(name)}: violated, and no group's rollouts differed in it, so its multiplier weighed nothing,"
+            )
+            yield from _alarm(what, name, still.steps, still.values, lambda value: value >= STUCK)
 
 
 def _no_variance(run: Run) -> Iterator[Alarm]:

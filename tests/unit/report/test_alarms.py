@@ -92,3 +92,15 @@ def test_a_signal_that_changed_suddenly_is_said(tmp_path):
 
     (line,) = said(changed(tmp_path / "a", sudden))
     assert line == "consistency: changed as no policy does, so perhaps its judge did, at 1 of 40 steps (25)"
+
+
+def test_a_constraint_that_nothing_could_bring_back_is_said(tmp_path):
+    def stuck(step, metrics):
+        if step > 0:
+            metrics["fgrpo/consistency/standstill"] = float(max(0, step - 20))
+
+    (line,) = said(changed(tmp_path / "a", stuck))
+    assert line == (
+        "consistency: violated, and no group's rollouts differed in it, so its multiplier weighed nothing, at 11 of 40 "
+        "steps (30–40)"
+    )

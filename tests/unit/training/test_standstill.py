@@ -1,3 +1,4 @@
+from easyr1_fgrpo.report.alarms import STUCK
 from easyr1_fgrpo.training.standstill import PATIENCE, Standstills, standstills
 
 
@@ -13,6 +14,10 @@ def test_a_violated_constraint_without_a_difference_is_told_of_once():
     assert line.startswith(
         f"consistency is 0.00, compared with 0.95, and for {PATIENCE} steps no group's rollouts have"
     )
+
+
+def test_the_page_tells_of_it_from_the_same_step_on():
+    assert PATIENCE == STUCK
 
 
 def test_a_difference_or_a_met_constraint_begins_anew():
