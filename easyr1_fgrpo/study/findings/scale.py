@@ -71,7 +71,7 @@ def _advise(runs: Runs) -> list[Advice]:
     ours = _loss(runs, "constraints")
     sums = [loss for scale in ("times 0.1", "times 10") if (loss := _loss(runs, "weighted sum", scale)) is not None]
     arms = [arm for arms in _SCALES.values() for arm in arms.values()]
-    if ours is None or not sums or not same_start(*runs.all(arms)):
+    if ours is None or not sums or not same_start(*runs.all(arms, [0])):
         return []
     worst = max(sums)
     evidence = (
