@@ -23,5 +23,5 @@ def bars(axis: Axes, values: Mapping[str, float | None], label: str) -> None:
         if value is not None:
             axis.bar(place, 100 * value, width=0.6, color=COLOURS[0])
             axis.text(place, 100 * value, f"{100 * value:.1f}", ha="center", va="bottom", fontsize=7)
-    axis.set(ylabel=label, ylim=(0, 105), xticks=range(len(values)))
+    axis.set(ylabel=label, ylim=(0, 105), xticks=range(len(values)), xlim=(-0.5, len(values) - 0.5))
     axis.set_xticklabels(values.keys())
