@@ -89,5 +89,6 @@ def test_the_start_and_a_step(benchmark, row, train):
     row(
         "who uses the cores in it",
         ", ".join([*(f"{role} {seconds:.2f} s" for role, seconds in named.items()), f"{OTHERS} {rest:.2f} s"]),
+        bound="WorkerDict and CpuRolloutServer compute; the others hand rollouts on, score and count them",
     )
     assert start_cpu_s < 0.75 * before_cpu_s
