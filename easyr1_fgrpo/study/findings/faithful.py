@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.evaluation.mode import Mode
@@ -12,6 +11,7 @@ from easyr1_fgrpo.study.arms import ARMS, MAIN, SEEDS
 from easyr1_fgrpo.study.findings.numbers import (
     Runs,
     measured,
+    measured_mean,
     mostly_faithful,
     over_seeds,
     percent,
@@ -45,7 +45,7 @@ def _find(runs: Runs) -> Section | None:
         return None
     plain, ours = zip(*pairs, strict=True)
     inconsistent, faithful = (
-        [percent(_mean(records, measure)) for records in (plain, ours)]
+        [percent(measured_mean(records, measure)) for records in (plain, ours)]
         for measure in ("inconsistency", "faithful_accuracy")
     )
     answer = (
@@ -57,7 +57,7 @@ def _find(runs: Runs) -> Section | None:
     lines = [
         [
             f"`{arm}`",
-            *(percent(_mean(found, name)) for name in _MEASURES),
+            *(percent(measured_mean(found, name)) for name in _MEASURES),
             percent(followed(found).value),
             str(len(found)),
         ]
@@ -81,12 +81,8 @@ def _adaptive(runs: Runs) -> list[str]:
     return [f"Multipliers that move instead of staying at 1: {gains}, points of accuracy."]
 
 
-def _mean(records: Sequence[Record], measure: str) -> float:
-    return fmean(measured(record, measure) for record in records)
-
-
 def _keeps_faith(records: Sequence[Record]) -> bool:
-    return mostly_faithful(_mean(records, "accuracy"), _mean(records, "faithful_accuracy"))
+    return mostly_faithful(measured_mean(records, "accuracy"), measured_mean(records, "faithful_accuracy"))
 
 
 def _draw(figure: Figure, runs: Runs) -> None:

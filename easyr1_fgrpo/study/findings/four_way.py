@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from easyr1_fgrpo.report.figures.style import looks
@@ -15,6 +13,7 @@ from easyr1_fgrpo.study.findings.numbers import (
     decided,
     listed,
     measured,
+    measured_mean,
     over_seeds,
     percent,
     same_start,
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 _OURS = "fgrpo"
 _ARMS = ("grpo_t", "additive", "multiplicative", "fgrpo")
 _MEASURES = {"accuracy": "accuracy %", "faithful_accuracy": "faithful accuracy %", "inconsistency": "inconsistent %"}
-
-
-def _mean(records: Sequence[Record], measure: str) -> float:
-    return fmean(measured(record, measure) for record in records)
 
 
 def _shared(runs: Runs) -> dict[str, list[Record]]:
@@ -54,17 +49,18 @@ def _find(runs: Runs) -> Section | None:
     found = _shared(runs)
     if _OURS not in found or len(found) < 2:
         return None
-    right = {arm: _mean(records, "faithful_accuracy") for arm, records in found.items()}
+    right = {arm: measured_mean(records, "faithful_accuracy") for arm, records in found.items()}
     first, second, *_ = sorted(right, key=lambda arm: right[arm], reverse=True)
     seeds = seeds_named([record.seed for record in found[first]])
-    wins = f"`{first}`" if decided(_lead(runs, first, second)) else f"Not decided by {seeds}"
+    shared = Runs(record for records in found.values() for record in records)
+    wins = f"`{first}`" if decided(_lead(shared, first, second)) else f"Not decided by {seeds}"
     shares = listed(f"{percent(right[arm])} % after `{arm}`" for arm in sorted(right, key=lambda arm: -right[arm]))
     answer = f"{wins}: right for reasons that hold are, of the sampled answers, {shares} ({seeds})."
     heads = ["arm", *_MEASURES.values(), f"faithful accuracy minus `{_OURS}`'s, points", "seeds"]
     lines = [
         [
             f"`{arm}`",
-            *(percent(_mean(runs.of(arm), name)) for name in _MEASURES),
+            *(percent(measured_mean(runs.of(arm), name)) for name in _MEASURES),
             "" if arm == _OURS else with_interval(_lead(runs, arm, _OURS), signed=True),
             str(len(runs.of(arm))),
         ]

@@ -71,6 +71,15 @@ def measured(record: Record, measure: str, mode: Mode = Mode.SAMPLED) -> float:
     return estimate.value
 
 
+def measured_mean(records: Sequence[Record], measure: str) -> float:
+    """The mean of a measure over runs, sampled, in [0, 1].
+
+    Raises:
+        ValueError: when a run has no value for it.
+    """
+    return fmean(measured(record, measure) for record in records)
+
+
 def consistency(record: Record, mode: Mode = Mode.SAMPLED) -> float:
     """Share of the test questions' traces that entail their answer, right or wrong, in [0, 1]."""
     return 1.0 - measured(record, "inconsistency", mode)

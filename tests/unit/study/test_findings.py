@@ -174,6 +174,9 @@ def test_who_wins_where_rewards_are_sparse_is_what_shared_seeds_decide():
     assert section.answer.startswith("Not decided by seed 1:")
     assert "90.0 % after `fgrpo` and 80.0 % after `additive` (seed 1)." in section.answer
     assert "| -10.0 | 1 |" in section.parts[0]
+    # A third arm with one seed: the two others' other seeds do not decide what is told of this one.
+    section = four_way.QUESTION.find(Runs([*records, made("grpo_t", 1, faithful_accuracy=0.1)]))
+    assert section.answer.startswith("Not decided by seed 1:")
 
 
 @pytest.mark.parametrize(
